@@ -1,0 +1,24 @@
+/* base/cpu.h – what the processor can do, and what the user lets it do.
+ *
+ * CPU levels are few and mean generations. The probe checks CPUID and what the operating system enabled (XGETBV). */
+#ifndef LB_BASE_CPU_H
+#define LB_BASE_CPU_H
+#include "base/err.h"
+
+/* Bits of `needs` in the operator tables. A level includes those below it. */
+enum {
+    LB_AVX2 = 1 << 0,        /* AVX2, FMA, F16C, BMI2 */
+    LB_AVX512 = 1 << 1,      /* AVX-512 F, BW, DQ, VL, VNNI */
+    LB_AVX512_BF16 = 1 << 2, /* AVX512_BF16 */
+    LB_CUDA = 1 << 8,        /* runs on a CUDA stream; never set by the CPU probe */
+};
+
+unsigned lb_cpu_probe(void);                                            /* mask of the CPU bits above */
+/* "ref", "avx2", "avx512", "avx512bf16", or NULL/"auto" for all: the mask of levels up to that one, and'ed with the
+ * probe. LB_EUSAGE for an unknown name, LB_EUNSUPPORTED for one that this processor lacks. */
+bool lb_cpu_mask(const char *isa, unsigned *mask, lb_err *err);
+const char *lb_cpu_level_name(unsigned mask);                           /* the highest level in mask */
+int lb_cpu_count(void);                                                 /* processors this process may use */
+const char *lb_cpu_model(void);                                         /* "Intel(R) Xeon(R) …"; static storage */
+double lb_now_s(void);                                                  /* monotonic seconds */
+#endif
