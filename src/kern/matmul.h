@@ -1,0 +1,23 @@
+/* kern/matmul.h – y = x · Wᵀ + b with W in any number format: where the bits are spent.
+ *
+ * Weights stay packed; activations stay f32, or 16 bits at the least inside a kernel (bf16 dots for bf16 weights; for
+ * integer weights 16-bit integers with one scale per token and group, which is finer than bf16): that is what A16 means.
+ * Unit: one output feature (row of W). For each (token, row) the order of additions is fixed by the row's kernel and K
+ * alone, so one token alone and the same token among 512 give the same bits. */
+#ifndef LB_KERN_MATMUL_H
+#define LB_KERN_MATMUL_H
+#include "kern/op.h"
+#include "num/num.h"
+
+typedef struct lb_matmul {
+    float *y;                /* [n_tok, ldy], columns [0, w.n) written */
+    const float *x;          /* [n_tok, w.k] */
+    lb_mat w;                /* [N, K] */
+    const float *bias;       /* [N], or NULL */
+    int n_tok;
+    int ldy;                 /* floats from one row of y to the next; ≥ N */
+} lb_matmul;
+
+extern const lb_op lb_op_matmul;
+extern const lb_impl lb_matmul_impls[];
+#endif

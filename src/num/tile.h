@@ -1,0 +1,60 @@
+/* num/tile.h – the layout in which integer weights are executed.
+ *
+ * Rows are taken in blocks of 16, so that one 512-bit vector holds the same column of 16 rows and no horizontal sum is
+ * ever needed. A row block is one contiguous, 64-byte aligned piece:
+ *
+ *     scales  [G][16]  of scale_type        G = number of groups in a row; padded to 64 bytes
+ *     zeros   [G][16]  uint8                padded to 64 bytes
+ *     codes   for each group: its columns, padded to a multiple of 32 with columns of code 0 that meet x = 0
+ *
+ * Codes come in steps of 64-byte vectors; byte 4r+j of a vector belongs to row r (0…15):
+ *
+ *     int8   one vector per 4 columns:    byte 4r+j = column 4s+j
+ *     int4   one vector per 8 columns:    low nibble = column 8s+j, high nibble = column 8s+4+j
+ *     int2   one vector per 16 columns:   bits 2t…2t+1 = column 16s+4t+j, t = 0…3
+ *     int3   three vectors per 32 columns: two int2 vectors hold the low two bits of columns 32s…32s+15 and 32s+16…32s+31,
+ *            then one vector holds the high bits: bit t = column 32s+4t+j, t = 0…7
+ *
+ * so a shift and a mask give four consecutive columns of 16 rows: the operand of vpdpbusd. Rows beyond n have scale 0. */
+#ifndef LB_NUM_TILE_H
+#define LB_NUM_TILE_H
+#include "num/num.h"
+
+enum { LB_TILE_ROWS = 16, LB_TILE_COLS = 32 };
+
+/* Plain form: what quantizers make and what files hold. */
+typedef struct lb_qmat {
+    int bits;                /* 2, 3, 4 or 8 */
+    int n, k, group;         /* group divides into ceil(k/group) groups a row; the last may be shorter */
+    lb_dtype scale_type;     /* in which the scales are stored; every scale is exactly representable in it */
+    uint8_t *codes;          /* [n,k], each 0 … 2^bits−1 */
+    float *scales;           /* [n,G] */
+    uint8_t *zeros;          /* [n,G], each 0 … 2^bits−1 */
+} lb_qmat;
+
+static inline int lb_n_group(int k, int group) { return (k + group - 1) / group; }
+
+/* Where things lie in a row block; offsets and sizes in bytes. */
+typedef struct lb_tile_layout {
+    int n_group, n_block;
+    size_t scale_bytes;      /* of one scale */
+    size_t zeros_at, codes_at, block_bytes;
+    size_t group_bytes;      /* codes of a full group (the last group may have fewer) */
+} lb_tile_layout;
+
+/* False (and zeros) if the size overflows. */
+bool lb_tile_layout_of(const lb_mat *m, lb_tile_layout *out);
+/* Row-block pointers. */
+static inline const uint8_t *lb_tile_block(const lb_mat *m, const lb_tile_layout *l, int block)
+{
+    return (const uint8_t *)m->data + (size_t)block * l->block_bytes;
+}
+
+/* Packs q into out (num->size bytes, 64-byte aligned, owned by the caller) and describes it in *m. m's fields other than
+ * data are set here; group must be a multiple of 32 or cover the whole row. */
+void lb_tile_pack(const lb_qmat *q, void *out, lb_mat *m);
+/* The inverse. q's arrays are the caller's, of the sizes above. */
+void lb_tile_unpack(const lb_mat *m, lb_qmat *q);
+/* The mat that q would pack to, data NULL: for sizes. */
+lb_mat lb_tile_mat(int bits, int n, int k, int group, lb_dtype scale_type);
+#endif
