@@ -2,6 +2,7 @@
 #include "num/tile.h"
 #include "base/mem.h"
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 static size_t align64(size_t n) { return (n + 63) & ~(size_t)63; }
@@ -31,6 +32,27 @@ static size_t size(const lb_mat *m)
     if (!lb_tile_layout_of(m, &l)) return SIZE_MAX;
     lb_size_mul((size_t)l.n_block, l.block_bytes, &n);
     return n;
+}
+
+bool lb_qmat_alloc(lb_qmat *q, lb_err *err)
+{
+    size_t n = (size_t)q->n, g = (size_t)lb_n_group(q->k, q->group), ng;
+    q->codes = lb_alloc(n, (size_t)q->k, "weight codes", err);
+    lb_size_mul(n, g, &ng);
+    q->scales = lb_alloc(ng, sizeof *q->scales, "weight scales", err);
+    q->zeros = lb_alloc(ng, 1, "weight zero points", err);
+    if (q->codes && q->scales && q->zeros) return true;
+    lb_qmat_free(q);
+    return false;
+}
+
+void lb_qmat_free(lb_qmat *q)
+{
+    free(q->codes);
+    free(q->scales);
+    free(q->zeros);
+    q->codes = q->zeros = NULL;
+    q->scales = NULL;
 }
 
 /* Byte and bit of the code of (row r of the block, column c of the group), relative to the group's codes. For int3 this

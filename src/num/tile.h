@@ -32,6 +32,10 @@ typedef struct lb_qmat {
     uint8_t *zeros;          /* [n,G], each 0 … 2^bits−1 */
 } lb_qmat;
 
+/* Arrays for q->{bits,n,k,group}, zeroed and owned by q; false with LB_ENOMEM (and nothing to free). */
+bool lb_qmat_alloc(lb_qmat *q, lb_err *err);
+void lb_qmat_free(lb_qmat *q);
+
 static inline int lb_n_group(int k, int group) { return (k + group - 1) / group; }
 
 /* Where things lie in a row block; offsets and sizes in bytes. */
