@@ -1,0 +1,259 @@
+/* model/forward.c – the one forward pass: embedding, blocks, final norm, logits.
+ *
+ * All activations are f32 on the device. Every operator works token by token (or row by row), so a token's result does
+ * not depend on the batch it is in. */
+#include "base/mem.h"
+#include "kern/elem.h"
+#include "model/model.h"
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct lb_forward {
+    lb_model *m;                     /* borrowed */
+    int max_tok, max_out;
+    /* device memory, owned */
+    float *x, *h;                    /* [max_tok, d_model]: residual stream; normed input, then block output */
+    float *q, *k, *v, *att;          /* [max_tok, n_head·d_head] and [max_tok, n_kv·d_head] */
+    float *gate, *up;                /* [max_tok, d_ff] */
+    float *router;                   /* [max_tok, n_expert] */
+    float *ex_in, *ex_out;           /* [max_tok, d_model]: the tokens of one expert */
+    float *logits;                   /* [max_out, n_vocab] */
+    int *ids, *seq, *pos, *rows;     /* [max_tok] */
+    float *weight;                   /* [max_tok] */
+    /* host memory, owned */
+    float *logits_host, *router_host;
+    int *rows_host, *choice;         /* [max_tok], [max_tok, n_expert_used] */
+    float *weight_host, *choice_weight;
+};
+
+typedef struct need { void *p; size_t count, elem; bool host; } need;
+enum { N_NEED = 21 };
+
+/* Everything lb_forward owns, with sizes: one list for allocating, adding up and freeing. */
+static void needs(const lb_config *c, int max_tok, int max_out, lb_forward *f, need n[N_NEED])
+{
+    size_t t = (size_t)max_tok, o = (size_t)max_out, d = (size_t)c->d_model, e = (size_t)c->n_expert, u = (size_t)c->n_expert_used;
+    size_t qd = (size_t)c->n_head * (size_t)c->d_head, kd = (size_t)c->n_kv * (size_t)c->d_head;
+    size_t ff = (size_t)(c->d_ff > c->d_expert ? c->d_ff : c->d_expert), moe = c->n_expert ? t : 0;
+    need list[N_NEED] = {
+        {&f->x, t * d, 4, false}, {&f->h, t * d, 4, false}, {&f->q, t * qd, 4, false}, {&f->k, t * kd, 4, false},
+        {&f->v, t * kd, 4, false}, {&f->att, t * qd, 4, false}, {&f->gate, t * ff, 4, false}, {&f->up, t * ff, 4, false},
+        {&f->router, moe * e, 4, false}, {&f->ex_in, moe * d, 4, false}, {&f->ex_out, moe * d, 4, false},
+        {&f->logits, o, 4 * (size_t)c->n_vocab, false}, {&f->ids, t, 4, false}, {&f->seq, t, 4, false}, {&f->pos, t, 4, false},
+        {&f->rows, t, 4, false}, {&f->weight, moe, 4, false},
+        {&f->logits_host, o, 4 * (size_t)c->n_vocab, true}, {&f->router_host, moe * e + moe, 4, true},
+        {&f->rows_host, t, 4, true}, {&f->choice, moe * u * 2, 4, true},
+    };
+    memcpy(n, list, sizeof list);
+}
+
+size_t lb_forward_bytes(const lb_config *c, int max_tok, int max_out)
+{
+    lb_forward f;
+    need n[N_NEED];
+    size_t sum = 0;
+    needs(c, max_tok, max_out, &f, n);
+    for (int i = 0; i < N_NEED; i++) lb_size_add(sum, lb_arena_need(n[i].count, n[i].elem), &sum);
+    return sum;
+}
+
+static bool check_linears(lb_forward *f, lb_err *err)
+{
+    lb_model *m = f->m;
+    size_t scratch = 0;
+    int t = f->max_tok;
+    for (int i = 0; i < m->cfg.n_layer; i++) {
+        lb_layer *l = &m->layers[i];
+        const lb_linear *all[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down, &l->router};
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++)
+            if (all[j]->w.num && !lb_linear_check(all[j], "a linear layer", t, m->ex, &scratch, err)) return lb_wrap(err, "layer %d", i);
+        for (int e = 0; l->experts && e < m->cfg.n_expert; e++) {
+            const lb_expert *x = &l->experts[e];
+            if (!lb_linear_check(&x->gate, "gate_proj", t, m->ex, &scratch, err) ||
+                !lb_linear_check(&x->up, "up_proj", t, m->ex, &scratch, err) ||
+                !lb_linear_check(&x->down, "down_proj", t, m->ex, &scratch, err))
+                return lb_wrap(err, "layer %d, expert %d", i, e);
+        }
+    }
+    return lb_linear_check(&m->lm_head, "lm_head", f->max_out, m->ex, &scratch, err) && lb_exec_reserve(m->ex, scratch, err);
+}
+
+lb_forward *lb_forward_open(lb_model *m, int max_tok, int max_out, lb_err *err)
+{
+    lb_forward *f = lb_alloc(1, sizeof *f, "the forward pass", err);
+    if (!f) return NULL;
+    f->m = m, f->max_tok = max_tok, f->max_out = max_out;
+    need n[N_NEED];
+    needs(&m->cfg, max_tok, max_out, f, n);
+    for (int i = 0; i < N_NEED; i++) {
+        void *p = n[i].host ? lb_alloc(n[i].count, n[i].elem, "activations", err)
+                            : lb_exec_alloc(m->ex, n[i].count, n[i].elem, "activations", err);
+        if (!p) goto fail;
+        memcpy(n[i].p, &p, sizeof p);
+    }
+    f->weight_host = f->router_host + (m->cfg.n_expert ? (size_t)max_tok * (size_t)m->cfg.n_expert : 0);
+    f->choice_weight = (float *)f->choice + (m->cfg.n_expert ? (size_t)max_tok * (size_t)m->cfg.n_expert_used : 0);
+    if (check_linears(f, err)) return f;
+fail:
+    lb_forward_close(f);
+    return NULL;
+}
+
+void lb_forward_close(lb_forward *f)
+{
+    if (!f) return;
+    need n[N_NEED];
+    needs(&f->m->cfg, f->max_tok, f->max_out, f, n);
+    for (int i = 0; i < N_NEED; i++) {
+        void *p;
+        memcpy(&p, n[i].p, sizeof p);
+        if (n[i].host) free(p);
+        else lb_exec_free(f->m->ex, p);
+    }
+    free(f);
+}
+
+/* ---- steps ---- */
+
+static void norm(lb_exec *ex, float *y, const float *x, const float *w, int n_row, int d, float eps)
+{
+    lb_rmsnorm a = {.y = y, .x = x, .w = w, .n_row = n_row, .d = d, .eps = eps};
+    lb_op_do(&lb_op_rmsnorm, &a, ex);
+}
+
+static void add(lb_exec *ex, float *x, const float *y, int n_tok, int d)
+{
+    lb_add a = {.x = x, .y = y, .n_tok = n_tok, .d = d};
+    lb_op_do(&lb_op_add, &a, ex);
+}
+
+static void rope(const lb_forward *f, float *x, int n_head, int n_tok)
+{
+    const lb_config *c = &f->m->cfg;
+    lb_rope a = {.x = x, .pos = f->pos, .inv_freq = f->m->inv_freq, .n_tok = n_tok, .n_head = n_head, .d_head = c->d_head,
+                 .mscale = (float)c->rope.attention_factor};
+    lb_op_do(&lb_op_rope, &a, f->m->ex);
+}
+
+/* h = attention block of the normed h. */
+static void attention(lb_forward *f, const lb_layer *l, lb_kv *kv, int layer, int n_tok)
+{
+    lb_exec *ex = f->m->ex;
+    const lb_config *c = &f->m->cfg;
+    int qd = c->n_head * c->d_head, kd = c->n_kv * c->d_head;
+    lb_linear_run(&l->q, f->q, qd, f->h, n_tok, ex);
+    lb_linear_run(&l->k, f->k, kd, f->h, n_tok, ex);
+    lb_linear_run(&l->v, f->v, kd, f->h, n_tok, ex);
+    if (l->q_norm) norm(ex, f->q, f->q, l->q_norm, n_tok * c->n_head, c->d_head, c->norm_eps);
+    if (l->k_norm) norm(ex, f->k, f->k, l->k_norm, n_tok * c->n_kv, c->d_head, c->norm_eps);
+    rope(f, f->q, c->n_head, n_tok);
+    rope(f, f->k, c->n_kv, n_tok);
+    lb_kv_map map = {.pages = kv->pages_dev, .max_pages = kv->max_pages, .seq = f->seq, .pos = f->pos};
+    lb_kv_write w = {.kv = kv->layers[layer], .map = map, .k = f->k, .v = f->v, .n_tok = n_tok};
+    lb_op_do(&lb_op_kv_write, &w, ex);
+    lb_attn a = {.y = f->att, .q = f->q, .kv = kv->layers[layer], .map = map, .n_tok = n_tok, .n_head = c->n_head,
+                 .scale = 1.0f / sqrtf((float)c->d_head)};
+    lb_op_do(&lb_op_attn, &a, ex);
+    lb_linear_run(&l->o, f->h, c->d_model, f->att, n_tok, ex);
+}
+
+/* y = down(silu(gate(x)) · up(x)) */
+static void mlp(lb_forward *f, const lb_linear *gate, const lb_linear *up, const lb_linear *down, float *y, const float *x, int n_tok)
+{
+    lb_exec *ex = f->m->ex;
+    int d = gate->w.n;
+    lb_linear_run(gate, f->gate, d, x, n_tok, ex);
+    lb_linear_run(up, f->up, d, x, n_tok, ex);
+    lb_swiglu a = {.y = f->gate, .gate = f->gate, .up = f->up, .n_tok = n_tok, .d = d};
+    lb_op_do(&lb_op_swiglu, &a, ex);
+    lb_linear_run(down, y, down->w.n, f->gate, n_tok, ex);
+}
+
+/* Softmax over the experts, the n_expert_used largest (ties: lower number), their weights summing to 1 if norm_topk. */
+static void choose(const lb_config *c, const float *logits, int *choice, float *weight)
+{
+    double top = -INFINITY, all = 0, kept = 0;
+    for (int e = 0; e < c->n_expert; e++) top = fmax(top, (double)logits[e]);
+    for (int e = 0; e < c->n_expert; e++) all += exp((double)logits[e] - top);
+    for (int u = 0; u < c->n_expert_used; u++) {
+        int best = -1;
+        for (int e = 0; e < c->n_expert; e++) {
+            bool taken = false;
+            for (int j = 0; j < u; j++) taken |= choice[j] == e;
+            if (!taken && (best < 0 || logits[e] > logits[best])) best = e;
+        }
+        choice[u] = best;
+        weight[u] = (float)(exp((double)logits[best] - top) / all);
+        kept += (double)weight[u];
+    }
+    if (c->norm_topk)
+        for (int u = 0; u < c->n_expert_used; u++) weight[u] = (float)((double)weight[u] / kept);
+}
+
+/* x += sum over the chosen experts of weight · expert(h), added in order of expert number for every token. */
+static void experts(lb_forward *f, const lb_layer *l, int n_tok)
+{
+    lb_exec *ex = f->m->ex;
+    const lb_config *c = &f->m->cfg;
+    int used = c->n_expert_used;
+    lb_linear_run(&l->router, f->router, c->n_expert, f->h, n_tok, ex);
+    lb_exec_get(ex, f->router_host, f->router, (size_t)n_tok * (size_t)c->n_expert * sizeof(float));
+    for (int t = 0; t < n_tok; t++)
+        choose(c, f->router_host + (size_t)t * (size_t)c->n_expert, f->choice + t * used, f->choice_weight + t * used);
+    for (int e = 0; e < c->n_expert; e++) {
+        int n = 0;
+        for (int i = 0; i < n_tok * used; i++) {
+            if (f->choice[i] != e) continue;
+            f->rows_host[n] = i / used;
+            f->weight_host[n++] = f->choice_weight[i];
+        }
+        if (n == 0) continue;
+        lb_exec_put(ex, f->rows, f->rows_host, (size_t)n * sizeof(int));
+        lb_exec_put(ex, f->weight, f->weight_host, (size_t)n * sizeof(float));
+        lb_gather g = {.y = f->ex_in, .x = f->h, .rows = f->rows, .n = n, .d = c->d_model};
+        lb_op_do(&lb_op_gather, &g, ex);
+        mlp(f, &l->experts[e].gate, &l->experts[e].up, &l->experts[e].down, f->ex_out, f->ex_in, n);
+        lb_scatter s = {.y = f->x, .x = f->ex_out, .rows = f->rows, .weight = f->weight, .n = n, .d = c->d_model};
+        lb_op_do(&lb_op_scatter, &s, ex);
+    }
+}
+
+bool lb_forward_run(lb_forward *f, lb_kv *kv, const lb_batch *b, const float **logits, lb_err *err)
+{
+    lb_model *m = f->m;
+    lb_exec *ex = m->ex;
+    const lb_config *c = &m->cfg;
+    int n = b->n_tok, d = c->d_model;
+    assert(n <= f->max_tok && b->n_out <= f->max_out);
+    lb_kv_upload(kv);
+    lb_exec_put(ex, f->ids, b->ids, (size_t)n * sizeof(int));
+    lb_exec_put(ex, f->seq, b->seq, (size_t)n * sizeof(int));
+    lb_exec_put(ex, f->pos, b->pos, (size_t)n * sizeof(int));
+    lb_embed e = {.y = f->x, .e = m->embed, .ids = f->ids, .n_tok = n};
+    lb_op_do(&lb_op_embed, &e, ex);
+    for (int i = 0; i < c->n_layer; i++) {
+        const lb_layer *l = &m->layers[i];
+        norm(ex, f->h, f->x, l->attn_norm, n, d, c->norm_eps);
+        attention(f, l, kv, i, n);
+        add(ex, f->x, f->h, n, d);
+        norm(ex, f->h, f->x, l->mlp_norm, n, d, c->norm_eps);
+        if (l->experts) {
+            experts(f, l, n);
+        } else {
+            mlp(f, &l->gate, &l->up, &l->down, f->h, f->h, n);
+            add(ex, f->x, f->h, n, d);
+        }
+    }
+    if (b->n_out > 0) { /* only the tokens that want logits go through the head */
+        lb_exec_put(ex, f->rows, b->out, (size_t)b->n_out * sizeof(int));
+        lb_gather g = {.y = f->h, .x = f->x, .rows = f->rows, .n = b->n_out, .d = d};
+        lb_op_do(&lb_op_gather, &g, ex);
+        norm(ex, f->h, f->h, m->final_norm, b->n_out, d, c->norm_eps);
+        lb_linear_run(&m->lm_head, f->logits, c->n_vocab, f->h, b->n_out, ex);
+        lb_exec_get(ex, f->logits_host, f->logits, (size_t)b->n_out * (size_t)c->n_vocab * sizeof(float));
+    }
+    *logits = f->logits_host;
+    return lb_exec_sync(ex, err);
+}

@@ -1,0 +1,237 @@
+/* model/model.c – opening a model: binding tensors to their places, shapes checked against the config. */
+#include "model/model.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "num/tile.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the binding needs beside the model. */
+typedef struct binder {
+    lb_model *m;
+    double bits, weights;        /* of the block linears so far */
+    lb_err *err;
+} binder;
+
+/* Memory that lives as long as the model. */
+static void *keep(lb_model *m, size_t count, size_t elem, const char *what, lb_err *err)
+{
+    if (!lb_grow(&m->blocks, &m->cap_block, m->n_block + 1, sizeof *m->blocks, what, err)) return NULL;
+    void *p = lb_alloc(count, elem, what, err);
+    if (p) m->blocks[m->n_block++] = p;
+    return p;
+}
+
+static const lb_tensor *find(binder *b, const char *name, int rank, int64_t n, int64_t k)
+{
+    const lb_tensor *t = lb_store_find(b->m->store, name);
+    if (!t) {
+        lb_fail(b->err, LB_EFORMAT, "%s: tensor '%s' is missing, config.json wants it", b->m->dir, name);
+        return NULL;
+    }
+    int64_t want[2] = {n, k};
+    if (!lb_tensor_check_shape(t, want, rank, "config.json", b->err)) return NULL;
+    if (t->dtype == LB_F32 || t->dtype == LB_F16 || t->dtype == LB_BF16) return t;
+    lb_fail(b->err, LB_EUNSUPPORTED, "%s: tensor '%s' is %s, wanted BF16, F16 or F32", t->file, name, lb_dtype_name(t->dtype));
+    return NULL;
+}
+
+/* A vector (norm, bias) as f32 on the device; small, so converted; must be finite. */
+static const float *vector(binder *b, const char *name, int n)
+{
+    const lb_tensor *t = find(b, name, 1, n, 0);
+    float *v = t ? keep(b->m, (size_t)n, sizeof *v, name, b->err) : NULL;
+    if (!v) return NULL;
+    for (int i = 0; i < n; i++) {
+        v[i] = lb_load_f32(t->data, t->dtype, (size_t)i);
+        if (isfinite(v[i])) continue;
+        lb_fail(b->err, LB_ENUMERIC, "%s: tensor '%s' holds %s at %d", t->file, name, isnan(v[i]) ? "NaN" : "infinity", i);
+        return NULL;
+    }
+    return lb_exec_place(b->m->ex, v, (size_t)n * sizeof *v, name, b->err);
+}
+
+/* A float matrix, used where it lies in the file. */
+static bool matrix(binder *b, lb_mat *out, const char *name, int n, int k)
+{
+    const lb_tensor *t = find(b, name, 2, n, k);
+    if (!t) return false;
+    *out = (lb_mat){.num = lb_num_of_dtype(t->dtype), .n = n, .k = k};
+    out->data = lb_exec_place(b->m->ex, t->data, t->size_bytes, name, b->err);
+    return out->data != NULL;
+}
+
+/* Module `prefix.name`, quantized if the checkpoint says so. */
+static bool linear(binder *b, lb_linear *l, const char *prefix, const char *name, int n, int k, bool bias)
+{
+    char module[512], tensor[544];
+    snprintf(module, sizeof module, "%s%s%s", prefix, *prefix ? "." : "", name);
+    snprintf(tensor, sizeof tensor, "%s.weight", module);
+    if (!matrix(b, &l->w, tensor, n, k)) return false;
+    b->bits += 8.0 * (double)l->w.num->size(&l->w);
+    b->weights += (double)n * (double)k;
+    if (!bias) return true;
+    snprintf(tensor, sizeof tensor, "%s.bias", module);
+    l->bias = vector(b, tensor, n);
+    return l->bias != NULL;
+}
+
+static const float *block_vector(binder *b, const char *block, const char *name, int n)
+{
+    char tensor[512];
+    snprintf(tensor, sizeof tensor, "%s.%s.weight", block, name);
+    return vector(b, tensor, n);
+}
+
+static bool bind_experts(binder *b, lb_layer *l, const char *block)
+{
+    const lb_config *c = &b->m->cfg;
+    const lb_names *w = c->arch->names;
+    double bits = b->bits, weights = b->weights;
+    if (!linear(b, &l->router, block, w->router, c->n_expert, c->d_model, false)) return false;
+    b->bits = bits, b->weights = weights; /* the router is not one of the weights that methods quantize */
+    l->experts = lb_alloc((size_t)c->n_expert, sizeof *l->experts, "the experts", b->err);
+    if (!l->experts) return false;
+    for (int e = 0; e < c->n_expert; e++) {
+        char prefix[384];
+        snprintf(prefix, sizeof prefix, "%s.%s.%d", block, w->experts, e);
+        lb_expert *x = &l->experts[e];
+        if (!linear(b, &x->gate, prefix, w->expert_gate, c->d_expert, c->d_model, false) ||
+            !linear(b, &x->up, prefix, w->expert_up, c->d_expert, c->d_model, false) ||
+            !linear(b, &x->down, prefix, w->expert_down, c->d_model, c->d_expert, false))
+            return false;
+    }
+    return true;
+}
+
+static bool bind_layer(binder *b, lb_layer *l, int i)
+{
+    const lb_config *c = &b->m->cfg;
+    const lb_names *w = c->arch->names;
+    char block[256];
+    snprintf(block, sizeof block, "%s.%d", w->layers, i);
+    int d = c->d_model, qd = c->n_head * c->d_head, kd = c->n_kv * c->d_head;
+    l->attn_norm = block_vector(b, block, w->attn_norm, d);
+    l->mlp_norm = l->attn_norm ? block_vector(b, block, w->mlp_norm, d) : NULL;
+    if (!l->mlp_norm) return false;
+    if (c->arch->flags & LB_ARCH_QK_NORM) {
+        l->q_norm = block_vector(b, block, w->q_norm, c->d_head);
+        l->k_norm = l->q_norm ? block_vector(b, block, w->k_norm, c->d_head) : NULL;
+        if (!l->k_norm) return false;
+    }
+    if (!linear(b, &l->q, block, w->q, qd, d, c->qkv_bias) || !linear(b, &l->k, block, w->k, kd, d, c->qkv_bias) ||
+        !linear(b, &l->v, block, w->v, kd, d, c->qkv_bias) || !linear(b, &l->o, block, w->o, d, qd, c->o_bias))
+        return false;
+    if (lb_config_is_moe_layer(c, i)) return bind_experts(b, l, block);
+    return linear(b, &l->gate, block, w->gate, c->d_ff, d, c->mlp_bias) && linear(b, &l->up, block, w->up, c->d_ff, d, c->mlp_bias) &&
+           linear(b, &l->down, block, w->down, d, c->d_ff, c->mlp_bias);
+}
+
+static bool bind(binder *b)
+{
+    lb_model *m = b->m;
+    lb_config *c = &m->cfg;
+    const lb_names *w = c->arch->names;
+    char name[256];
+    snprintf(name, sizeof name, "%s.weight", w->embed);
+    if (!matrix(b, &m->embed, name, c->n_vocab, c->d_model)) return false;
+    snprintf(name, sizeof name, "%s.weight", w->final_norm);
+    m->final_norm = vector(b, name, c->d_model);
+    if (!m->final_norm) return false;
+    for (int i = 0; i < c->n_layer; i++)
+        if (!bind_layer(b, &m->layers[i], i)) return false;
+    m->bpw = b->weights > 0 ? b->bits / b->weights : 0;
+    snprintf(name, sizeof name, "%s.weight", w->lm_head);
+    char packed[256];
+    snprintf(packed, sizeof packed, "%s.weight_packed", w->lm_head);
+    bool own_head = lb_store_find(m->store, name) || lb_store_find(m->store, packed);
+    if (c->tied && !own_head) { /* a head that a file states wins over tying, as it does in transformers' loaders */
+        m->lm_head.w = m->embed;
+        return true;
+    }
+    return linear(b, &m->lm_head, "", w->lm_head, c->n_vocab, c->d_model, false);
+}
+
+static bool load_quantization(binder *b)
+{
+    char *path = lb_path_join(b->m->dir, "config.json", b->err);
+    json_t *o = path ? lb_json_load(path, b->err) : NULL;
+    const json_t *q = json_object_get(o, "quantization_config");
+    bool ok = o != NULL;
+    if (ok && q && !json_is_null(q)) ok = lb_fail(b->err, LB_EUNSUPPORTED, "%s: quantization_config", path);
+    json_decref(o);
+    free(path);
+    return ok;
+}
+
+static bool place_inv_freq(lb_model *m, lb_err *err)
+{
+    int half = m->cfg.d_head / 2;
+    float *f = keep(m, (size_t)half, sizeof *f, "rope", err);
+    if (!f) return false;
+    lb_rope_inv_freq(&m->cfg.rope, m->cfg.d_head, f);
+    m->inv_freq = lb_exec_place(m->ex, f, (size_t)half * sizeof *f, "rope", err);
+    return m->inv_freq != NULL;
+}
+
+lb_model *lb_model_open(const char *dir, lb_exec *ex, lb_err *err)
+{
+    lb_model *m = lb_alloc(1, sizeof *m, "a model", err);
+    if (!m) return NULL;
+    binder b = {.m = m, .err = err};
+    m->ex = ex;
+    m->dir = strdup(dir);
+    bool ok = m->dir || lb_fail_mem(err, strlen(dir), "a path");
+    ok = ok && lb_config_load(&m->cfg, dir, err) && load_quantization(&b) && (m->store = lb_store_open(dir, err)) != NULL &&
+         (m->layers = lb_alloc((size_t)m->cfg.n_layer, sizeof *m->layers, "the layers", err)) != NULL && bind(&b) &&
+         place_inv_freq(m, err) && lb_exec_sync(ex, err);
+    if (ok) return m;
+    lb_model_close(m);
+    return NULL;
+}
+
+void lb_model_close(lb_model *m)
+{
+    if (!m) return;
+    for (int i = 0; m->layers && i < m->cfg.n_layer; i++) free(m->layers[i].experts);
+    for (size_t i = 0; i < m->n_block; i++) free(m->blocks[i]);
+    free(m->blocks);
+    free(m->layers);
+    lb_config_free(&m->cfg);
+    lb_store_close(m->store);
+    free(m->dir);
+    free(m);
+}
+
+/* ---- the list of linears ---- */
+
+bool lb_config_linears(const lb_config *c, lb_linear_fn fn, void *arg, lb_err *err)
+{
+    const lb_names *w = c->arch->names;
+    int d = c->d_model, qd = c->n_head * c->d_head, kd = c->n_kv * c->d_head;
+    char name[512];
+    for (int i = 0; i < c->n_layer; i++) {
+        const struct { const char *name; int n, k; } attn[] = {{w->q, qd, d}, {w->k, kd, d}, {w->v, kd, d}, {w->o, d, qd}};
+        const struct { const char *name; int n, k; } dense[] = {{w->gate, c->d_ff, d}, {w->up, c->d_ff, d}, {w->down, d, c->d_ff}};
+        const struct { const char *name; int n, k; } expert[] = {
+            {w->expert_gate, c->d_expert, d}, {w->expert_up, c->d_expert, d}, {w->expert_down, d, c->d_expert}};
+        for (int j = 0; j < 4; j++) {
+            snprintf(name, sizeof name, "%s.%d.%s", w->layers, i, attn[j].name);
+            if (!fn(arg, name, i, attn[j].n, attn[j].k, err)) return false;
+        }
+        bool moe = lb_config_is_moe_layer(c, i);
+        for (int j = 0; j < 3 && !moe; j++) {
+            snprintf(name, sizeof name, "%s.%d.%s", w->layers, i, dense[j].name);
+            if (!fn(arg, name, i, dense[j].n, dense[j].k, err)) return false;
+        }
+        for (int e = 0; moe && e < c->n_expert; e++) {
+            for (int j = 0; j < 3; j++) {
+                snprintf(name, sizeof name, "%s.%d.%s.%d.%s", w->layers, i, w->experts, e, expert[j].name);
+                if (!fn(arg, name, i, expert[j].n, expert[j].k, err)) return false;
+            }
+        }
+    }
+    return true;
+}

@@ -1,0 +1,68 @@
+/* model/model.h – a model: config, weights bound to their places, one forward pass for all architectures.
+ *
+ * Weights of float formats are used in place from the mapped files; quantized ones are packed once, at open, into the
+ * layout that the kernels stream. Works on token ids; texts are somebody else's business. */
+#ifndef LB_MODEL_MODEL_H
+#define LB_MODEL_MODEL_H
+#include "base/hash.h"
+#include "model/config.h"
+#include "model/kv.h"
+#include "model/linear.h"
+#include "store/store.h"
+
+typedef struct lb_expert {
+    lb_linear gate, up, down;
+} lb_expert;
+
+typedef struct lb_layer {
+    const float *attn_norm, *mlp_norm;       /* [d_model] */
+    const float *q_norm, *k_norm;            /* [d_head], or NULL */
+    lb_linear q, k, v, o;
+    lb_linear gate, up, down;                /* dense MLP; zero in an expert layer */
+    lb_linear router;                        /* [n_expert, d_model]; zero in a dense layer */
+    lb_expert *experts;                      /* [n_expert], owned; NULL in a dense layer */
+} lb_layer;
+
+typedef struct lb_model {
+    lb_config cfg;
+    lb_exec *ex;                             /* borrowed */
+    lb_store *store;                         /* owned */
+    char *dir;                               /* owned */
+    lb_mat embed;
+    lb_linear lm_head;
+    const float *final_norm, *inv_freq;      /* device */
+    lb_layer *layers;                        /* [n_layer], owned */
+    void **blocks;                           /* host memory made at open (converted norms, packed weights); owned */
+    size_t n_block, cap_block;
+    double bpw;                              /* average bits per weight of the block linears */
+} lb_model;
+
+/* Opens a Hugging Face folder on ex. Errors name the file, the tensor, what was found and what config.json wants. */
+lb_model *lb_model_open(const char *dir, lb_exec *ex, lb_err *err);
+void lb_model_close(lb_model *m);
+
+/* Calls fn for each linear layer inside the blocks, in order of layers, with its module name
+ * ("model.layers.0.self_attn.q_proj") and shape: what quantization methods rewrite. Stops at the first false. The router
+ * of an expert layer is not among them. */
+typedef bool (*lb_linear_fn)(void *arg, const char *name, int layer, int n, int k, lb_err *err);
+bool lb_config_linears(const lb_config *c, lb_linear_fn fn, void *arg, lb_err *err);
+
+/* ---- the forward pass ---- */
+
+/* A ragged batch: any mixture of prefill chunks and single decode tokens. Tokens of one sequence stand in order of
+ * position; kv pages for every position must be there (lb_kv_grow). */
+typedef struct lb_batch {
+    int n_tok;
+    const int *ids, *seq, *pos;              /* [n_tok] host; ids < n_vocab */
+    int n_out;
+    const int *out;                          /* [n_out] host: which tokens want logits */
+} lb_batch;
+
+/* Working memory for batches of up to max_tok tokens and max_out logit rows. */
+typedef struct lb_forward lb_forward;
+lb_forward *lb_forward_open(lb_model *m, int max_tok, int max_out, lb_err *err);
+void lb_forward_close(lb_forward *f);
+size_t lb_forward_bytes(const lb_config *c, int max_tok, int max_out);
+/* logits [n_out, n_vocab] f32 on the host, owned by f, good until the next call. Fails only with LB_EDEVICE. */
+bool lb_forward_run(lb_forward *f, lb_kv *kv, const lb_batch *b, const float **logits, lb_err *err);
+#endif

@@ -1,0 +1,29 @@
+/* quant/grid.h – the uniform quantizer of one group: which scale and zero point, and which code for a value.
+ *
+ *     code = clamp(round(w / scale) + zero, 0, 2^bits − 1)        w ≈ scale · (code − zero)
+ *
+ * round is to nearest, ties to even. The scale is rounded to the type it is stored in first, so that codes are chosen for
+ * the scale that will be used. Asymmetric ranges always contain 0. */
+#ifndef LB_QUANT_GRID_H
+#define LB_QUANT_GRID_H
+#include "num/dtype.h"
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct lb_grid {
+    float scale;
+    int zero, max;               /* max = 2^bits − 1 */
+} lb_grid;
+
+/* The grid of the values w[0…n): min-max with the range shrunk by `clip` (1: full range), or the best of 80 clips. */
+lb_grid lb_grid_minmax(const float *w, int n, int bits, bool sym, float clip, lb_dtype scale_type);
+lb_grid lb_grid_mse(const float *w, int n, int bits, bool sym, lb_dtype scale_type);
+
+static inline int lb_grid_code(const lb_grid *g, float w)
+{
+    float q = nearbyintf(w / g->scale) + (float)g->zero;
+    return q < 0 ? 0 : q > (float)g->max ? g->max : (int)q;
+}
+static inline float lb_grid_value(const lb_grid *g, int code) { return g->scale * (float)(code - g->zero); }
+#endif
