@@ -1,5 +1,8 @@
 /* kern/matmul.c – the definition of the matrix product, and its table. */
 #include "kern/matmul.h"
+#if defined(__x86_64__)
+#include "kern/x86/matmul_x86.h"
+#endif
 
 enum { CHUNK = 1024 };
 
@@ -21,8 +24,14 @@ static void ref(const void *args, int row0, int row1, lb_exec *ex)
     }
 }
 
+#if defined(__x86_64__)
+static bool is_float(const void *args) { return !((const lb_matmul *)args)->w.num->grouped; }
+#endif
+
 const lb_impl lb_matmul_impls[] = { /* slowest first */
     {"ref", 0, NULL, ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, is_float, lb_matmul_float_avx2, lb_matmul_float_avx2_scratch, lb_matmul_float_avx2_prep})
+    LB_X86({"avx512", LB_AVX512, is_float, lb_matmul_float_avx512, lb_matmul_float_avx512_scratch, lb_matmul_float_avx512_prep})
     {0},
 };
 
@@ -33,6 +42,10 @@ static int grain(const void *args)
     const lb_matmul *a = args;
     return (int64_t)a->w.n * a->w.k * a->n_tok < 65536 ? (a->w.n + 15) / 16 * 16 : 16;
 }
-static int prep_units(const void *args) { return ((const lb_matmul *)args)->n_tok; }
+static int prep_units(const void *args)
+{
+    const lb_matmul *a = args;
+    return !a->w.num->grouped && a->n_tok <= LB_MATMUL_FEW ? 0 : a->n_tok;
+}
 
 const lb_op lb_op_matmul = {"matmul", lb_matmul_impls, units, grain, prep_units};

@@ -18,6 +18,9 @@ typedef struct lb_matmul {
     int ldy;                 /* floats from one row of y to the next; ≥ N */
 } lb_matmul;
 
+/* Up to so many tokens (a decode step), float rows read x as it lies and are not prepared. */
+enum { LB_MATMUL_FEW = 6 };
+
 extern const lb_op lb_op_matmul;
 extern const lb_impl lb_matmul_impls[];
 #endif
