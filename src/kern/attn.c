@@ -1,6 +1,7 @@
 /* kern/attn.c – the definition of attention and of the cache it reads, and their tables. */
 #include "kern/attn.h"
 #include "base/mem.h"
+#include "kern/x86/attn_x86.h"
 #include <math.h>
 #include <string.h>
 
@@ -33,8 +34,10 @@ static void kv_write_ref(const void *args, int i0, int i1, lb_exec *ex)
     const lb_kv_write *a = args;
     const lb_kv_layer *l = &a->kv;
     for (int i = i0; i < i1; i++) {
-        int t = i / l->n_kv, h = i % l->n_kv, pos = a->map.pos[t], page = page_of(&a->map, t, pos), slot = pos % LB_PAGE;
-        const float *k = a->k + (size_t)i * (size_t)l->d_head, *v = a->v + (size_t)i * (size_t)l->d_head;
+        int h = i / a->n_tok, t = i % a->n_tok, pos = a->map.pos[t], slot = pos % LB_PAGE;
+        int page = page_of(&a->map, t, pos);
+        size_t from = ((size_t)t * (size_t)l->n_kv + (size_t)h) * (size_t)l->d_head;
+        const float *k = a->k + from, *v = a->v + from;
         for (int d = 0; d < l->d_head; d++) {
             lb_store_f32(l->k, l->format->dtype, lb_kv_k_at(l, page, h, slot, d), k[d]);
             lb_store_f32(l->v, l->format->dtype, lb_kv_v_at(l, page, h, slot, d), v[d]);
@@ -56,7 +59,7 @@ static void attn_ref(const void *args, int i0, int i1, lb_exec *ex)
     const lb_attn *a = args;
     int n_kv = a->kv.n_kv, d_head = a->kv.d_head, per_kv = a->n_head / n_kv;
     for (int i = i0; i < i1; i++) {
-        int t = i / n_kv, h = i % n_kv, pos = a->map.pos[t];
+        int h = i / a->n_tok, t = i % a->n_tok, pos = a->map.pos[t];
         for (int g = 0; g < per_kv; g++) {
             size_t at = ((size_t)t * (size_t)a->n_head + (size_t)(h * per_kv + g)) * (size_t)d_head;
             const float *q = a->q + at;
@@ -78,12 +81,27 @@ static void attn_ref(const void *args, int i0, int i1, lb_exec *ex)
 }
 
 /* ---- tables ---- */
+static bool is_float(const lb_kv_layer *l)
+{
+    return (l->format->dtype == LB_F32 && l->format->bits == 32) || (l->format->dtype == LB_BF16 && l->format->bits == 16);
+}
+static bool attn_fits_x86(const void *args)
+{
+    const lb_attn *a = args;
+    return is_float(&a->kv) && a->kv.d_head % 2 == 0 && a->kv.d_head <= LB_ATTN_X86_MAX_D;
+}
+static bool write_fits_x86(const void *args) { return is_float(&((const lb_kv_write *)args)->kv); }
+
 const lb_impl lb_attn_impls[] = {
     {"ref", 0, NULL, attn_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, attn_fits_x86, lb_attn_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, attn_fits_x86, lb_attn_avx512, NULL, NULL})
     {0},
 };
 const lb_impl lb_kv_write_impls[] = {
     {"ref", 0, NULL, kv_write_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, write_fits_x86, lb_kv_write_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, write_fits_x86, lb_kv_write_avx512, NULL, NULL})
     {0},
 };
 

@@ -1,5 +1,6 @@
 /* kern/elem.c – definitions and tables of the small operators. */
 #include "kern/elem.h"
+#include "kern/x86/elem_x86.h"
 #include <math.h>
 
 static void embed_ref(const void *args, int i0, int i1, lb_exec *ex)
@@ -78,13 +79,54 @@ static void scatter_ref(const void *args, int i0, int i1, lb_exec *ex)
 }
 
 /* ---- tables, and units ---- */
-static const lb_impl embed_impls[] = {{"ref", 0, NULL, embed_ref, NULL, NULL}, {0}};
-static const lb_impl rmsnorm_impls[] = {{"ref", 0, NULL, rmsnorm_ref, NULL, NULL}, {0}};
-static const lb_impl rope_impls[] = {{"ref", 0, NULL, rope_ref, NULL, NULL}, {0}};
-static const lb_impl swiglu_impls[] = {{"ref", 0, NULL, swiglu_ref, NULL, NULL}, {0}};
-static const lb_impl add_impls[] = {{"ref", 0, NULL, add_ref, NULL, NULL}, {0}};
-static const lb_impl gather_impls[] = {{"ref", 0, NULL, gather_ref, NULL, NULL}, {0}};
-static const lb_impl scatter_impls[] = {{"ref", 0, NULL, scatter_ref, NULL, NULL}, {0}};
+static bool embed_is_float(const void *args)
+{
+    const lb_num *num = ((const lb_embed *)args)->e.num;
+    return !num->grouped && (num->dtype == LB_F32 || num->dtype == LB_BF16 || num->dtype == LB_F16);
+}
+
+static const lb_impl embed_impls[] = {
+    {"ref", 0, NULL, embed_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, embed_is_float, lb_embed_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, embed_is_float, lb_embed_avx512, NULL, NULL})
+    {0},
+};
+static const lb_impl rmsnorm_impls[] = {
+    {"ref", 0, NULL, rmsnorm_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, NULL, lb_rmsnorm_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, NULL, lb_rmsnorm_avx512, NULL, NULL})
+    {0},
+};
+static const lb_impl rope_impls[] = {
+    {"ref", 0, NULL, rope_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, NULL, lb_rope_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, NULL, lb_rope_avx512, NULL, NULL})
+    {0},
+};
+static const lb_impl swiglu_impls[] = {
+    {"ref", 0, NULL, swiglu_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, NULL, lb_swiglu_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, NULL, lb_swiglu_avx512, NULL, NULL})
+    {0},
+};
+static const lb_impl add_impls[] = {
+    {"ref", 0, NULL, add_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, NULL, lb_add_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, NULL, lb_add_avx512, NULL, NULL})
+    {0},
+};
+static const lb_impl gather_impls[] = {
+    {"ref", 0, NULL, gather_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, NULL, lb_gather_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, NULL, lb_gather_avx512, NULL, NULL})
+    {0},
+};
+static const lb_impl scatter_impls[] = {
+    {"ref", 0, NULL, scatter_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, NULL, lb_scatter_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, NULL, lb_scatter_avx512, NULL, NULL})
+    {0},
+};
 
 /* Rows that make about 16,384 elements: less is not worth waking a thread for. */
 static int rows_of(int d) { return d >= 16384 ? 1 : (16384 + d - 1) / d; }
