@@ -1,0 +1,537 @@
+/* eval/answer_parse.c – tokens to a tree, by recursive descent with a depth limit.
+ *
+ *   list     item (SEP item)*                       SEP is , ; and or
+ *   item     side ((= < > ≤ ≥ ≠ ∈) side)*           becomes REL if there is more than one side
+ *   side     [label | expr (∪ expr)*] [unit]
+ *   expr     [+-±] term ([+-±∓] term)*              SUM
+ *   term     factor (('*' | '/' | nothing) factor)* PROD
+ *   factor   [-] primary [! …] [^ exponent]         POW, right to left
+ *   primary  number, name, ( list ), { list }, \frac, \sqrt, function, |expr|, matrix, … */
+#include "eval/answer_tree.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct parser {
+    lb_tree *t;
+    int at, depth, bars;       /* bars: open |…| */
+} parser;
+
+static int parse_list(parser *p);
+static int parse_expr(parser *p);
+static int parse_factor(parser *p);
+static int parse_primary(parser *p);
+
+static int kind(const parser *p) { return p->t->tok[p->at].kind; }
+static int kind_after(const parser *p, int n)
+{
+    return p->at + n <= p->t->n_tok ? p->t->tok[p->at + n].kind : LB_TOK_END;
+}
+static const char *text(const parser *p) { return lb_tree_text(p->t, p->t->tok[p->at].text); }
+static const char *text_after(const parser *p, int n) { return lb_tree_text(p->t, p->t->tok[p->at + n].text); }
+static bool accept(parser *p, int k)
+{
+    if (kind(p) != k) return false;
+    p->at++;
+    return true;
+}
+
+__attribute__((format(printf, 2, 3))) static int refuse(parser *p, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    if (!p->t->why[0]) vsnprintf(p->t->why, sizeof p->t->why, fmt, ap);
+    va_end(ap);
+    return -1;
+}
+
+static int refuse_token(parser *p)
+{
+    int k = kind(p);
+    if (k == LB_TOK_END) return refuse(p, "it ends too early");
+    if (k < 128) return refuse(p, "'%c' is not expected there", k);
+    if (text(p)[0]) return refuse(p, "'%.60s' is not understood there", text(p));
+    return refuse(p, "a symbol is not expected there");
+}
+
+static int node(parser *p, lb_node_kind k, int first)
+{
+    lb_tree *t = p->t;
+    if (t->n_node >= t->cap_node) return refuse(p, "too many terms");
+    t->node[t->n_node] = (lb_node){.kind = (uint8_t)k, .first = first, .next = -1};
+    return t->n_node++;
+}
+
+/* Keeps a piece of text; its offset, or -1. */
+static int add_text(parser *p, const char *s, size_t n)
+{
+    lb_tree *t = p->t;
+    if (t->n_text + (int)n + 1 > t->cap_text) return refuse(p, "too many terms");
+    int at = t->n_text;
+    memcpy(t->text + at, s, n);
+    t->text[at + (int)n] = 0;
+    t->n_text += (int)n + 1;
+    return at;
+}
+
+/* Takes a token that is a whole leaf. */
+static int leaf(parser *p, lb_node_kind k)
+{
+    int x = node(p, k, -1);
+    if (x >= 0) p->t->node[x].text = p->t->tok[p->at].text;
+    p->at++;
+    return x;
+}
+
+static int unary(parser *p, lb_node_kind k, int child) { return child < 0 ? -1 : node(p, k, child); }
+
+static int binary(parser *p, lb_node_kind k, int a, int b)
+{
+    if (a < 0 || b < 0) return -1;
+    p->t->node[a].next = b;
+    return node(p, k, a);
+}
+
+static bool deeper(parser *p)
+{
+    if (++p->depth <= 2 * LB_TREE_DEPTH) return true;      /* each nesting passes parse_factor and parse_primary */
+    refuse(p, "nested more than %d deep", LB_TREE_DEPTH);
+    return false;
+}
+
+/* The argument of \frac and \sqrt: a group, or one token, where a number gives only its first digit (\frac12). */
+static int parse_argument(parser *p)
+{
+    lb_tree *t = p->t;
+    if (accept(p, '{')) {
+        int x = parse_expr(p);
+        return x >= 0 && !accept(p, '}') ? refuse_token(p) : x;
+    }
+    const char *s = text(p);
+    if (kind(p) != LB_TOK_NUM || !s[1]) return parse_primary(p);
+    if (s[0] < '0' || s[0] > '9') return refuse_token(p);
+    int x = node(p, LB_NODE_NUM, -1), at = add_text(p, s, 1);
+    if (x < 0 || at < 0) return -1;
+    t->node[x].text = at;
+    t->tok[p->at].text++;
+    t->tok[p->at].space = false;
+    return x;
+}
+
+/* What stands behind ^: a group, or a signed number or name, to the power of what follows it. */
+static int parse_exponent(parser *p)
+{
+    int x;
+    if (!deeper(p)) return -1;
+    if (kind(p) == '{') {
+        x = parse_argument(p);
+    } else if (accept(p, '-')) {
+        x = parse_exponent(p);
+        if (x >= 0) p->t->node[x].join = '-';
+        x = unary(p, LB_NODE_SUM, x);
+    } else {
+        x = kind(p) == LB_TOK_NUM ? leaf(p, LB_NODE_NUM) : parse_primary(p);
+        if (x >= 0 && accept(p, '^')) x = binary(p, LB_NODE_POW, x, parse_exponent(p));
+    }
+    p->depth--;
+    return x;
+}
+
+static bool is_integer(const lb_tree *t, int x)
+{
+    return t->node[x].kind == LB_NODE_NUM && !strpbrk(lb_tree_text(t, t->node[x].text), ".e(E");
+}
+
+static int parse_frac(parser *p)
+{
+    p->at++;
+    int a = parse_argument(p), b = a < 0 ? -1 : parse_argument(p);
+    if (b < 0) return -1;
+    p->t->node[b].join = '/', p->t->node[a].join = '*';
+    return binary(p, LB_NODE_PROD, a, b);
+}
+
+static int parse_sqrt(parser *p)
+{
+    p->at++;
+    int degree = -1;
+    if (accept(p, '[')) {
+        degree = parse_expr(p);
+        if (degree < 0) return -1;
+        if (!accept(p, ']')) return refuse_token(p);
+    }
+    int x = parse_argument(p);
+    if (x < 0) return -1;
+    if (degree >= 0) p->t->node[x].next = degree;
+    return node(p, LB_NODE_ROOT, x);
+}
+
+/* sin x, sin 2x, sin(x), sin^2 x, log_2 8: without parentheses the argument is a product of numbers and names. */
+static int parse_func(parser *p)
+{
+    lb_tree *t = p->t;
+    int f = leaf(p, LB_NODE_FUNC), base = -1, power = -1, arg;
+    if (f < 0) return -1;
+    if (kind(p) == LB_TOK_BASE) base = leaf(p, LB_NODE_NUM);
+    if (accept(p, '^')) {
+        power = parse_exponent(p);
+        if (power < 0) return -1;
+        if (!is_integer(t, power)) return refuse(p, "an inverse function is not understood");
+    }
+    if (kind(p) == '(' || kind(p) == '{' || kind(p) == LB_TOK_BAR || kind(p) == LB_TOK_FUNC) {
+        arg = parse_primary(p);
+    } else {
+        int first = -1, last = -1, n = 0;
+        while (kind(p) == LB_TOK_NUM || kind(p) == LB_TOK_ID || kind(p) == LB_TOK_PI || kind(p) == LB_TOK_FRAC ||
+               kind(p) == LB_TOK_SQRT) {
+            if (n && kind(p) == LB_TOK_NUM) return refuse_token(p);
+            int x = parse_factor(p);
+            if (x < 0) return -1;
+            t->node[x].join = '*';
+            if (n++) t->node[last].next = x;
+            else first = x;
+            last = x;
+        }
+        if (!n) return refuse_token(p);
+        arg = n > 1 ? node(p, LB_NODE_PROD, first) : first;
+    }
+    if (arg < 0) return -1;
+    if (accept(p, LB_TOK_DEG)) return refuse(p, "a function of degrees is not understood");
+    t->node[f].first = arg;
+    t->node[arg].next = base;
+    return power < 0 ? f : binary(p, LB_NODE_POW, f, power);
+}
+
+static int parse_bars(parser *p)
+{
+    p->at++;
+    p->bars++;
+    int x = parse_expr(p);
+    p->bars--;
+    if (x < 0) return -1;
+    if (!accept(p, LB_TOK_BAR)) return refuse_token(p);
+    int f = node(p, LB_NODE_FUNC, x), at = add_text(p, "abs", 3);
+    if (f < 0 || at < 0) return -1;
+    p->t->node[f].text = at;
+    return f;
+}
+
+/* ( … ) [ … ] \{ … \} { … }: one item in round, square or plain braces is only grouped; more are a tuple or a set. */
+static int parse_group(parser *p)
+{
+    lb_tree *t = p->t;
+    int open = kind(p);
+    p->at++;
+    int bars = p->bars;
+    p->bars = 0;
+    bool set = open == LB_TOK_LSET;
+    if (set && accept(p, LB_TOK_RSET)) return p->bars = bars, node(p, LB_NODE_SET, -1);
+    int x = parse_list(p);
+    p->bars = bars;
+    if (x < 0) return -1;
+    int close = kind(p);
+    if (set ? close != LB_TOK_RSET : open == '{' ? close != '}' : close != ')' && close != ']') return refuse_token(p);
+    p->at++;
+    bool many = t->node[x].kind == LB_NODE_LIST;
+    if (set) return many ? (t->node[x].kind = LB_NODE_SET, x) : node(p, LB_NODE_SET, x);
+    if (open == '{') return x;
+    if (!many) {
+        bool matches = (open == '(') == (close == ')');
+        return matches ? x : refuse(p, "brackets do not match");
+    }
+    t->node[x].kind = LB_NODE_TUPLE;
+    t->node[x].open = (char)open, t->node[x].close = (char)close;
+    return x;
+}
+
+static int parse_matrix(parser *p)
+{
+    lb_tree *t = p->t;
+    const char *env = text(p);
+    if (strcmp(env, "pmatrix") && strcmp(env, "bmatrix") && strcmp(env, "matrix"))
+        return refuse(p, "environment '%.40s' is not understood", env);
+    p->at++;
+    int first = -1, last = -1, n = 0, n_col = 0, col = 0;
+    for (;;) {
+        int x = parse_expr(p);
+        if (x < 0) return -1;
+        if (n++) t->node[last].next = x;
+        else first = x;
+        last = x, col++;
+        if (accept(p, '&')) continue;
+        if (n_col && col != n_col) return refuse(p, "a matrix has rows of %d and of %d columns", n_col, col);
+        n_col = col, col = 0;
+        if (accept(p, LB_TOK_ROW) && kind(p) != LB_TOK_FINISH) continue;
+        break;
+    }
+    if (kind(p) != LB_TOK_FINISH || strcmp(text(p), env)) return refuse_token(p);
+    p->at++;
+    int m = node(p, LB_NODE_MATRIX, first);
+    if (m >= 0) t->node[m].n_col = n_col;
+    return m;
+}
+
+/* An integer, and what may stand behind it: a base, or the fraction of a mixed number (1\frac{4}{5}, 1 4/5). */
+static int parse_number(parser *p)
+{
+    lb_tree *t = p->t;
+    int x = leaf(p, LB_NODE_NUM);
+    if (x < 0) return -1;
+    if (kind(p) == LB_TOK_BASE) {
+        t->node[x].kind = LB_NODE_BASED;
+        t->node[x].n_col = atoi(text(p));
+        p->at++;
+        return x;
+    }
+    if (!is_integer(t, x)) return x;
+    int q = -1, mark = p->at;
+    if (kind(p) == LB_TOK_FRAC) {
+        q = parse_frac(p);
+        if (q < 0) return -1;
+    } else if (kind(p) == LB_TOK_NUM && t->tok[p->at].space && kind_after(p, 1) == '/' &&
+               kind_after(p, 2) == LB_TOK_NUM) {
+        int a = leaf(p, LB_NODE_NUM);
+        p->at++;
+        int b = leaf(p, LB_NODE_NUM);
+        if (a < 0 || b < 0) return -1;
+        t->node[a].join = '*', t->node[b].join = '/';
+        q = binary(p, LB_NODE_PROD, a, b);
+        if (q < 0) return -1;
+    }
+    if (q < 0) return x;
+    int a = t->node[q].first, b = t->node[a].next;
+    bool proper = is_integer(t, a) && is_integer(t, b) && strlen(lb_tree_text(t, t->node[a].text)) < 10 &&
+                  strlen(lb_tree_text(t, t->node[b].text)) < 10 &&
+                  atol(lb_tree_text(t, t->node[a].text)) < atol(lb_tree_text(t, t->node[b].text));
+    if (!proper && t->tok[mark].kind == LB_TOK_NUM) return refuse(p, "two numbers stand side by side");
+    t->node[x].join = proper ? '+' : '*';
+    t->node[q].join = proper ? '+' : '*';
+    return binary(p, proper ? LB_NODE_SUM : LB_NODE_PROD, x, q);
+}
+
+static int parse_atom(parser *p)
+{
+    switch (kind(p)) {
+    case LB_TOK_NUM: return parse_number(p);
+    case LB_TOK_ID: return leaf(p, LB_NODE_SYM);
+    case LB_TOK_PI: return leaf(p, LB_NODE_PI);
+    case LB_TOK_INF: return leaf(p, LB_NODE_INF);
+    case LB_TOK_EMPTY: return leaf(p, LB_NODE_SET);
+    case LB_TOK_FRAC: return parse_frac(p);
+    case LB_TOK_SQRT: return parse_sqrt(p);
+    case LB_TOK_FUNC: return parse_func(p);
+    case LB_TOK_BAR: return parse_bars(p);
+    case LB_TOK_BEGIN: return parse_matrix(p);
+    case LB_TOK_BINOM: {
+        p->at++;
+        int a = parse_argument(p);
+        return a < 0 ? -1 : binary(p, LB_NODE_BINOM, a, parse_argument(p));
+    }
+    case '(': case '[': case '{': case LB_TOK_LSET: return parse_group(p);
+    default: return refuse_token(p);
+    }
+}
+
+static int parse_primary(parser *p)
+{
+    if (!deeper(p)) return -1;
+    int x = parse_atom(p);
+    p->depth--;
+    return x;
+}
+
+static int parse_factor(parser *p)
+{
+    if (!deeper(p)) return -1;
+    int x;
+    if (accept(p, '-')) {                      /* 2·-3, x^-1 */
+        x = parse_factor(p);
+        if (x >= 0) p->t->node[x].join = '-';
+        x = unary(p, LB_NODE_SUM, x);
+    } else {
+        x = parse_primary(p);
+        while (x >= 0 && accept(p, '!')) x = unary(p, LB_NODE_FACT, x);
+        if (x >= 0 && accept(p, '^')) x = binary(p, LB_NODE_POW, x, parse_exponent(p));
+    }
+    p->depth--;
+    return x;
+}
+
+/* Whether the next token can be a factor without a multiplication sign in front. Numbers cannot: "x2" is not clear. */
+static bool starts_factor(const parser *p)
+{
+    switch (kind(p)) {
+    case LB_TOK_ID: case LB_TOK_PI: case LB_TOK_FRAC: case LB_TOK_SQRT: case LB_TOK_FUNC: case LB_TOK_BINOM:
+    case '(': case '{': return true;
+    case LB_TOK_BAR: return !p->bars;
+    default: return false;
+    }
+}
+
+static int parse_term(parser *p)
+{
+    lb_tree *t = p->t;
+    int first = parse_factor(p), last = first, n = 1;
+    if (first < 0) return -1;
+    t->node[first].join = '*';
+    for (;;) {
+        char join = '*';
+        if (accept(p, '/')) {
+            if (kind(p) == LB_TOK_TEXT) { p->at--; break; }       /* miles/hour: a unit */
+            join = '/';
+        } else if (!accept(p, '*') && !starts_factor(p)) {
+            break;
+        }
+        int x = parse_factor(p);
+        if (x < 0) return -1;
+        t->node[x].join = join;
+        t->node[last].next = x;
+        last = x, n++;
+    }
+    return n > 1 ? node(p, LB_NODE_PROD, first) : first;
+}
+
+static char sign_of(int k)
+{
+    return k == '+' ? '+' : k == '-' ? '-' : k == LB_TOK_PM ? 'p' : k == LB_TOK_MP ? 'm' : 0;
+}
+
+static int parse_expr(parser *p)
+{
+    lb_tree *t = p->t;
+    int first = -1, last = -1, n = 0;
+    bool bare = true;                          /* one term without a sign */
+    for (;;) {
+        char sign = sign_of(kind(p));
+        if (!sign && n) break;
+        if (sign) p->at++, bare = false;
+        int x = parse_term(p);
+        if (x < 0) return -1;
+        t->node[x].join = sign ? sign : '+';
+        if (n++) t->node[last].next = x;
+        else first = x;
+        last = x;
+    }
+    return bare ? first : node(p, LB_NODE_SUM, first);
+}
+
+/* What stands behind a value: a word (perhaps squared, perhaps per another), degrees, money, percent. As one text. */
+static bool parse_unit(parser *p, char *unit, size_t size)
+{
+    size_t n = strlen(unit);
+    for (;;) {
+        const char *s;
+        int k = kind(p), n_tok = 1;
+        if (k == LB_TOK_TEXT) s = text(p);
+        else if (k == LB_TOK_DEG) s = "deg";
+        else if (k == LB_TOK_DOLLAR) s = "$";
+        else if (k == LB_TOK_PCT) s = "%";
+        else if (k == '/' && kind_after(p, 1) == LB_TOK_TEXT) s = "/";
+        else if (k == '^' && n && kind_after(p, 1) == LB_TOK_NUM) s = text_after(p, 1), n_tok = 2;
+        else if (k == '^' && n && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM && kind_after(p, 3) == '}')
+            s = text_after(p, 2), n_tok = 4;
+        else if (k == LB_TOK_ID && !strcmp(unit, "deg") && strchr("CFK", text(p)[0])) s = text(p);
+        else return true;
+        bool degrees = k == LB_TOK_ID;
+        for (; *s; s++) {                      /* one spelling: no spaces, dots, capitals or plural */
+            if (*s == ' ' || *s == '.') continue;
+            if (n + 1 >= size) return refuse(p, "a unit is too long") >= 0;
+            unit[n++] = *s >= 'A' && *s <= 'Z' && !degrees ? (char)(*s + 32) : *s;
+            unit[n] = 0;
+        }
+        p->at += n_tok;
+        if (k == LB_TOK_TEXT && n > 3 && unit[n - 1] == 's') unit[--n] = 0;
+    }
+}
+
+static int parse_side(parser *p)
+{
+    lb_tree *t = p->t;
+    if (kind(p) == LB_TOK_TEXT && kind_after(p, 1) == LB_TOK_REL) return leaf(p, LB_NODE_SYM);        /* Area = … */
+    if (kind(p) == LB_TOK_ID && kind_after(p, 1) == '(' && kind_after(p, 2) == LB_TOK_ID &&
+        kind_after(p, 3) == ')' && kind_after(p, 4) == LB_TOK_REL) {                                  /* f(x) = … */
+        int f = leaf(p, LB_NODE_SYM);
+        p->at += 3;
+        return f;
+    }
+    char unit[64] = "";
+    bool minus = kind(p) == '-' && kind_after(p, 1) == LB_TOK_DOLLAR;
+    if (minus) p->at++;
+    if (accept(p, LB_TOK_DOLLAR)) strcpy(unit, "$");
+    int x = parse_expr(p);
+    if (x < 0) return -1;
+    if (minus) {
+        t->node[x].join = '-';
+        if ((x = node(p, LB_NODE_SUM, x)) < 0) return -1;
+    }
+    if (kind(p) == LB_TOK_CUP) {
+        int first = x, last = x;
+        while (accept(p, LB_TOK_CUP)) {
+            int y = parse_expr(p);
+            if (y < 0) return -1;
+            t->node[last].next = y;
+            last = y;
+        }
+        if ((x = node(p, LB_NODE_UNION, first)) < 0) return -1;
+    }
+    if (!parse_unit(p, unit, sizeof unit)) return -1;
+    if (unit[0]) {
+        if (t->node[x].unit) return refuse(p, "a value has two units");
+        if ((t->node[x].unit = add_text(p, unit, strlen(unit))) < 0) return -1;
+    }
+    return x;
+}
+
+static int parse_item(parser *p)
+{
+    lb_tree *t = p->t;
+    int first = parse_side(p), last = first;
+    if (first < 0) return -1;
+    while (kind(p) == LB_TOK_REL || kind(p) == LB_TOK_IN) {
+        char op = kind(p) == LB_TOK_IN ? 'i' : text(p)[0];
+        p->at++;
+        int x = parse_side(p);
+        if (x < 0) return -1;
+        t->node[x].join = op;
+        t->node[last].next = x;
+        last = x;
+    }
+    return last == first ? first : node(p, LB_NODE_REL, first);
+}
+
+static int parse_list(parser *p)
+{
+    lb_tree *t = p->t;
+    int first = parse_item(p), last = first, n = 1;
+    if (first < 0) return -1;
+    while (kind(p) == LB_TOK_SEP) {
+        while (accept(p, LB_TOK_SEP)) continue;        /* "1, 2, and 3" */
+        int x = parse_item(p);
+        if (x < 0) return -1;
+        t->node[last].next = x;
+        last = x, n++;
+    }
+    return n > 1 ? node(p, LB_NODE_LIST, first) : first;
+}
+
+bool lb_tree_parse(lb_tree *t, const char *src, size_t n, bool commas_separate)
+{
+    if (!lb_tree_lex(t, src, n, commas_separate)) return false;
+    parser p = {.t = t};
+    if (t->only_text) {
+        t->root = leaf(&p, LB_NODE_TEXT);
+        return true;
+    }
+    for (int i = 0; i < t->n_tok; i++)
+        if (t->tok[i].kind == LB_TOK_BAD) {
+            p.at = i;
+            snprintf(t->why, sizeof t->why, "'%.60s' is not understood", text(&p));
+            return false;
+        }
+    int root = parse_list(&p);
+    if (root < 0) return false;
+    if (kind(&p) != LB_TOK_END) return refuse_token(&p) >= 0;
+    t->root = root;
+    return true;
+}
