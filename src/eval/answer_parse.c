@@ -301,9 +301,9 @@ static int parse_number(parser *p)
     }
     if (q < 0) return x;
     int a = t->node[q].first, b = t->node[a].next;
-    bool proper = is_integer(t, a) && is_integer(t, b) && strlen(lb_tree_text(t, t->node[a].text)) < 10 &&
-                  strlen(lb_tree_text(t, t->node[b].text)) < 10 &&
-                  atol(lb_tree_text(t, t->node[a].text)) < atol(lb_tree_text(t, t->node[b].text));
+    bool proper = is_integer(t, a) && is_integer(t, b) && strlen(lb_tree_text(t, t->node[a].text)) < 19 &&
+                  strlen(lb_tree_text(t, t->node[b].text)) < 19 &&
+                  atoll(lb_tree_text(t, t->node[a].text)) < atoll(lb_tree_text(t, t->node[b].text));
     if (!proper && t->tok[mark].kind == LB_TOK_NUM) return refuse(p, "two numbers stand side by side");
     t->node[x].join = proper ? '+' : '*';
     t->node[q].join = proper ? '+' : '*';
