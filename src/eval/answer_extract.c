@@ -77,7 +77,7 @@ static bool last_box(const char *text, const char **s, const char **e, bool *oom
 
 bool lb_answer_boxed(const char *text, lb_buf *out)
 {
-    const char *s, *e;
+    const char *s = NULL, *e = NULL;
     lb_buf_reset(out);
     return last_box(text, &s, &e, &out->oom) && give(out, s, e);
 }
@@ -191,7 +191,7 @@ static bool last_number(const char *text, const char **s, const char **e)
 
 bool lb_answer_final(const char *text, lb_buf *out)
 {
-    const char *s, *e;
+    const char *s = NULL, *e = NULL;
     if (lb_answer_boxed(text, out)) return true;
     if (out->oom) return false;
     if ((s = announced(text)) != NULL) {
@@ -239,13 +239,13 @@ static char marked_letter(const char *text, int n_options)
 
 bool lb_answer_letter(const char *text, int n_options, char *letter)
 {
-    lb_buf box = {0};
+    lb_buf boxed_text = {0};
     const char *s, *end;
     char c = 0;
     if (n_options < 2 || n_options > 26) return false;
-    bool boxed = lb_answer_boxed(text, &box);
-    if (boxed) c = leading_letter(lb_buf_cstr(&box), n_options, true);
-    lb_buf_free(&box);
+    bool boxed = lb_answer_boxed(text, &boxed_text);
+    if (boxed) c = leading_letter(lb_buf_cstr(&boxed_text), n_options, true);
+    lb_buf_free(&boxed_text);
     if (!boxed && (s = announced(text)) != NULL) c = leading_letter(s, n_options, false);
     if (!boxed && !c) {
         for (end = text + strlen(text); end > text && isspace((unsigned char)end[-1]);) end--;
