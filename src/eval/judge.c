@@ -1,7 +1,7 @@
 /* judge.c – lines, decimals, and the loop over tests.
  *
- * White space is what Python's str.strip takes, and a decimal what its Decimal() takes of ASCII text: sign, digits with
- * '_' between them, a point, an exponent; or Infinity. Equality of decimals is exact, so they are compared as
+ * White space is what Python's str.strip takes, and a decimal what its Decimal() takes of ASCII text: sign, digits, a
+ * point, an exponent; or Infinity; '_' anywhere is ignored. Equality of decimals is exact, so they are compared as
  * sign, digits without zeros at the ends, and exponent; no number is ever converted. */
 #include "eval/judge.h"
 #include <stdio.h>
@@ -99,7 +99,6 @@ static bool parse_exponent(span s, int64_t *exp)
     size_t i = s.n && (s.p[0] == '-' || s.p[0] == '+');
     int64_t v = 0;
     for (; i < s.n; i++) {
-        if (s.p[i] == '_') continue;
         if (!is_digit(s.p[i])) return false;
         any = true;
         if (v > 100000000000000000) return false;
@@ -107,6 +106,15 @@ static bool parse_exponent(span s, int64_t *exp)
     }
     *exp = minus ? -v : v;
     return any;
+}
+
+/* The word without underscores, which Decimal() ignores wherever they stand; copied only if there are any. */
+static span drop_underscores(span s, lb_buf *copy)
+{
+    if (!memchr(s.p, '_', s.n)) return s;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] != '_') lb_buf_byte(copy, s.p[i]);
+    return (span){ lb_buf_cstr(copy), copy->n };
 }
 
 static num parse_num(span s, lb_buf *digits)
@@ -127,7 +135,6 @@ static num parse_num(span s, lb_buf *digits)
     size_t i = 0;
     bool any = false, point = false;
     for (; i < s.n && (s.p[i] | 0x20) != 'e'; i++) {
-        if (s.p[i] == '_') continue;
         if (s.p[i] == '.' && !point) {
             point = true;
             continue;
@@ -159,7 +166,7 @@ static bool same_num(const num *a, const num *b, const lb_buf *digits)
 }
 
 /* Lines equal as lists of decimals? */
-static bool same_decimals(span a, span b, lb_buf *digits)
+static bool same_decimals(span a, span b, lb_buf *digits, lb_buf *copy)
 {
     for (;;) {
         span x, y;
@@ -167,8 +174,11 @@ static bool same_decimals(span a, span b, lb_buf *digits)
         if (next_word(&b, &y) != more) return false;
         if (!more) return true;
         lb_buf_reset(digits);
-        num m = parse_num(x, digits), n = parse_num(y, digits);
-        if (digits->oom || !same_num(&m, &n, digits)) return false;
+        lb_buf_reset(copy);
+        num m = parse_num(drop_underscores(x, copy), digits);
+        lb_buf_reset(copy);
+        num n = parse_num(drop_underscores(y, copy), digits);
+        if (digits->oom || copy->oom || !same_num(&m, &n, digits)) return false;
     }
 }
 
@@ -205,19 +215,20 @@ bool lb_output_compare(const char *got, size_t n_got, const char *want, size_t n
         snprintf(why, 256, "%zu lines, wanted %zu (got '%s')", n_a, n_b, show_got);
         return true;
     }
-    lb_buf digits = { 0 };
+    lb_buf digits = { 0 }, copy = { 0 };
+    bool ok = true;
     for (size_t i = 1; next_line(&a, &x) && next_line(&b, &y); i++) {
-        if ((x.n == y.n && !memcmp(x.p, y.p, x.n)) || same_decimals(x, y, &digits)) continue;
-        bool ok = lb_buf_ok(&digits, "a number in an output", err);
+        if ((x.n == y.n && !memcmp(x.p, y.p, x.n)) || same_decimals(x, y, &digits, &copy)) continue;
+        ok = lb_buf_ok(&digits, "a number in an output", err) && lb_buf_ok(&copy, "a number in an output", err);
         show(x, show_got);
         show(y, show_want);
         snprintf(why, 256, "line %zu is '%s', wanted '%s'", i, show_got, show_want);
-        lb_buf_free(&digits);
-        return ok;
+        break;
     }
+    *same = !*why;
     lb_buf_free(&digits);
-    *same = true;
-    return true;
+    lb_buf_free(&copy);
+    return ok;
 }
 
 static bool judge_one(const lb_sandbox *s, const char *program, size_t n_program, const lb_code_test *t,

@@ -218,8 +218,8 @@ static bool check_walls(lb_sandbox *s, lb_err *err)
         ok = lb_fail(err, LB_EUNSUPPORTED, "the sandbox does not run its own test program: %s %d: %s",
                      lb_run_status_name(r.status), r.code, r.note);
     else if (ok && strcmp(lb_buf_cstr(&r.out), "hello thread\n") != 0)
-        ok = lb_fail(err, LB_EUNSUPPORTED, "the sandbox does not hold on this kernel: its test printed '%.100s', wanted "
-                     "'hello thread'", lb_buf_cstr(&r.out));
+        ok = lb_fail(err, LB_EUNSUPPORTED, "the sandbox does not hold on this kernel: its test printed '%.100s', "
+                     "wanted 'hello thread'", lb_buf_cstr(&r.out));
     lb_run_result_free(&r);
     return ok;
 }
@@ -249,7 +249,8 @@ lb_sandbox *lb_sandbox_open(const lb_sandbox_limits *limits, bool allow_weak, lb
     if (why.code == LB_EUNSUPPORTED && allow_weak && open_plan(s, true, err)) return s;
     if (why.code == LB_EUNSUPPORTED && !allow_weak)
         lb_fail(err, why.code, "%s. Programs that a model wrote are not run without it; it needs user namespaces "
-                "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone; a container that allows them)", why.msg);
+                "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone; a container that allows them)",
+                why.msg);
     else if (why.code != LB_EUNSUPPORTED && err)
         *err = why;
 fail:

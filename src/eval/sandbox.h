@@ -35,7 +35,7 @@ typedef struct lb_sandbox lb_sandbox;
 
 /* Finds bwrap and python3 and tries the walls with one run. LB_EUNSUPPORTED, and why, where one is missing or the
  * kernel allows no namespaces; with allow_weak there is then a weak sandbox instead: seccomp and rlimits only, no
- * writing, but files that the user may read can be read. NULL on failure. */
+ * writing; files that the user may read can be read, unless the kernel has Landlock (5.13). NULL on failure. */
 lb_sandbox *lb_sandbox_open(const lb_sandbox_limits *limits, bool allow_weak, lb_err *err);
 void lb_sandbox_close(lb_sandbox *s);                 /* no other thread may be inside a run; takes NULL */
 bool lb_sandbox_is_weak(const lb_sandbox *s);         /* results have to say so */
@@ -46,7 +46,7 @@ typedef enum lb_run_status {
     LB_RUN_SIGNAL,                   /* killed by a signal, e.g. a stack overflow */
     LB_RUN_TIME,                     /* CPU or wall limit */
     LB_RUN_MEMORY,                   /* memory limit */
-    LB_RUN_OUTPUT,                   /* output limit */
+    LB_RUN_OUTPUT,                   /* output limit, or thousands of files */
     LB_RUN_FAILED                    /* twice the sandbox died under it: never a pass */
 } lb_run_status;
 

@@ -111,6 +111,7 @@ static void command(args *a, const lb_box_plan *plan)
     /* RLIMIT_NPROC counts the supervisor too. Without a user namespace it counts all processes of the user: then only a
      * bound against bombs, unless the user is 'nobody'. */
     arg_size(a, (size_t)plan->lim.n_proc + (plan->weak && getuid() != 0 ? 4096 : 1));
+    arg_size(a, LB_SANDBOX_FILES);
     a->v[a->n] = NULL;
 }
 
@@ -295,7 +296,7 @@ typedef struct watch {               /* the judge's view of one run */
     double until;                    /* wall limit, then the time to obey a kill */
     bool killed, answered;
     lb_run_status cause;             /* why it was killed */
-    int status, dirty;               /* the supervisor's answer */
+    int status, dirty, flood;        /* the supervisor's answer */
     double cpu_s;
 } watch;
 
@@ -350,7 +351,7 @@ static bool read_answer(watch *w)
     do n = recv(w->b->control, msg, sizeof msg - 1, 0); while (n < 0 && errno == EINTR);
     if (n <= 0) return false;
     msg[n] = 0;
-    if (sscanf(msg, "%d %ld %d", &w->status, &cpu_us, &w->dirty) != 3) return false;
+    if (sscanf(msg, "%d %ld %d %d", &w->status, &cpu_us, &w->dirty, &w->flood) != 4) return false;
     w->cpu_s = (double)cpu_us * 1e-6;
     w->answered = true;
     return true;
@@ -395,6 +396,9 @@ static void explain(const watch *w, lb_run_result *r)
     } else if (w->killed) {
         r->status = LB_RUN_OUTPUT;
         snprintf(r->note, sizeof r->note, "more than %zu bytes of output", lim->out_bytes);
+    } else if (w->flood) {
+        r->status = LB_RUN_OUTPUT;
+        snprintf(r->note, sizeof r->note, "more than %d files in /tmp", LB_SANDBOX_FILES);
     } else if (out_of_time) {
         r->status = LB_RUN_TIME;
         snprintf(r->note, sizeof r->note, "longer than %g s of CPU time", ceil(lim->cpu_s));

@@ -46,6 +46,7 @@ static void decimals_are_compared_exactly(void **state)
     expect("-7", "7", false);
     expect("007", "7", true);
     expect("1_000", "1000", true);
+    expect("_i_nf_", "inf", true);
     expect("0.1", "0.10000000000000001", false);
     expect("3.1415926", "3.1415927", false);
     expect("inf", "Infinity", true);
