@@ -6,7 +6,7 @@ CC      := $(if $(filter default undefined,$(origin CC)),$(shell command -v clan
 NVCC    := $(shell command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 CUDA    ?= 0
 SAN     ?= 0
-B       := build$(if $(filter 1,$(SAN)),/san)$(if $(filter 1,$(CUDA)),/cuda)
+B       := build$(if $(filter 1,$(SAN)),/san)$(if $(filter 2,$(SAN)),/fuzz)$(if $(filter 1,$(CUDA)),/cuda)
 Q       := $(if $(V),,@)
 CLANG   := $(findstring clang,$(shell $(CC) --version | head -1))
 
@@ -16,8 +16,8 @@ MUST     := -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wshadow -Wstrict-p
             -ffp-contract=off -Isrc -Iinclude $(shell pkg-config --cflags $(LIBS)) \
             -DLB_GIT='"$(shell git describe --always --dirty 2>/dev/null || echo unknown)"'
 LDLIBS   := $(shell pkg-config --libs $(LIBS)) -lflint -lgmp -lm -lpthread
-ifeq ($(SAN),1)
-MUST     += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ifneq ($(SAN),0) # 1: tests under sanitizers; 2: the same for fuzzing
+MUST     += $(if $(filter 2,$(SAN)),-fsanitize=fuzzer-no-link) -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS   := -O1 -g
 endif
 ISA_avx2       := -mavx2 -mfma -mf16c -mbmi2
@@ -76,14 +76,16 @@ layers:
 # 10 minutes per target unless FUZZ_S says otherwise; findings land in build/fuzz/.
 FUZZ_S ?= 600
 fuzz: $(FUZZ:%=fuzz-%)
-fuzz-%:
+fuzz-lib: # its own build, because the instruction set of a file is an option of its object
+	@$(MAKE) --no-print-directory SAN=2 CC=clang-19 build/fuzz/liblowbit.a
+fuzz-%: fuzz-lib
 	@mkdir -p build/fuzz/corpus-$* tests/fuzz/corpus/$*
-	$(Q)clang-19 $(MUST) -O1 -g -fsanitize=fuzzer,address,undefined -Itests -o build/fuzz/$* tests/fuzz/$*.c $(SRC) $(LDLIBS) \
-	    $(if $(CLANG),,-fopenmp)
+	$(Q)clang-19 $(MUST) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Itests -o build/fuzz/$* \
+	    tests/fuzz/$*.c build/fuzz/liblowbit.a $(LDLIBS)
 	build/fuzz/$* -max_total_time=$(FUZZ_S) -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/$*- \
 	    build/fuzz/corpus-$* tests/fuzz/corpus/$*
 clean:
 	rm -rf build
-.PHONY: all check check-long check-san check-cuda layers fuzz clean
+.PHONY: all check check-long check-san check-cuda layers fuzz fuzz-lib clean
 .SECONDARY:
 -include $(OBJ:.o=.d) $(CLI:%.c=$(B)/%.d) $(TBIN:=.d)
