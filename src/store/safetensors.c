@@ -95,7 +95,8 @@ static index_row *index_rows(const json_t *index, const char *where, size_t *n, 
         return lb_fail_null(err, LB_EFORMAT, "%s: 'weight_map' is %s, wanted an object", where, lb_json_kind(map));
     *n = json_object_size(map);
     if (*n == 0 || *n > LB_ST_MAX_TENSORS)
-        return lb_fail_null(err, LB_EFORMAT, "%s: 'weight_map' has %zu entries, wanted 1 to %d", where, *n, LB_ST_MAX_TENSORS);
+        return lb_fail_null(err, LB_EFORMAT, "%s: 'weight_map' has %zu entries, wanted 1 to %d", where, *n,
+                            LB_ST_MAX_TENSORS);
     index_row *rows = lb_alloc(*n, sizeof *rows, where, err), *r = rows;
     if (!rows) return NULL;
     const char *key;
@@ -121,11 +122,11 @@ static bool check_shard(const lb_tensor *t, size_t nt, const index_row *r, size_
     for (size_t i = 0; i < nt || i < nr; i++) {
         int c = i == nt ? 1 : i == nr ? -1 : strcmp(t[i].name, r[i].tensor);
         if (c > 0)
-            return lb_fail(err, LB_EFORMAT, "%s: tensor '%.200s' should be in %s, which does not have it", where, r[i].tensor,
-                           r[i].shard);
+            return lb_fail(err, LB_EFORMAT, "%s: tensor '%.200s' should be in %s, which does not have it", where,
+                           r[i].tensor, r[i].shard);
         if (c < 0)
-            return lb_fail(err, LB_EFORMAT, "%s: tensor '%.200s' is in %s, but the index does not place it there", where,
-                           t[i].name, t[i].file);
+            return lb_fail(err, LB_EFORMAT, "%s: tensor '%.200s' is in %s, but the index does not place it there",
+                           where, t[i].name, t[i].file);
     }
     return true;
 }
@@ -156,7 +157,8 @@ static bool no_stray_shards(const char *dir, const index_row *rows, size_t n, lb
             else hi = mid;
         }
         if (lo == n || strcmp(rows[lo].shard, e->d_name) != 0)
-            ok = lb_fail(err, LB_EFORMAT, "%s holds %s, which %s does not name: two models in one folder?", dir, e->d_name, INDEX);
+            ok = lb_fail(err, LB_EFORMAT, "%s holds %s, which %s does not name: two models in one folder?", dir,
+                         e->d_name, INDEX);
     }
     closedir(d);
     return ok;

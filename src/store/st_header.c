@@ -1,6 +1,7 @@
 /* st_header.c – a strict parser for the one JSON shape that a safetensors header may have.
  *
- *     u64 length | {"name": {"dtype": "BF16", "shape": [2,3], "data_offsets": [0,12]}, …, "__metadata__": {"k": "v"}} | bytes
+ *     u64 length | {"name": {"dtype": "BF16", "shape": [2,3], "data_offsets": [0,12]}, …, "__metadata__": {"k": "v"}} |
+ * bytes
  *
  * Three steps: read the entries in file order, check that their offsets tile the data without hole or overlap, sort by
  * name and look for duplicates. A general JSON tree would need ten times the memory for a header of 10^6 tensors. */
@@ -36,9 +37,11 @@ __attribute__((format(printf, 2, 3))) static bool bad(cursor *c, const char *fmt
 /* Length of the well-formed UTF-8 sequence at s (RFC 3629: no surrogates, no overlong forms), or 0. */
 static int utf8_len(const uint8_t *s, const uint8_t *end)
 {
-    static const struct { uint8_t lead_min, lead_max, second_min, second_max; int len; } forms[] = {
-        {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
-        {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    static const struct { uint8_t lead_min, lead_max, second_min, second_max; int len;
+    } forms[] = {
+        {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+        {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
     };
     if (*s < 0x80) return 1;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
@@ -85,7 +88,9 @@ static int hex4(const uint8_t *s, const uint8_t *end)
     int v = 0;
     if (end - s < 4) return -1;
     for (int i = 0; i < 4; i++) {
-        int d = s[i] >= '0' && s[i] <= '9' ? s[i] - '0' : (s[i] | 32) >= 'a' && (s[i] | 32) <= 'f' ? (s[i] | 32) - 'a' + 10 : -1;
+        int d = s[i] >= '0' && s[i] <= '9'                 ? s[i] - '0'
+                : (s[i] | 32) >= 'a' && (s[i] | 32) <= 'f' ? (s[i] | 32) - 'a' + 10
+                                                           : -1;
         if (d < 0) return -1;
         v = v << 4 | d;
     }
@@ -97,7 +102,8 @@ static size_t put_utf8(uint32_t u, char out[4])
     if (u < 0x80) return out[0] = (char)u, 1;
     if (u < 0x800) return out[0] = (char)(0xc0 | u >> 6), out[1] = (char)(0x80 | (u & 63)), 2;
     if (u < 0x10000)
-        return out[0] = (char)(0xe0 | u >> 12), out[1] = (char)(0x80 | (u >> 6 & 63)), out[2] = (char)(0x80 | (u & 63)), 3;
+        return out[0] = (char)(0xe0 | u >> 12), out[1] = (char)(0x80 | (u >> 6 & 63)), out[2] = (char)(0x80 | (u & 63)),
+               3;
     out[0] = (char)(0xf0 | u >> 18), out[1] = (char)(0x80 | (u >> 12 & 63)), out[2] = (char)(0x80 | (u >> 6 & 63));
     return out[3] = (char)(0x80 | (u & 63)), 4;
 }
@@ -162,7 +168,8 @@ static bool take_number(cursor *c, const char *what, uint64_t *out)
     const uint8_t *from = c->p;
     uint64_t v = 0;
     for (; c->p < c->end && *c->p >= '0' && *c->p <= '9'; c->p++)
-        if (__builtin_mul_overflow(v, (uint64_t)10, &v) || __builtin_add_overflow(v, (uint64_t)(*c->p - '0'), &v) || v > INT64_MAX)
+        if (__builtin_mul_overflow(v, (uint64_t)10, &v) || __builtin_add_overflow(v, (uint64_t)(*c->p - '0'), &v) ||
+            v > INT64_MAX)
             return bad(c, "%s is larger than 2^63", what);
     if (c->p - from > 1 && *from == '0') return bad(c, "%s has a leading zero", what);
     if (c->p < c->end && (*c->p == '.' || (*c->p | 32) == 'e')) return bad(c, "%s is not an integer", what);
@@ -178,8 +185,8 @@ static bool take_dtype(cursor *c, lb_tensor *t)
     if (!take_string(c, name, sizeof name - 1, true, "a dtype", NULL)) return false;
     t->dtype = lb_dtype_of(name);
     if (t->dtype != LB_N_DTYPE) return true;
-    return lb_fail(c->err, LB_EUNSUPPORTED, "%s: tensor '%.200s' has the data type %s, which lowbit does not know", c->file,
-                   t->name, name);
+    return lb_fail(c->err, LB_EUNSUPPORTED, "%s: tensor '%.200s' has the data type %s, which lowbit does not know",
+                   c->file, t->name, name);
 }
 
 static bool take_shape(cursor *c, lb_tensor *t)
@@ -228,7 +235,8 @@ static bool take_entry(cursor *c, const char *name)
         if (k == 3) return bad(c, "tensor '%.200s' has the unknown key '%s'", name, key);
         if (seen & 1u << k) return bad(c, "tensor '%.200s' has '%s' twice", name, key);
         seen |= 1u << k;
-        bool ok = take(c, ':') && (k == 0 ? take_dtype(c, &t) : k == 1 ? take_shape(c, &t) : take_offsets(c, &begin, &end));
+        if (!take(c, ':')) return false;
+        bool ok = k == 0 ? take_dtype(c, &t) : k == 1 ? take_shape(c, &t) : take_offsets(c, &begin, &end);
         if (!ok || !next_item(c, '}', &more)) return false;
     }
     for (unsigned k = 0; k < 3; k++)
@@ -239,11 +247,12 @@ static bool take_entry(cursor *c, const char *name)
     if (!shape_bytes(&t, &want))
         return bad(c, "tensor '%.200s': the size of %s overflows", name, lb_shape_text(t.shape, t.rank, text));
     if (begin > end || end > c->data_bytes)
-        return bad(c, "tensor '%.200s' lies at bytes %llu to %llu of %zu bytes of data", name, (unsigned long long)begin,
-                   (unsigned long long)end, c->data_bytes);
+        return bad(c, "tensor '%.200s' lies at bytes %llu to %llu of %zu bytes of data", name,
+                   (unsigned long long)begin, (unsigned long long)end, c->data_bytes);
     if (end - begin != want)
         return bad(c, "tensor '%.200s' is %s of %s, %zu bytes, but its offsets span %llu", name,
-                   lb_shape_text(t.shape, t.rank, text), lb_dtype_name(t.dtype), want, (unsigned long long)(end - begin));
+                   lb_shape_text(t.shape, t.rank, text), lb_dtype_name(t.dtype), want,
+                   (unsigned long long)(end - begin));
     t.data = c->end + begin;
     t.size_bytes = want;
     if (c->n == LB_ST_MAX_TENSORS) return bad(c, "more than %d tensors", LB_ST_MAX_TENSORS);
@@ -336,8 +345,8 @@ static bool check_places(const cursor *c, lb_tensor **order)
     const uint8_t *at = c->end;
     for (size_t i = 0; i < c->n; i++) {
         if (order[i]->data != at)
-            return lb_fail(c->err, LB_EFORMAT, "%s: tensor '%.200s' begins at data byte %zu, wanted %zu: tensors %s", c->file,
-                           order[i]->name, (size_t)(order[i]->data - c->end), (size_t)(at - c->end),
+            return lb_fail(c->err, LB_EFORMAT, "%s: tensor '%.200s' begins at data byte %zu, wanted %zu: tensors %s",
+                           c->file, order[i]->name, (size_t)(order[i]->data - c->end), (size_t)(at - c->end),
                            order[i]->data < at ? "overlap" : "leave a hole");
         at += order[i]->size_bytes;
     }
@@ -375,8 +384,9 @@ bool lb_st_parse_header(const uint8_t *p, size_t n, const char *file, lb_st_head
     uint64_t size = 0;
     for (int i = 7; i >= 0; i--) size = size << 8 | p[i];
     if (size > n - 8)
-        return lb_fail(err, LB_EFORMAT, "%s: the header says it has %llu bytes, the file has %zu after its length%s", file,
-                       (unsigned long long)size, n - 8, size <= LB_ST_MAX_HEADER ? " (a truncated download?)" : "");
+        return lb_fail(err, LB_EFORMAT, "%s: the header says it has %llu bytes, the file has %zu after its length%s",
+                       file, (unsigned long long)size, n - 8,
+                       size <= LB_ST_MAX_HEADER ? " (a truncated download?)" : "");
     if (size > LB_ST_MAX_HEADER)
         return lb_fail(err, LB_EFORMAT, "%s: the header has %llu bytes, more than the %zu allowed", file,
                        (unsigned long long)size, LB_ST_MAX_HEADER);

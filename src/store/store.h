@@ -2,8 +2,8 @@
  *
  * A store is the tensors of a model, wherever they lie: a folder with model.safetensors, a folder with
  * model.safetensors.index.json and its shards, or one file. A file format is one row of stores.def. Files are mapped,
- * never copied, except tensors that do not lie at a multiple of their element size (no current writer makes those): they
- * are copied once, at open, so that `data` is always aligned to its element.
+ * never copied, except tensors that do not lie at a multiple of their element size (no current writer makes those):
+ * they are copied once, at open, so that `data` is always aligned to its element.
  *
  * Every header and size is checked against the file at open. What no check at open can see: a file that another program
  * truncates while it is mapped. The kernel then sends SIGBUS for the pages that are gone; a library does not install a
@@ -53,8 +53,8 @@ enum { LB_SHAPE_TEXT = 192 };
 char *lb_shape_text(const int64_t *shape, int rank, char out[LB_SHAPE_TEXT]);
 /* True if t has exactly this shape; else LB_EFORMAT "FILE: tensor 'NAME' is [..], WHO wants [..]". */
 bool lb_tensor_check_shape(const lb_tensor *t, const int64_t *shape, int rank, const char *who, lb_err *err);
-/* True if every element of an F32, F16, BF16 or F64 tensor is finite (other types always are); else *index (optional) is
- * the flat index of the first NaN or infinity. Runs at memory speed. */
+/* True if every element of an F32, F16, BF16 or F64 tensor is finite (other types always are); else *index (optional)
+ * is the flat index of the first NaN or infinity. Runs at memory speed. */
 bool lb_tensor_check_finite(const lb_tensor *t, size_t *index);
 /* The same as an error: LB_ENUMERIC "FILE: tensor 'NAME' holds a NaN at [12,7]". */
 bool lb_tensor_need_finite(const lb_tensor *t, lb_err *err);

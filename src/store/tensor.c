@@ -26,20 +26,20 @@ bool lb_tensor_check_shape(const lb_tensor *t, const int64_t *shape, int rank, c
 /* A float is not finite when all bits of its exponent are set. The block result is an OR without a branch, so that it
  * vectorizes; only a block that has one is looked at element by element. memcpy, because the bytes of a tensor have no
  * C type. */
-#define DEFINE_FIRST_BAD(name, type, exponent)                                                                          \
-    static size_t name(const uint8_t *p, size_t n)                                                                      \
-    {                                                                                                                   \
-        enum { BLOCK = 1024 };                                                                                          \
-        for (size_t at = 0; at < n; at += BLOCK) {                                                                      \
-            size_t m = n - at < BLOCK ? n - at : BLOCK;                                                                 \
-            type x[BLOCK], any = 0;                                                                                     \
-            memcpy(x, p + at * sizeof *x, m * sizeof *x);                                                               \
-            for (size_t i = 0; i < m; i++) any |= (type)((x[i] & (exponent)) == (exponent));                            \
-            if (!any) continue;                                                                                         \
-            for (size_t i = 0; i < m; i++)                                                                              \
-                if ((x[i] & (exponent)) == (exponent)) return at + i;                                                   \
-        }                                                                                                               \
-        return n;                                                                                                       \
+#define DEFINE_FIRST_BAD(name, type, exponent) \
+    static size_t name(const uint8_t *p, size_t n) \
+    { \
+        enum { BLOCK = 1024 }; \
+        for (size_t at = 0; at < n; at += BLOCK) { \
+            size_t m = n - at < BLOCK ? n - at : BLOCK; \
+            type x[BLOCK], any = 0; \
+            memcpy(x, p + at * sizeof *x, m * sizeof *x); \
+            for (size_t i = 0; i < m; i++) any |= (type)((x[i] & (exponent)) == (exponent)); \
+            if (!any) continue; \
+            for (size_t i = 0; i < m; i++) \
+                if ((x[i] & (exponent)) == (exponent)) return at + i; \
+        } \
+        return n; \
     }
 DEFINE_FIRST_BAD(first_bad_f64, uint64_t, 0x7ff0000000000000u)
 DEFINE_FIRST_BAD(first_bad_f32, uint32_t, 0x7f800000u)
@@ -73,8 +73,9 @@ bool lb_tensor_need_finite(const lb_tensor *t, lb_err *err)
     uint64_t bits = 0;
     size_t size = lb_dtype_bytes(t->dtype);
     memcpy(&bits, t->data + at * size, size);
-    uint64_t mantissa = t->dtype == LB_F64 ? 0xfffffffffffffu : t->dtype == LB_F32 ? 0x7fffff : t->dtype == LB_BF16 ? 0x7f : 0x3ff;
+    static const uint64_t mantissa[LB_N_DTYPE] = {
+        [LB_F64] = 0xfffffffffffffu, [LB_F32] = 0x7fffff, [LB_BF16] = 0x7f, [LB_F16] = 0x3ff};
     char text[LB_SHAPE_TEXT];
     return lb_fail(err, LB_ENUMERIC, "%s: tensor '%.200s' holds %s at %s", t->file, t->name,
-                   bits & mantissa ? "a NaN" : "an infinity", lb_shape_text(where, t->rank, text));
+                   bits & mantissa[t->dtype] ? "a NaN" : "an infinity", lb_shape_text(where, t->rank, text));
 }
