@@ -26,12 +26,15 @@ static void ref(const void *args, int row0, int row1, lb_exec *ex)
 
 #if defined(__x86_64__)
 static bool is_float(const void *args) { return !((const lb_matmul *)args)->w.num->grouped; }
+static bool is_int(const void *args) { return ((const lb_matmul *)args)->w.num->grouped; }
 #endif
 
 const lb_impl lb_matmul_impls[] = { /* slowest first */
     {"ref", 0, NULL, ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, is_float, lb_matmul_float_avx2, lb_matmul_float_avx2_scratch, lb_matmul_float_avx2_prep})
+    LB_X86({"avx2", LB_AVX2, is_int, lb_matmul_int_avx2, lb_matmul_int_avx2_scratch, lb_matmul_int_avx2_prep})
     LB_X86({"avx512", LB_AVX512, is_float, lb_matmul_float_avx512, lb_matmul_float_avx512_scratch, lb_matmul_float_avx512_prep})
+    LB_X86({"avx512", LB_AVX512, is_int, lb_matmul_int_avx512, lb_matmul_int_avx512_scratch, lb_matmul_int_avx512_prep})
     {0},
 };
 

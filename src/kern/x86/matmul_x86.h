@@ -1,6 +1,6 @@
 /* kern/x86/matmul_x86.h – the x86 rows of the matmul table (kern/matmul.c).
  *
- * Float weights: matmul_float.inc says what is computed, in which order. */
+ * Float weights: matmul_float.inc says what is computed, in which order. Integer weights: matmul_int.inc. */
 #ifndef LB_KERN_X86_MATMUL_X86_H
 #define LB_KERN_X86_MATMUL_X86_H
 #include "kern/matmul.h"
@@ -12,4 +12,12 @@ void lb_matmul_float_avx2(const void *args, int row0, int row1, lb_exec *ex);
 size_t lb_matmul_float_avx512_scratch(const void *args);
 void lb_matmul_float_avx512_prep(const void *args, int tok0, int tok1, lb_exec *ex);
 void lb_matmul_float_avx512(const void *args, int row0, int row1, lb_exec *ex);
+
+/* int2, int3, int4, int8. Both levels give the same bits. */
+size_t lb_matmul_int_avx2_scratch(const void *args);
+void lb_matmul_int_avx2_prep(const void *args, int tok0, int tok1, lb_exec *ex);
+void lb_matmul_int_avx2(const void *args, int row0, int row1, lb_exec *ex);
+size_t lb_matmul_int_avx512_scratch(const void *args);
+void lb_matmul_int_avx512_prep(const void *args, int tok0, int tok1, lb_exec *ex);
+void lb_matmul_int_avx512(const void *args, int row0, int row1, lb_exec *ex);
 #endif
