@@ -2,11 +2,12 @@
 """Makes tests/golden/grade_pairs.tsv: verdict (R right, W wrong), gold answer, answer; one pair a line.
 
 Gold answers come from data/abacus and from random polynomials, rational functions, surds and numbers; answers are
-transformations of them that keep the value (reordered, expanded, factored, unreduced, decimal, other spelling) or change
-it (off by one, sign, swapped, wrong coefficient). sympy decides whether a value was really kept or changed.
+transformations of them that keep the value (reordered, expanded, factored, unreduced, decimal, other spelling) or
+change it (off by one, sign, swapped, wrong coefficient). sympy decides whether a value was really kept or changed.
 
     python3 tools/make_grade_fixtures.py > tests/golden/grade_pairs.tsv      # sympy 1.14.0, seed 1
 """
+
 import json
 import random
 import re
@@ -30,6 +31,7 @@ def add(verdict, gold, answer):
 
 
 # ---- numbers ----
+
 
 def frac(n, d, cmd='frac'):
     sign = '-' if n < 0 else ''
@@ -64,9 +66,21 @@ def thousands(n, sep=','):
 def spell_number(q):
     """Spellings of a rational, all of the same value."""
     n, d, k = int(q.p), int(q.q), rng.randint(2, 9)
-    out = [frac(n, d, c) for c in ('frac', 'dfrac', 'tfrac', 'plain', 'short')] if d > 1 else [str(n), f'{n}.0', f'{n}/1']
-    out += [frac(n * k, d * k), frac(n * k, d * k, 'plain'), f'\\left({frac(n, d, "dfrac")}\\right)', f'x = {frac(n, d)}',
-            f'${frac(n, d, "plain")}$', f'\\frac{{{-n}}}{{{-d}}}', f'{n}\\cdot\\frac{{1}}{{{d}}}', f'-({frac(-n, d, "plain")})']
+    out = (
+        [frac(n, d, c) for c in ('frac', 'dfrac', 'tfrac', 'plain', 'short')]
+        if d > 1
+        else [str(n), f'{n}.0', f'{n}/1']
+    )
+    out += [
+        frac(n * k, d * k),
+        frac(n * k, d * k, 'plain'),
+        f'\\left({frac(n, d, "dfrac")}\\right)',
+        f'x = {frac(n, d)}',
+        f'${frac(n, d, "plain")}$',
+        f'\\frac{{{-n}}}{{{-d}}}',
+        f'{n}\\cdot\\frac{{1}}{{{d}}}',
+        f'-({frac(-n, d, "plain")})',
+    ]
     m = rng.randint(-9, 9)
     out += [f'{m} + {frac(n - m * d, d)}' if n - m * d >= 0 else f'{m} {frac(n - m * d, d)}']
     if d > 1 and abs(n) > d:
@@ -78,13 +92,28 @@ def spell_number(q):
     if d == 1 and abs(n) > 999:
         out += [thousands(n), thousands(n, ',\\!'), thousands(n, '{,}'), f'{n} \\text{{ units}}', f'\\text{{{n}}}']
     if d == 1:
-        out += [f'\\boxed{{{n}}}', f'{n + 7} - 7', f'{n}^{{1}}', f'\\$ {n}' if n >= 0 else f'{n}', f'{n}\\text{{ apples}}']
+        out += [
+            f'\\boxed{{{n}}}',
+            f'{n + 7} - 7',
+            f'{n}^{{1}}',
+            f'\\$ {n}' if n >= 0 else f'{n}',
+            f'{n}\\text{{ apples}}',
+        ]
     return out
 
 
 def spoil_number(q):
     n, d = int(q.p), int(q.q)
-    out = [q + 1, q - 1, -q, sp.Rational(n + 1, d), sp.Rational(n, d + 1), q * 10, q + sp.Rational(1, 10**9), sp.Rational(d, n) if n else q + 2]
+    out = [
+        q + 1,
+        q - 1,
+        -q,
+        sp.Rational(n + 1, d),
+        sp.Rational(n, d + 1),
+        q * 10,
+        q + sp.Rational(1, 10**9),
+        sp.Rational(d, n) if n else q + 2,
+    ]
     return [v for v in out if v != q]
 
 
@@ -100,14 +129,26 @@ def number(gold, q, n_right, n_wrong):
 
 # ---- polynomials and rational functions ----
 
+
 def term(c, powers, first, style):
     """c·Π v^e as LaTeX."""
     star = {'tight': '', 'cdot': ' \\cdot ', 'star': '*'}[style]
-    vs = [str(v) if e == 1 else f'{v}^{e}' if e < 10 and style == 'tight' else f'{v}^{{{e}}}' if style != 'star' else f'{v}**{e}'
-          for v, e in powers if e]
+    vs = [
+        (
+            str(v)
+            if e == 1
+            else f'{v}^{e}' if e < 10 and style == 'tight' else f'{v}^{{{e}}}' if style != 'star' else f'{v}**{e}'
+        )
+        for v, e in powers
+        if e
+    ]
     rng.shuffle(vs)
     m = abs(c)
-    cs = [] if m == 1 and vs else [str(m) if m.q == 1 else f'\\frac{{{m.p}}}{{{m.q}}}' if style != 'star' else f'({m.p}/{m.q})']
+    cs = (
+        []
+        if m == 1 and vs
+        else [str(m) if m.q == 1 else f'\\frac{{{m.p}}}{{{m.q}}}' if style != 'star' else f'({m.p}/{m.q})']
+    )
     body = star.join(cs + vs)
     return ('-' if c < 0 else '') + body if first else (' - ' if c < 0 else ' + ') + body
 
@@ -120,7 +161,15 @@ def spell_poly(p, style='tight'):
 
 def spell_expr(e):
     """Any sympy expression in sympy's LaTeX or plain notation."""
-    return rng.choice([sp.latex(e), sp.latex(e, fold_short_frac=True), sp.latex(e, mul_symbol='dot'), str(e), str(e).replace('**', '^')])
+    return rng.choice(
+        [
+            sp.latex(e),
+            sp.latex(e, fold_short_frac=True),
+            sp.latex(e, mul_symbol='dot'),
+            str(e),
+            str(e).replace('**', '^'),
+        ]
+    )
 
 
 def horner(p):
@@ -133,9 +182,19 @@ def horner(p):
 
 def polynomial(gold, p, n_right, n_wrong):
     e = p.as_expr()
-    right = [spell_poly(p), spell_poly(p, 'cdot'), spell_poly(p, 'star'), spell_expr(sp.factor(e)), spell_expr(sp.expand(e)),
-             f'\\left({spell_poly(p)}\\right)', f'{spell_poly(p)} + 0', f'\\frac{{{spell_poly(p * 6)}}}{{6}}',
-             f'\\frac{{({spell_poly(p)})(x + 2)}}{{x+2}}', f'-1({spell_poly(-p)})', f'f(x) = {spell_poly(p)}']
+    right = [
+        spell_poly(p),
+        spell_poly(p, 'cdot'),
+        spell_poly(p, 'star'),
+        spell_expr(sp.factor(e)),
+        spell_expr(sp.expand(e)),
+        f'\\left({spell_poly(p)}\\right)',
+        f'{spell_poly(p)} + 0',
+        f'\\frac{{{spell_poly(p * 6)}}}{{6}}',
+        f'\\frac{{({spell_poly(p)})(x + 2)}}{{x+2}}',
+        f'-1({spell_poly(-p)})',
+        f'f(x) = {spell_poly(p)}',
+    ]
     if len(p.gens) == 1 and not p.is_zero:
         right.append(horner(p))
     for s in rng.sample(right, min(n_right, len(right))):
@@ -155,7 +214,7 @@ def random_poly(gens, n_terms, degree, fractions=False):
     while p == 0:
         for _ in range(n_terms):
             c = sp.Rational(rng.choice([-1, 1]) * rng.randint(1, 20), rng.randint(1, 6) if fractions else 1)
-            p += c * sp.prod(v**rng.randint(0, degree) for v in gens)
+            p += c * sp.prod(v ** rng.randint(0, degree) for v in gens)
     return sp.Poly(p, *gens)
 
 
@@ -168,8 +227,14 @@ def rational_function():
         return
     e = n.as_expr() / d.as_expr()
     gold = f'\\frac{{{spell_poly(n)}}}{{{spell_poly(d)}}}'
-    right = [f'({spell_poly(n)})/({spell_poly(d)})', spell_expr(sp.factor(e)), spell_expr(sp.cancel(e)), spell_expr(sp.together(1 + e) - 1),
-             f'({spell_poly(n)})({spell_poly(d)})^{{-1}}', f'\\dfrac{{{spell_poly(-n)}}}{{{spell_poly(-d)}}}']
+    right = [
+        f'({spell_poly(n)})/({spell_poly(d)})',
+        spell_expr(sp.factor(e)),
+        spell_expr(sp.cancel(e)),
+        spell_expr(sp.together(1 + e) - 1),
+        f'({spell_poly(n)})({spell_poly(d)})^{{-1}}',
+        f'\\dfrac{{{spell_poly(-n)}}}{{{spell_poly(-d)}}}',
+    ]
     if len(gens) == 1:
         right.append(spell_expr(sp.apart(e, gens[0])))
     for s in rng.sample(right, 4):
@@ -181,12 +246,18 @@ def rational_function():
 
 # ---- lists, tuples, surds ----
 
+
 def several(gold, values, ordered):
     def render(vs):
-        return (rng.choice(['(%s)', '\\left(%s\\right)', '( %s )']) if ordered else '%s') % rng.choice([', ', ',\\ ', ' , ']).join(vs)
+        return (rng.choice(['(%s)', '\\left(%s\\right)', '( %s )']) if ordered else '%s') % rng.choice(
+            [', ', ',\\ ', ' , ']
+        ).join(vs)
 
     spelled = [rng.choice(spell_number(v)) for v in values]
-    spelled = [s if '=' not in s and ',' not in s and '$' not in s and 'text' not in s else str(v) for s, v in zip(spelled, values)]
+    spelled = [
+        s if '=' not in s and ',' not in s and '$' not in s and 'text' not in s else str(v)
+        for s, v in zip(spelled, values)
+    ]
     add('R', gold, render(spelled))
     add('R', gold, render([frac(int(v.p), int(v.q)) if v.q > 1 else str(v) for v in values]))
     other = list(values)
@@ -212,8 +283,13 @@ def surd():
     c = rng.randint(-9, 9)
     e = c + k * sp.sqrt(m)
     gold = sp.latex(e)
-    for r in (f'{c} + \\sqrt{{{k * k * m}}}', f'{k}\\sqrt{{{m}}} + {c}', f'\\frac{{{k * m}}}{{\\sqrt{{{m}}}}} + {c}', f'{c}+{k}*sqrt({m})',
-              f'{c} + {k} \\cdot {m}^{{1/2}}'):
+    for r in (
+        f'{c} + \\sqrt{{{k * k * m}}}',
+        f'{k}\\sqrt{{{m}}} + {c}',
+        f'\\frac{{{k * m}}}{{\\sqrt{{{m}}}}} + {c}',
+        f'{c}+{k}*sqrt({m})',
+        f'{c} + {k} \\cdot {m}^{{1/2}}',
+    ):
         add('R', gold, r)
     for w in (c - k * sp.sqrt(m), e + 1, c + (k + 1) * sp.sqrt(m), c + k * sp.sqrt(m + 1)):
         assert w != e
@@ -235,6 +311,7 @@ def complex_number():
 
 
 # ---- the answers of the miniature benchmarks ----
+
 
 def parse_number(s):
     m = re.fullmatch(r'(-?)\\frac\{(\d+)\}\{(\d+)\}', s)
@@ -259,7 +336,14 @@ def main():
             rows = sorted({json.loads(line)['answer'] for line in f})
         kind = {}
         for s in rows:
-            kind.setdefault('poly' if 'x' in s else 'tuple' if s[0] == '(' else 'list' if ',' in s else 'frac' if 'frac' in s else 'int', []).append(s)
+            kind.setdefault(
+                (
+                    'poly'
+                    if 'x' in s
+                    else 'tuple' if s[0] == '(' else 'list' if ',' in s else 'frac' if 'frac' in s else 'int'
+                ),
+                [],
+            ).append(s)
         for group in sorted(kind):
             golds += rng.sample(kind[group], min(len(kind[group]), n, 40))
     for g in golds:
@@ -268,7 +352,7 @@ def main():
         gens = rng.choice([(x, y), (x, y, z), (a, b)])
         p = random_poly(gens, rng.randint(2, 5), 3, i % 2 == 0)
         polynomial(spell_poly(p), p, 4, 3)
-        q = sp.Rational(rng.randint(-10**12, 10**12), rng.choice([1, 1, 3, 7, 8, 125, 1000]))
+        q = sp.Rational(rng.randint(-(10**12), 10**12), rng.choice([1, 1, 3, 7, 8, 125, 1000]))
         number(str(q), q, 4, 3)
     for _ in range(25):
         rational_function()

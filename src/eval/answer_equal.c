@@ -9,7 +9,7 @@
 
 enum {
     MAX_ELEMS = 64,            /* of a list compared in any order */
-    WORK = 400000              /* see lb_value_compare; a few milliseconds */
+    WORK = 250000              /* see lb_value_compare; a few milliseconds */
 };
 
 typedef struct pair {          /* the two sides of a comparison and what it may still cost */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 typedef struct parser {
     lb_tree *t;
@@ -416,6 +417,26 @@ static int parse_expr(parser *p)
     return bare ? first : node(p, LB_NODE_SUM, first);
 }
 
+/* Whether one of the words changes the value in front of it, so that they are no unit: 5 million, 5 or more. */
+static bool changes_value(const char *s)
+{
+    static const char *const stop[] = {
+        "hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions", "trillion",
+        "trillions", "dozen", "dozens", "half", "halves", "thirds", "fourths", "fifths", "sixths", "sevenths",
+        "eighths", "ninths", "tenths", "hundredths", "thousandths", "squared", "cubed", "factorial", "plus",
+        "minus", "times", "over", "divided", "or", "and", "if", "when", "where", "for", "not", "no", "more", "less",
+        "greater", "than", "least", "most", "about", "approximately", "mod", "modulo", "base", "remainder", "to",
+        "between", "negative", "positive", "except", "percent",
+        NULL};
+    while (*s) {
+        size_t n = strcspn(s, " ,;.()-\t\n");
+        for (int i = 0; stop[i]; i++)
+            if (strlen(stop[i]) == n && !strncasecmp(stop[i], s, n)) return true;
+        s += n + (s[n] != 0);
+    }
+    return false;
+}
+
 /* What stands behind a value: a word (perhaps squared, perhaps per another), degrees, money, percent. As one text. */
 static bool parse_unit(parser *p, char *unit, size_t size)
 {
@@ -434,6 +455,7 @@ static bool parse_unit(parser *p, char *unit, size_t size)
         else if (k == LB_TOK_ID && !strcmp(unit, "deg") && strchr("CFK", text(p)[0])) s = text(p);
         else return true;
         bool degrees = k == LB_TOK_ID;
+        if (k == LB_TOK_TEXT && changes_value(s)) return refuse(p, "'%.60s' is not a unit", s) >= 0;
         for (; *s; s++) {                      /* one spelling: no spaces, dots, capitals or plural */
             if (*s == ' ' || *s == '.') continue;
             if (n + 1 >= size) return refuse(p, "a unit is too long") >= 0;

@@ -101,7 +101,7 @@ static bool poly_reduce(algebra *A, fmpq_mpoly_t a)
         if (A->gen[g].kind == RADICAL && fmpq_mpoly_degree_si(a, g, A->ctx) >= (slong)A->gen[g].q) needed = true;
     if (!needed) return true;
     slong n = fmpq_mpoly_length(a, A->ctx);
-    if (!charge(A, 20.0 * (double)n * (1 + poly_bits(a) / 64))) return false;
+    if (!charge(A, 150.0 * (double)n * (1 + poly_bits(a) / 64))) return false;
     ulong e[MAX_GEN];
     fmpq_t c;
     fmpz_t f;

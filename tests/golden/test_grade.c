@@ -1,5 +1,6 @@
-/* golden/test_grade.c – the verdicts of tests/golden/grade_pairs.tsv, which sympy decided (tools/make_grade_fixtures.py):
- * all of them must agree, and a wrong answer must never be right. */
+/* golden/test_grade.c – the verdicts of tests/golden/grade_pairs.tsv, which sympy decided.
+ *
+ * All of them must agree, and a wrong answer must never be right. The file is made by tools/make_grade_fixtures.py. */
 #include "test.h"
 #include "eval/grade.h"
 
