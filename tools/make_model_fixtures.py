@@ -83,8 +83,8 @@ TINY = {
     # float32 weights, untied, old keys, one key head for all query heads
     "qwen3-f32": (config("qwen3", head_dim=16, attention_bias=False, torch_dtype="float32", num_key_value_heads=1,
                          sliding_window=4096, use_sliding_window=False, max_window_layers=2, rope_theta=1000000), {}),
-    # two shards and an index; as many key heads as query heads
-    "qwen3-sharded": (config("qwen3", head_dim=16, attention_bias=False, num_key_value_heads=4, rope_theta=1000000,
+    # two shards and an index; attention biases, o's too; as many key heads as query heads
+    "qwen3-sharded": (config("qwen3", head_dim=16, attention_bias=True, num_key_value_heads=4, rope_theta=1000000,
                              rope_scaling=None), {"shards": 2}),
     # biases of q, k, v; sizes that no vector width divides (ffn 100, vocabulary 323); no head_dim in the file
     "qwen2": (config("qwen2", intermediate_size=100, vocab_size=323, rope_theta=10000.0, rms_norm_eps=1e-5,
@@ -100,8 +100,8 @@ TINY = {
                             rms_norm_eps=1e-5, max_position_embeddings=512,
                             rope_scaling={"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
                                           "original_max_position_embeddings": 64, "rope_type": "llama3"}), {}),
-    # linear scaling under its oldest spelling
-    "llama-linear": (config("llama", rope_theta=10000.0, max_position_embeddings=128,
+    # linear scaling under its oldest spelling; biases wherever the family can have them
+    "llama-linear": (config("llama", attention_bias=True, mlp_bias=True, rope_theta=10000.0,
                             rope_scaling={"type": "linear", "factor": 2.5}), {}),
     # yarn in transformers-5 keys, with its own betas and attention factor
     "llama-yarn": (config("llama", head_dim=32, torch_dtype=LEFT_OUT, dtype="bfloat16", max_position_embeddings=1024,
@@ -135,27 +135,28 @@ def draw_weights(name, c, salt):
     hidden, ffn, vocab, heads, kv = (c[k] for k in ("hidden_size", "intermediate_size", "vocab_size",
                                                     "num_attention_heads", "num_key_value_heads"))
     dim = c.get("head_dim", hidden // heads)
+    o_bias, mlp_bias = c.get("attention_bias", False), c.get("mlp_bias", False)
     w = {}
 
-    def linear(key, n, k, gain=1.0):
+    def linear(key, n, k, gain=1.0, bias=False):
         w[key + ".weight"] = r.standard_normal((n, k)) * (gain / np.sqrt(k))
+        if bias:
+            w[key + ".bias"] = r.standard_normal(n) * 0.5
 
     def norm(key, n, centre=1.0):
         w[key + ".weight"] = centre * (1 + 0.3 * r.standard_normal(n))
 
     def mlp(key, inner):
-        linear(key + "gate_proj", inner, hidden, 1.5)
-        linear(key + "up_proj", inner, hidden, 1.5)
-        linear(key + "down_proj", hidden, inner)
+        linear(key + "gate_proj", inner, hidden, 1.5, mlp_bias)
+        linear(key + "up_proj", inner, hidden, 1.5, mlp_bias)
+        linear(key + "down_proj", hidden, inner, 1.0, mlp_bias)
 
     w["model.embed_tokens.weight"] = r.standard_normal((vocab, hidden)) * 0.25
     for i in range(c["num_hidden_layers"]):
         p = f"model.layers.{i}."
         for proj, n in (("q", heads), ("k", kv), ("v", kv)):
-            linear(f"{p}self_attn.{proj}_proj", n * dim, hidden, 1.3)
-            if c["model_type"] == "qwen2":
-                w[f"{p}self_attn.{proj}_proj.bias"] = r.standard_normal(n * dim) * 0.5
-        linear(p + "self_attn.o_proj", hidden, heads * dim)
+            linear(f"{p}self_attn.{proj}_proj", n * dim, hidden, 1.3, o_bias or c["model_type"] == "qwen2")
+        linear(p + "self_attn.o_proj", hidden, heads * dim, 1.0, o_bias)
         if c["model_type"].startswith("qwen3"):
             norm(p + "self_attn.q_norm", dim, 1.3)
             norm(p + "self_attn.k_norm", dim, 1.3)
