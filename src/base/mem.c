@@ -7,6 +7,14 @@
 
 enum { ALIGN = 64, HUGE_BYTES = 2 << 20 };
 
+/* Zeroes a large block without touching it: the kernel hands out zero pages when they are first used, so a KV cache for a
+ * long context costs what is used of it. Huge pages are advice: fewer TLB misses when weights stream by. */
+static void zero_lazily(char *p, size_t n)
+{
+    (void)madvise(p, n, MADV_HUGEPAGE);
+    if (madvise(p, n, MADV_DONTNEED) != 0) memset(p, 0, n);
+}
+
 void *lb_alloc(size_t count, size_t elem, const char *what, lb_err *err)
 {
     size_t need = lb_arena_need(count, elem);
@@ -18,10 +26,9 @@ void *lb_alloc(size_t count, size_t elem, const char *what, lb_err *err)
         lb_fail_mem(err, need, what);
         return NULL;
     }
-#ifdef MADV_HUGEPAGE
-    if (huge) (void)madvise(p, need, MADV_HUGEPAGE); /* advice only: fewer TLB misses when the weights stream by */
-#endif
-    memset(p, 0, need);
+    size_t whole = huge ? need / 4096 * 4096 : 0;
+    if (whole) zero_lazily(p, whole);
+    memset((char *)p + whole, 0, need - whole);
     return p;
 }
 
