@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "num/tile.h"
+#include "store/ct.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 /* What the binding needs beside the model. */
 typedef struct binder {
     lb_model *m;
+    lb_ct_config *ct;            /* quantization_config, or NULL */
     double bits, weights;        /* of the block linears so far */
     lb_err *err;
 } binder;
@@ -63,13 +65,29 @@ static bool matrix(binder *b, lb_mat *out, const char *name, int n, int k)
     return out->data != NULL;
 }
 
+static bool packed_matrix(binder *b, lb_mat *out, const char *module, const lb_ct_scheme *s, int n, int k)
+{
+    lb_qmat q;
+    if (!lb_ct_unpack(b->m->store, module, s, n, k, &q, b->err)) return false;
+    lb_mat m = lb_tile_mat(q.bits, n, k, q.group, q.scale_type);
+    void *data = keep(b->m, m.num->size(&m), 1, module, b->err);
+    if (data) lb_tile_pack(&q, data, out);
+    lb_qmat_free(&q);
+    if (!data) return false;
+    out->data = lb_exec_place(b->m->ex, data, m.num->size(&m), module, b->err);
+    return out->data != NULL;
+}
+
 /* Module `prefix.name`, quantized if the checkpoint says so. */
 static bool linear(binder *b, lb_linear *l, const char *prefix, const char *name, int n, int k, bool bias)
 {
     char module[512], tensor[544];
     snprintf(module, sizeof module, "%s%s%s", prefix, *prefix ? "." : "", name);
+    const lb_ct_scheme *s = NULL;
+    if (b->ct && !lb_ct_config_find(b->ct, module, "Linear", &s, b->err)) return false;
     snprintf(tensor, sizeof tensor, "%s.weight", module);
-    if (!matrix(b, &l->w, tensor, n, k)) return false;
+    bool ok = s ? packed_matrix(b, &l->w, module, s, n, k) : matrix(b, &l->w, tensor, n, k);
+    if (!ok) return false;
     b->bits += 8.0 * (double)l->w.num->size(&l->w);
     b->weights += (double)n * (double)k;
     if (!bias) return true;
@@ -160,7 +178,7 @@ static bool load_quantization(binder *b)
     json_t *o = path ? lb_json_load(path, b->err) : NULL;
     const json_t *q = json_object_get(o, "quantization_config");
     bool ok = o != NULL;
-    if (ok && q && !json_is_null(q)) ok = lb_fail(b->err, LB_EUNSUPPORTED, "%s: quantization_config", path);
+    if (ok && q && !json_is_null(q)) ok = (b->ct = lb_ct_config_parse(q, path, b->err)) != NULL;
     json_decref(o);
     free(path);
     return ok;
@@ -187,6 +205,7 @@ lb_model *lb_model_open(const char *dir, lb_exec *ex, lb_err *err)
     ok = ok && lb_config_load(&m->cfg, dir, err) && load_quantization(&b) && (m->store = lb_store_open(dir, err)) != NULL &&
          (m->layers = lb_alloc((size_t)m->cfg.n_layer, sizeof *m->layers, "the layers", err)) != NULL && bind(&b) &&
          place_inv_freq(m, err) && lb_exec_sync(ex, err);
+    lb_ct_config_free(b.ct);
     if (ok) return m;
     lb_model_close(m);
     return NULL;
