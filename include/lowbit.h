@@ -42,6 +42,39 @@ int lb_exit_status(lb_code code);
 /* "0.1.0 (cpu: avx512, cuda: no)": version, instruction sets in this build, devices. Static storage. */
 const char *lb_version(void);
 
+/* ---- a model that answers ---- */
+
+typedef struct lb_lm lb_lm;          /* a model with its tokenizer and chat template, on a device */
+
+typedef struct lb_lm_opt {           /* zero means default in every field */
+    const char *device;              /* "cpu" (default), "cuda", "cuda:1" */
+    const char *isa;                 /* highest CPU level: "ref", "avx2", "avx512", "avx512bf16" */
+    int n_thread;                    /* default: all processors */
+    int n_ctx;                       /* longest prompt + answer in tokens; default: the model's */
+    const char *kv;                  /* KV cache format: "bf16", "f32"; default: as the model */
+} lb_lm_opt;
+
+typedef struct lb_lm_gen {
+    const char *system;              /* a system turn, or NULL */
+    bool own_sampling;               /* use the four fields below instead of the model's generation_config.json */
+    float temperature, top_p, min_p; /* temperature 0: greedy */
+    int top_k;                       /* 0: off */
+    uint64_t seed;                   /* same prompt, same seed, same text */
+    int max_new;                     /* most tokens; 0: up to the context */
+} lb_lm_gen;
+
+/* Opens a Hugging Face folder: 16-bit, or quantized in the compressed-tensors layout. NULL on failure. */
+lb_lm *lb_lm_open(const char *dir, const lb_lm_opt *opt, lb_err *err);
+void lb_lm_close(lb_lm *lm);         /* NULL is fine */
+
+/* Answers one user turn. on_text (may be NULL) gets the answer as it grows, in pieces of whole UTF-8 characters; false
+ * from it ends the answer early. The whole answer is returned, NUL-terminated; the caller frees it. NULL on failure. */
+char *lb_lm_answer(lb_lm *lm, const char *user, const lb_lm_gen *gen, bool (*on_text)(void *arg, const char *piece, size_t n),
+                   void *arg, lb_err *err);
+
+/* Quantizes a model folder into a new one: method "rtn", scheme "w3g128", "w4g-1s" … */
+bool lb_quantize_folder(const char *dir, const char *out_dir, const char *method, const char *scheme, lb_err *err);
+
 #ifdef __cplusplus
 }
 #endif
