@@ -368,8 +368,8 @@ METHOD(upper) { UNUSED; return lb_tpl_recase(rt, self.s, TPL_UPPER, out); }
 METHOD(lower) { UNUSED; return lb_tpl_recase(rt, self.s, TPL_LOWER, out); }
 METHOD(title) { UNUSED; return lb_tpl_recase(rt, self.s, TPL_TITLE, out); }
 METHOD(capitalize) { UNUSED; return lb_tpl_recase(rt, self.s, TPL_CAPITALIZE, out); }
-METHOD(isupper) { UNUSED; return *out = lb_tpl_bool(lb_tpl_is_cased(self.s, true)), lb_tpl_step_bytes(rt, self.s->n); }
-METHOD(islower) { UNUSED; return *out = lb_tpl_bool(lb_tpl_is_cased(self.s, false)), lb_tpl_step_bytes(rt, self.s->n); }
+METHOD(str_isupper) { UNUSED; return *out = lb_tpl_bool(lb_tpl_is_cased(self.s, true)), lb_tpl_step_bytes(rt, self.s->n); }
+METHOD(str_islower) { UNUSED; return *out = lb_tpl_bool(lb_tpl_is_cased(self.s, false)), lb_tpl_step_bytes(rt, self.s->n); }
 
 METHOD(join)
 {
@@ -448,12 +448,12 @@ static bool digit(uint32_t c)   /* decimal digits, and the superscripts, subscri
 }
 static bool alnum(uint32_t c) { return letter(c) || (category(c) >= UTF8PROC_CATEGORY_ND && category(c) <= UTF8PROC_CATEGORY_NO); }
 static bool ascii(uint32_t c) { return c < 0x80; }
-METHOD(isspace) { UNUSED; return all(rt, self, lb_tpl_is_space, out); }
-METHOD(isalpha) { UNUSED; return all(rt, self, letter, out); }
-METHOD(isalnum) { UNUSED; return all(rt, self, alnum, out); }
-METHOD(isdigit) { UNUSED; return all(rt, self, digit, out); }
+METHOD(str_isspace) { UNUSED; return all(rt, self, lb_tpl_is_space, out); }
+METHOD(str_isalpha) { UNUSED; return all(rt, self, letter, out); }
+METHOD(str_isalnum) { UNUSED; return all(rt, self, alnum, out); }
+METHOD(str_isdigit) { UNUSED; return all(rt, self, digit, out); }
 METHOD(isdecimal) { UNUSED; return all(rt, self, decimal, out); }
-METHOD(isascii) { UNUSED; return self.s->n ? all(rt, self, ascii, out) : (*out = lb_tpl_bool(true), true); }
+METHOD(str_isascii) { UNUSED; return self.s->n ? all(rt, self, ascii, out) : (*out = lb_tpl_bool(true), true); }
 
 /* ---- list, tuple ---- */
 METHOD(seq_count)
@@ -535,9 +535,9 @@ METHOD(changed)   /* the loop remembers what it was asked last; its own state is
 static const tpl_builtin of_str[] = {
     {"capitalize", "", capitalize}, {"center", "width fillchar?", center}, {"count", "sub start? end?", str_count},
     {"endswith", "suffix start? end?", endswith}, {"find", "sub start? end?", find}, {"format", "*", format},
-    {"index", "sub start? end?", str_index}, {"isalnum", "", isalnum}, {"isalpha", "", isalpha}, {"isascii", "", isascii},
-    {"isdecimal", "", isdecimal}, {"isdigit", "", isdigit}, {"islower", "", islower}, {"isspace", "", isspace},
-    {"isupper", "", isupper}, {"join", "iterable", join}, {"ljust", "width fillchar?", ljust}, {"lower", "", lower},
+    {"index", "sub start? end?", str_index}, {"isalnum", "", str_isalnum}, {"isalpha", "", str_isalpha}, {"isascii", "", str_isascii},
+    {"isdecimal", "", isdecimal}, {"isdigit", "", str_isdigit}, {"islower", "", str_islower}, {"isspace", "", str_isspace},
+    {"isupper", "", str_isupper}, {"join", "iterable", join}, {"ljust", "width fillchar?", ljust}, {"lower", "", lower},
     {"lstrip", "chars?", lstrip}, {"partition", "sep", partition}, {"removeprefix", "prefix", removeprefix},
     {"removesuffix", "suffix", removesuffix}, {"replace", "old new count?", replace}, {"rfind", "sub start? end?", rfind},
     {"rindex", "sub start? end?", rindex_of}, {"rjust", "width fillchar?", rjust}, {"rpartition", "sep", rpartition},
