@@ -26,7 +26,10 @@ const lb_kv_format *lb_kv_format_find(const char *name)
 }
 
 /* ---- references ---- */
-static int page_of(const lb_kv_map *m, int t, int pos) { return m->pages[(size_t)m->seq[t] * (size_t)m->max_pages + (size_t)(pos / LB_PAGE)]; }
+static int page_of(const lb_kv_map *m, int t, int pos)
+{
+    return m->pages[(size_t)m->seq[t] * (size_t)m->max_pages + (size_t)(pos / LB_PAGE)];
+}
 
 static void kv_write_ref(const void *args, int i0, int i1, lb_exec *ex)
 {
@@ -83,7 +86,8 @@ static void attn_ref(const void *args, int i0, int i1, lb_exec *ex)
 /* ---- tables ---- */
 static bool is_float(const lb_kv_layer *l)
 {
-    return (l->format->dtype == LB_F32 && l->format->bits == 32) || (l->format->dtype == LB_BF16 && l->format->bits == 16);
+    const lb_kv_format *f = l->format;
+    return (f->dtype == LB_F32 && f->bits == 32) || (f->dtype == LB_BF16 && f->bits == 16);
 }
 static bool attn_fits_x86(const void *args)
 {

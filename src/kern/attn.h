@@ -42,8 +42,8 @@ typedef struct lb_kv_map {
     const int *pos;          /* [n_tok] position, from 0 */
 } lb_kv_map;
 
-/* Stores the keys (rope applied) and values of n_tok tokens. Unit: one (kv head, token), numbered h·n_tok + t, here and in
- * lb_attn: consecutive units share pages, and threads get whole heads, whatever the lengths of the sequences. */
+/* Stores the keys (rope applied) and values of n_tok tokens. Unit: one (kv head, token), numbered h·n_tok + t, here and
+ * in lb_attn: consecutive units share pages, and threads get whole heads, whatever the lengths of the sequences. */
 typedef struct lb_kv_write {
     lb_kv_layer kv;
     lb_kv_map map;
@@ -51,8 +51,8 @@ typedef struct lb_kv_write {
     int n_tok;
 } lb_kv_write;
 
-/* y[t,h] = softmax(scale · q[t,h] · K[0…pos]ᵀ) · V. Reads positions 0…pos[t] of its own sequence: tokens of one call see
- * one another through the cache, so kv_write of the call's tokens comes first. Unit: one (kv head, token). */
+/* y[t,h] = softmax(scale · q[t,h] · K[0…pos]ᵀ) · V. Reads positions 0…pos[t] of its own sequence: tokens of one call
+ * see one another through the cache, so kv_write of the call's tokens comes first. Unit: one (kv head, token). */
 typedef struct lb_attn {
     float *y;                /* [n_tok, n_head·d_head] */
     const float *q;          /* [n_tok, n_head·d_head] */

@@ -1,7 +1,8 @@
 /* kern/bench_attn.h – how fast attention reads a long KV cache in decode.
  *
- * The shape is one layer of Qwen3-0.6B (16 heads, 8 kv heads of 128). As many layers take turns as make the caches larger
- * than any processor cache, and pages lie in shuffled order, so that each call reads from memory as in a running model. */
+ * The shape is one layer of Qwen3-0.6B (16 heads, 8 kv heads of 128). As many layers take turns as make the caches
+ * larger than any processor cache, and pages lie in shuffled order, so that each call reads from memory as in a running
+ * model. */
 #ifndef LB_KERN_BENCH_ATTN_H
 #define LB_KERN_BENCH_ATTN_H
 #include "kern/attn.h"

@@ -1,5 +1,5 @@
-/* test_attn.c – attention and cache writing: every row of the tables against the reference, and the promise that a token's
- * result does not depend on the batch, the chunk or the threads it is computed in. */
+/* test_attn.c – attention and cache writing: every row of the tables against the reference, and the promise that a
+ * token's result does not depend on the batch, the chunk or the threads it is computed in. */
 #include "guard.h"
 #include "kern/attn.h"
 #include "kern/bench_attn.h"
@@ -96,9 +96,9 @@ static void near_ref(const char *row, const lb_attn *a, const float *y, const fl
         double s = score_size(a, t), tol = 0x1p-24 * (8 + 4 * (sqrt(d_head) * s + sqrt(a->map.pos[t] + 1.0)));
         for (int i = t * n; i < (t + 1) * n; i++)
             if (!(fabs((double)y[i] - (double)want[i]) <= tol * (double)size[i] + 1e-44))
-                fail_msg("%s %s d_head %d per_kv %d token %d pos %d [%d] = %.9g, wanted %.9g (of %.3g, score %.3g)", row,
-                         a->kv.format->name, d_head, a->n_head / a->kv.n_kv, t, a->map.pos[t], i - t * n, (double)y[i],
-                         (double)want[i], (double)size[i], s);
+                fail_msg("%s %s d_head %d per_kv %d token %d pos %d [%d] = %.9g, wanted %.9g (of %.3g, score %.3g)",
+                         row, a->kv.format->name, d_head, a->n_head / a->kv.n_kv, t, a->map.pos[t], i - t * n,
+                         (double)y[i], (double)want[i], (double)size[i], s);
     }
 }
 
@@ -106,7 +106,8 @@ static void near_ref(const char *row, const lb_attn *a, const float *y, const fl
  * call: the same bits. */
 static void check_rows(cache *c, lb_attn *a)
 {
-    int per_tok = a->n_head * a->kv.d_head, units = a->n_tok * a->kv.n_kv, cut = units / 2 + 1 < units ? units / 2 + 1 : units;
+    int per_tok = a->n_head * a->kv.d_head, units = a->n_tok * a->kv.n_kv;
+    int cut = units / 2 + 1 < units ? units / 2 + 1 : units;
     size_t n = (size_t)(a->n_tok * per_tok);
     float *want = guard_new(n), *size = guard_new(n);
     a->y = want;
@@ -163,7 +164,10 @@ static void shape(const char *format, int n_kv, int per_kv, int d_head, const in
     lb_attn a = {.q = q, .kv = c.l, .map = {.pages = c.pages, .max_pages = c.max_pages, .seq = seq, .pos = last},
                  .n_tok = n_seq, .n_head = n_kv * per_kv, .scale = 1 / sqrtf((float)d_head)};
     check_rows(&c, &a);
-    for (int p = pos[longest] > 10 ? pos[longest] - 10 : 0; p <= pos[longest]; p++) seq[n_tok] = longest, last[n_tok++] = p;
+    for (int p = pos[longest] > 10 ? pos[longest] - 10 : 0; p <= pos[longest]; p++) {
+        seq[n_tok] = longest;
+        last[n_tok++] = p;
+    }
     a.n_tok = n_tok;
     check_rows(&c, &a);
     free(q);
@@ -254,7 +258,8 @@ static void nan_stays_in_its_head(void **state)
             for (int i = 0; i < N; i++) {
                 int t = i / (N_HEAD * D), head = i / D % N_HEAD, d = i % D;
                 bool want = t == 1 && (kind == 0 ? head == 0 : head < 2 && (kind == 1 || d == 7));
-                if (isnan(y[i]) != want) fail_msg("%s kind %d token %d head %d d %d: %g", impl->name, kind, t, head, d, (double)y[i]);
+                if (isnan(y[i]) != want)
+                    fail_msg("%s kind %d token %d head %d d %d: %g", impl->name, kind, t, head, d, (double)y[i]);
             }
         }
         free(q);
@@ -270,7 +275,8 @@ static void unfit_goes_to_ref(void **state)
     lb_exec *ex = lb_exec_open(NULL, NULL);
     assert_non_null(ex);
     for (int i = 0; i < 3; i++) {
-        lb_attn a = {.kv = {.format = lb_kv_format_find("bf16"), .n_kv = 1, .d_head = d_heads[i]}, .n_tok = 1, .n_head = 1};
+        lb_kv_layer l = {.format = lb_kv_format_find("bf16"), .n_kv = 1, .d_head = d_heads[i]};
+        lb_attn a = {.kv = l, .n_tok = 1, .n_head = 1};
         assert_ptr_equal(lb_op_pick(&lb_op_attn, ex, &a), &lb_attn_impls[0]);
     }
     lb_exec_close(ex);
@@ -287,7 +293,8 @@ static void kv_write_rows(void **state)
     for (size_t i = 0; i < sizeof d_heads / sizeof *d_heads; i++)
         for (int f = 0; lb_kv_formats[f]; f++) {
             int d = d_heads[i];
-            cache ref = cache_new(lb_kv_formats[f]->name, N_KV, d, len, 2), c = cache_new(lb_kv_formats[f]->name, N_KV, d, len, 2);
+            cache ref = cache_new(lb_kv_formats[f]->name, N_KV, d, len, 2);
+            cache c = cache_new(lb_kv_formats[f]->name, N_KV, d, len, 2);
             size_t bytes = ref.l.format->page_bytes(N_KV, d) * (size_t)ref.n_page;
             float *k = randoms((size_t)(UNITS * d), 1), *v = randoms((size_t)(UNITS * d), 2);
             for (int j = 0; j < 9; j++) k[j] = odd[j], v[j] = -odd[j];
@@ -338,7 +345,8 @@ static void chunks_and_threads_agree(void **state)
     (void)state;
     static const int chunks[] = {LEN, 1, 7, 33};
     float *k = randoms(LEN * N_KV * D, 1), *v = randoms(LEN * N_KV * D, 2), *q = randoms(LEN * N_HEAD * D, 3);
-    lb_attn shape_of = {.kv = {.format = lb_kv_format_find("bf16"), .n_kv = N_KV, .d_head = D}, .n_tok = 1, .n_head = N_HEAD};
+    lb_kv_layer l = {.format = lb_kv_format_find("bf16"), .n_kv = N_KV, .d_head = D};
+    lb_attn shape_of = {.kv = l, .n_tok = 1, .n_head = N_HEAD};
     for (const lb_impl *impl = lb_attn_impls; impl->name; impl++) {
         if (!runs_here(impl, &shape_of)) continue;
         float *first = NULL;
@@ -371,9 +379,11 @@ static void bench_reports(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(head_sizes), cmocka_unit_test(group_sizes), cmocka_unit_test(lengths), cmocka_unit_test(large_scores),
-        cmocka_unit_test(equal_scores), cmocka_unit_test(nan_stays_in_its_head), cmocka_unit_test(unfit_goes_to_ref),
-        cmocka_unit_test(kv_write_rows), cmocka_unit_test(chunks_and_threads_agree), cmocka_unit_test(bench_reports),
+        cmocka_unit_test(head_sizes), cmocka_unit_test(group_sizes),
+        cmocka_unit_test(lengths), cmocka_unit_test(large_scores),
+        cmocka_unit_test(equal_scores), cmocka_unit_test(nan_stays_in_its_head),
+        cmocka_unit_test(unfit_goes_to_ref), cmocka_unit_test(kv_write_rows),
+        cmocka_unit_test(chunks_and_threads_agree), cmocka_unit_test(bench_reports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,8 @@ static void near_all(const char *row, const float *y, const float *want, const f
 
 /* Runs every row of op on args, whose output is *out (n floats), whole and unit by unit, which must give the same bits,
  * and compares it with row 0. `start` is what the output holds before (NULL: nothing). */
-static void each_row(const lb_op *op, void *args, float **out, size_t n, const float *start, const float *size, float tol)
+static void each_row(const lb_op *op, void *args, float **out, size_t n, const float *start, const float *size,
+                     float tol)
 {
     float *want = guard_new(n);
     for (const lb_impl *impl = op->impls; impl->name; impl++) {
@@ -114,7 +115,8 @@ static void rope_rows(void **state)
             float *x = randoms(n, 4), *size = malloc(n * 4), inv_freq[128];
             for (int i = 0; i < d_head / 2; i++) inv_freq[i] = powf(1e4f, -2.0f * (float)i / (float)d_head);
             for (size_t i = 0; i < n; i++) size[i] = 10;
-            lb_rope a = {.pos = pos, .inv_freq = inv_freq, .n_tok = ROWS, .n_head = n_head, .d_head = d_head, .mscale = 1.25f};
+            lb_rope a = {.pos = pos, .inv_freq = inv_freq, .n_tok = ROWS, .n_head = n_head, .d_head = d_head};
+            a.mscale = 1.25f;
             each_row(&lb_op_rope, &a, &a.x, n, x, size, 2.5e-7f);
             free(x);
             free(size);

@@ -40,7 +40,8 @@ ALWAYS vf v_round(vf x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | 
 /* In two steps, so that results below the normal range are rounded once. */
 ALWAYS vf v_ldexp(vf x, vf n)
 {
-    vi k = _mm256_cvtps_epi32(n), k1 = _mm256_srai_epi32(k, 1), k2 = _mm256_sub_epi32(k, k1), bias = _mm256_set1_epi32(127);
+    vi k = _mm256_cvtps_epi32(n), k1 = _mm256_srai_epi32(k, 1), k2 = _mm256_sub_epi32(k, k1);
+    vi bias = _mm256_set1_epi32(127);
     vf s1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(k1, bias), 23));
     vf s2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(k2, bias), 23));
     return x * s1 * s2;
@@ -63,7 +64,8 @@ ALWAYS void v_store_bf16_n(uint16_t *p, vf x, int n)
 {
     vi u = _mm256_castps_si256(x), one = _mm256_set1_epi32(1), up = _mm256_srli_epi32(u, 16);
     vi even = _mm256_add_epi32(_mm256_and_si256(up, one), _mm256_set1_epi32(0x7fff));
-    vi r = _mm256_srli_epi32(_mm256_add_epi32(u, even), 16), nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    vi r = _mm256_srli_epi32(_mm256_add_epi32(u, even), 16);
+    vi nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
     r = _mm256_blendv_epi8(r, _mm256_or_si256(up, _mm256_set1_epi32(0x40)), nan);
     __m128i h = _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
     if (n >= VW) {
@@ -92,8 +94,8 @@ ALWAYS vpair v_pair_join(vpair x)
 /* ---- angles ---- */
 ALWAYS __m128 v_reduce_half(__m128 x, __m128i *q)
 {
-    __m256d d = _mm256_cvtps_pd(x);
-    __m256d n = _mm256_round_pd(d * _mm256_set1_pd(0.63661977236758134308), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m256d d = _mm256_cvtps_pd(x), turns = d * _mm256_set1_pd(0.63661977236758134308);
+    __m256d n = _mm256_round_pd(turns, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     *q = _mm256_cvtpd_epi32(n);
     return _mm256_cvtpd_ps(_mm256_fnmadd_pd(n, _mm256_set1_pd(1.57079632679489661923), d));
 }
@@ -105,7 +107,10 @@ ALWAYS vf v_reduce(vf x, vi *q)
     return _mm256_setr_m128(a, b);
 }
 ALWAYS vi v_inc(vi q) { return _mm256_add_epi32(q, _mm256_set1_epi32(1)); }
-ALWAYS vf v_if_odd(vi q, vf yes, vf no) { return _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(_mm256_slli_epi32(q, 31))); }
+ALWAYS vf v_if_odd(vi q, vf yes, vf no)
+{
+    return _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(_mm256_slli_epi32(q, 31)));
+}
 ALWAYS vf v_flip(vi q, vf x)
 {
     vi s = _mm256_slli_epi32(_mm256_and_si256(q, _mm256_set1_epi32(2)), 30);

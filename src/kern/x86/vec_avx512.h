@@ -1,7 +1,7 @@
 /* kern/x86/vec_avx512.h – a vector of 16 floats: the words that attn.inc and elem.inc are written in.
  *
- * The same names stand in vec_avx2.h for 8 floats. `_n` forms touch only the first n elements of memory (1 ≤ n ≤ VW) and
- * read the others as 0. A pair is 2·VW consecutive elements in two vectors, split in whatever way loads cheapest;
+ * The same names stand in vec_avx2.h for 8 floats. `_n` forms touch only the first n elements of memory (1 ≤ n ≤ VW)
+ * and read the others as 0. A pair is 2·VW consecutive elements in two vectors, split in whatever way loads cheapest;
  * v_pair_join puts them into order. */
 #ifndef LB_KERN_X86_VEC_AVX512_H
 #define LB_KERN_X86_VEC_AVX512_H
@@ -91,7 +91,10 @@ ALWAYS vf v_reduce(vf x, vi *q)
     return _mm512_insertf32x8(_mm512_castps256_ps512(a), b, 1);
 }
 ALWAYS vi v_inc(vi q) { return _mm512_add_epi32(q, _mm512_set1_epi32(1)); }
-ALWAYS vf v_if_odd(vi q, vf yes, vf no) { return _mm512_mask_blend_ps(_mm512_test_epi32_mask(q, _mm512_set1_epi32(1)), no, yes); }
+ALWAYS vf v_if_odd(vi q, vf yes, vf no)
+{
+    return _mm512_mask_blend_ps(_mm512_test_epi32_mask(q, _mm512_set1_epi32(1)), no, yes);
+}
 /* x with its sign flipped where bit 1 of q is set. */
 ALWAYS vf v_flip(vi q, vf x)
 {
