@@ -91,6 +91,7 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file over the limit is an error of write(), not a death */
     lb_err err = {0};
     int status = 0;
     bool ok = cmd->run(argc - 1, argv + 1, &status, &err);

@@ -195,8 +195,10 @@ static bool generate(run *x)
     lb_engine *e = lb_engine_open(x->t->model, &eo, x->err);
     bool ok = e != NULL, busy = true;
     for (size_t i = 0; ok && i < x->n_job; i++)
-        if (!lb_engine_submit(e, &x->jobs[i].r, x->err))
+        if (!lb_engine_submit(e, &x->jobs[i].r, x->err)) {
+            if (x->err && x->err->code == LB_EUSAGE) x->err->code = LB_EFORMAT; /* the row is to blame, not the user's flags */
             ok = lb_wrap(x->err, "task %s, problem %s", x->jobs[i].task->bench->name, x->jobs[i].task->items.p[x->jobs[i].item].id);
+        }
     while (ok && busy) {
         ok = lb_engine_step(e, &busy, x->err) && !x->failed;
         if (ok && x->o->stop && *x->o->stop)

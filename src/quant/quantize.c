@@ -223,7 +223,8 @@ static bool copy_others(const plan *x, const lb_store *s, lb_st_writer *w, lb_er
 {
     for (size_t i = 0; i < lb_store_count(s); i++) {
         const lb_tensor *t = lb_store_at(s, i);
-        if (!module_of(x, t) && !lb_st_writer_put(w, t->name, t->data, t->size_bytes, err)) return false;
+        if (module_of(x, t)) continue;
+        if (!lb_tensor_need_finite(t, err) || !lb_st_writer_put(w, t->name, t->data, t->size_bytes, err)) return false;
     }
     return true;
 }
