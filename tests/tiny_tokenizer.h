@@ -1,4 +1,5 @@
-/* tiny_tokenizer.h – a small tokenizer.json for tests: 256 bytes, a few merges, and whatever part a test wants to replace. */
+/* tiny_tokenizer.h – a small tokenizer.json for tests: 256 bytes, a few merges, and whatever part a test wants to
+ * replace. */
 #ifndef LB_TINY_TOKENIZER_H
 #define LB_TINY_TOKENIZER_H
 #include "base/buf.h"
@@ -13,7 +14,8 @@ typedef struct tiny {             /* NULL or zero: the ordinary thing */
 
 #define TINY_BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,\"use_regex\":true}"
 #define TINY_ADDED(id, content, flags) "{\"id\":" #id ",\"content\":\"" content "\"," flags "}"
-#define TINY_FLAGS(single, l, r, norm, spec) "\"single_word\":" #single ",\"lstrip\":" #l ",\"rstrip\":" #r ",\"normalized\":" #norm ",\"special\":" #spec
+#define TINY_FLAGS(single, l, r, norm, spec) \
+    "\"single_word\":" #single ",\"lstrip\":" #l ",\"rstrip\":" #r ",\"normalized\":" #norm ",\"special\":" #spec
 
 /* The character that stands for a byte in tokenizer files. */
 static inline uint32_t tiny_alphabet(int byte)
@@ -30,9 +32,12 @@ static inline uint32_t tiny_alphabet(int byte)
 static inline lb_buf tiny_json(tiny t)
 {
     lb_buf b = {0};
-    lb_buf_fmt(&b, "{\"version\":\"1.0\",\"added_tokens\":[%s],\"normalizer\":%s,", t.added ? t.added : "", t.normalizer ? t.normalizer : "null");
-    lb_buf_fmt(&b, "\"pre_tokenizer\":%s,\"post_processor\":%s,", t.pre ? t.pre : TINY_BYTE_LEVEL, t.post ? t.post : "null");
-    lb_buf_fmt(&b, "\"decoder\":%s,\"model\":{%s", t.decoder ? t.decoder : "{\"type\":\"ByteLevel\"}", t.options ? t.options : "\"type\":\"BPE\"");
+    lb_buf_fmt(&b, "{\"version\":\"1.0\",\"added_tokens\":[%s],\"normalizer\":%s,", t.added ? t.added : "",
+               t.normalizer ? t.normalizer : "null");
+    lb_buf_fmt(&b, "\"pre_tokenizer\":%s,\"post_processor\":%s,", t.pre ? t.pre : TINY_BYTE_LEVEL,
+               t.post ? t.post : "null");
+    lb_buf_fmt(&b, "\"decoder\":%s,\"model\":{%s", t.decoder ? t.decoder : "{\"type\":\"ByteLevel\"}",
+               t.options ? t.options : "\"type\":\"BPE\"");
     if (t.vocab) {
         lb_buf_fmt(&b, ",\"vocab\":%s", t.vocab);
     } else {
@@ -47,7 +52,10 @@ static inline lb_buf tiny_json(tiny t)
         }
         lb_buf_fmt(&b, "%s}", t.more_vocab ? t.more_vocab : ",\"th\":256,\"the\":257,\"Ġt\":258");
     }
-    lb_buf_fmt(&b, ",\"merges\":%s}}", t.merges ? t.merges : t.more_vocab || t.vocab ? "[]" : "[[\"t\",\"h\"],[\"th\",\"e\"],[\"Ġ\",\"t\"]]");
+    lb_buf_fmt(&b, ",\"merges\":%s}}",
+               t.merges                  ? t.merges
+               : t.more_vocab || t.vocab ? "[]"
+                                         : "[[\"t\",\"h\"],[\"th\",\"e\"],[\"Ġ\",\"t\"]]");
     return b;
 }
 

@@ -65,6 +65,10 @@ PUNCT = list("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~") + ["…", "—", "–", "“"
 QUOTES = ["'s", "'S", "'ſ", "'LL", "'Ll", "'re", "'ve", "'D", "'m", "'T", "’s", "n't", "'x"]
 NUMBERS = ["0", "7", "42", "123", "1234", "1234567", "3.14159", "1e10", "٠١٢٣", "०१२", "²³", "½", "Ⅷ", "①", "一二三", "\U00010d40\U00010d41", "\U0001ccf0\U0001ccf1", "𝟘𝟙", "௧௨", "\U00011de0"]
 BROKEN = [b"\xff", b"\x80", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88", b"\xe0\x80", b"\xf0\x80\x80", b"\xfe\xbf", b"\xe2\x28\xa1"]
+# One case each for every tokenizer, before the random ones: edges of NFC, white space, classes and added tokens.
+TRICKY = ["", "가\u11a7", "가\u11a7\u11a8", "각\u11a8", "\u1100\u1161\u11a7\u11a8", "\u0958\u212b\u2126\u1e9b\u0323", "a\u0315\u0300\u05ae\u0300\u0062", "\U00011935\U00011930 \u0cc6\u0cd5\u0cc2",
+          "e" + "\u0301\u0323\u0334\u0345" * 30 + "x", "\u0344\u0f73\u0f81", "\U0001d15e\U0001d1c0\U0002f800", "\u1e4ec\u0301\u0898\u0334", "a\u180eb \u180e c", "\u200b\ufeff\u2060 x", "  \u3000 x", " \n \n\n  y",
+          "\r\n\r\n  \t", "x'ſ y'S z'LL", "🫨🩷🪿 🫩", "\U0001171e\U0001ccf5\U000105c0 \u1c89\ua7dc", "1²½Ⅷ٣१①", "\x00\x01 \x7f", "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n", "<think></think>", "<|im_start|", "wordword word.word _word_", "a" * 300, " " * 300 + "x"]
 
 
 class Maker:
@@ -206,6 +210,7 @@ def write_cases(path, maker, text, added, n):
     bare["added_tokens"] = []
     bare = Tokenizer.from_str(json.dumps(bare))
     size = 1 + max(full.get_vocab().values())
+    tricky = TRICKY[::-1]
     with open(path, "w") as f:
         for i in range(n):
             if i % 20 == 19:  # ids that never came from text: halves of characters, unknown ids
@@ -214,7 +219,7 @@ def write_cases(path, maker, text, added, n):
                 f.write(line(8 | skip, b"", ids, full.decode(ids, skip_special_tokens=skip > 0)))
                 continue
             flags = maker.r.choice([0, 1, 1, 1, 1, 3, 3, 5, 7])
-            raw = maker.case(added)
+            raw = tricky.pop().encode() if tricky else maker.case(added)
             t = full if flags & 1 else bare
             ids = t.encode(raw.decode("utf-8", errors="replace"), add_special_tokens=flags & 2 > 0).ids
             f.write(line(flags, raw, ids, full.decode(ids, skip_special_tokens=flags & 4 > 0)))

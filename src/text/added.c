@@ -131,7 +131,8 @@ static bool set_texts(token *t, bool nfc, const char *where, lb_err *err)
 }
 
 /* Reads item i. A content that came before keeps its id and stays special, and takes the new flags. */
-static bool load_token(lb_added *a, const json_t *o, size_t i, const lb_bpe *bpe, bool nfc, int *next_id, const char *file, lb_err *err)
+static bool load_token(lb_added *a, const json_t *o, size_t i, const lb_bpe *bpe, bool nfc, int *next_id,
+                       const char *file, lb_err *err)
 {
     char where[256];
     snprintf(where, sizeof where, "%.180s: added token %zu", file, i);
@@ -139,9 +140,11 @@ static bool load_token(lb_added *a, const json_t *o, size_t i, const lb_bpe *bpe
     int64_t unused;
     token flags = {0};
     if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
-    if (!lb_json_get_int(o, "id", 0, UINT32_MAX, &unused, where, err) || !lb_json_get_str(o, "content", &content, where, err) ||
-        !get_bool(o, "single_word", &flags.single_word, where, err) || !get_bool(o, "lstrip", &flags.lstrip, where, err) ||
-        !get_bool(o, "rstrip", &flags.rstrip, where, err) || !get_bool(o, "normalized", &flags.normalized, where, err) ||
+    if (!lb_json_get_int(o, "id", 0, UINT32_MAX, &unused, where, err) ||
+        !lb_json_get_str(o, "content", &content, where, err) ||
+        !get_bool(o, "single_word", &flags.single_word, where, err) ||
+        !get_bool(o, "lstrip", &flags.lstrip, where, err) || !get_bool(o, "rstrip", &flags.rstrip, where, err) ||
+        !get_bool(o, "normalized", &flags.normalized, where, err) ||
         !get_bool(o, "special", &flags.special, where, err))
         return false;
     size_t n = strlen(content);
@@ -158,8 +161,8 @@ static bool load_token(lb_added *a, const json_t *o, size_t i, const lb_bpe *bpe
             size_t taken;
             flags.id = (*next_id)++;
             if (flags.id > LB_TOKEN_ID_MAX || lb_bpe_bytes(bpe, flags.id, &taken))
-                return lb_fail(err, LB_EFORMAT, "%s ('%.100s') would get id %d, which is %s: 'vocab' has gaps", where, content, flags.id,
-                               flags.id > LB_TOKEN_ID_MAX ? "too large" : "taken");
+                return lb_fail(err, LB_EFORMAT, "%s ('%.100s') would get id %d, which is %s: 'vocab' has gaps", where,
+                               content, flags.id, flags.id > LB_TOKEN_ID_MAX ? "too large" : "taken");
         }
         if (!(flags.content = copy(content, n, err))) return false;
         *place = (int)a->n++;

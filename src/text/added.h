@@ -1,10 +1,10 @@
 /* text/added.h – added tokens: strings that become one id before anything else looks at the text.
  *
- * As in the tokenizers package: matches are leftmost-longest; tokens with normalized = false are looked for in the text as
- * it is, then the rest is normalized and tokens with normalized = true are looked for there, by their own normal form.
- * single_word refuses a match beside a word character; lstrip and rstrip take the white space beside it along. An added
- * token that the vocabulary has keeps that id; others get the next id after the vocabulary (or after the highest added one),
- * in the order of the file, whatever id the file gives them. */
+ * As in the tokenizers package: matches are leftmost-longest; tokens with normalized = false are looked for in the text
+ * as it is, then the rest is normalized and tokens with normalized = true are looked for there, by their own normal
+ * form. single_word refuses a match beside a word character; lstrip and rstrip take the white space beside it along. An
+ * added token that the vocabulary has keeps that id; others get the next id after the vocabulary (or after the highest
+ * added one), in the order of the file, whatever id the file gives them. */
 #ifndef LB_TEXT_ADDED_H
 #define LB_TEXT_ADDED_H
 #include "text/bpe.h"

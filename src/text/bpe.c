@@ -1,8 +1,9 @@
 /* text/bpe.c – merging by a heap of ranks over a linked list of symbols.
  *
- * Most pieces of ordinary text are one token. Whether an entry is what its own bytes merge to (nearly always, but not by
- * law) is found out at its first use and remembered in one byte per id; from then on such a piece costs one hash look-up.
- * The byte is written atomically and always with the same value, so a shared model stays read-only to the eye. */
+ * Most pieces of ordinary text are one token. Whether an entry is what its own bytes merge to (nearly always, but not
+ * by law) is found out at its first use and remembered in one byte per id; from then on such a piece costs one hash
+ * look-up. The byte is written atomically and always with the same value, so a shared model stays read-only to the eye.
+ */
 #include "text/bpe.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -61,8 +62,8 @@ bool lb_ids_push(lb_ids *ids, int id, lb_err *err)
 
 /* ---- the byte alphabet ---- */
 
-/* The byte that a character of the alphabet stands for, or -1. Printable Latin-1 stands for itself; U+0100 to U+0143 for
- * the other 68 bytes in order: 00-20, 7F-A0, AD. */
+/* The byte that a character of the alphabet stands for, or -1. Printable Latin-1 stands for itself; U+0100 to U+0143
+ * for the other 68 bytes in order: 00-20, 7F-A0, AD. */
 static int alphabet_byte(uint32_t c)
 {
     if ((c >= 0x21 && c <= 0x7e) || (c >= 0xa1 && c <= 0xff && c != 0xad)) return (int)c;
@@ -134,10 +135,12 @@ static bool check_ids(const json_t *vocab, const char *where, size_t *n_ids, lb_
     *n_ids = 0;
     json_object_foreach(object, key, v) {
         if (!json_is_integer(v))
-            return lb_fail(err, LB_EFORMAT, "%s: the id of '%.100s' is %s, wanted an integer", where, key, lb_json_kind(v));
+            return lb_fail(err, LB_EFORMAT, "%s: the id of '%.100s' is %s, wanted an integer", where, key,
+                           lb_json_kind(v));
         json_int_t id = json_integer_value(v);
         if (id < 0 || id > LB_TOKEN_ID_MAX)
-            return lb_fail(err, LB_EFORMAT, "%s: the id of '%.100s' is %lld, wanted 0 to %d", where, key, (long long)id, LB_TOKEN_ID_MAX);
+            return lb_fail(err, LB_EFORMAT, "%s: the id of '%.100s' is %lld, wanted 0 to %d", where, key, (long long)id,
+                           LB_TOKEN_ID_MAX);
         if ((size_t)id >= *n_ids) *n_ids = (size_t)id + 1;
     }
     return true;
@@ -179,8 +182,9 @@ static bool load_vocab(lb_bpe *b, const json_t *vocab, const char *where, lb_err
         b->byte_id[c] = id < 0 ? NONE : (uint32_t)id;
         bool in_utf8 = c < 0xc0 || (c >= 0xc2 && c <= 0xf4);
         if (id < 0 && in_utf8)
-            return lb_fail(err, LB_EFORMAT, "%s: 'vocab' (%zu entries) has none for byte 0x%02X, wanted one for every byte of UTF-8", where,
-                           b->n_entries, c);
+            return lb_fail(err, LB_EFORMAT,
+                           "%s: 'vocab' (%zu entries) has none for byte 0x%02X, wanted one for every byte of UTF-8",
+                           where, b->n_entries, c);
     }
     return true;
 }
@@ -202,18 +206,23 @@ static uint32_t rank_of(const lb_bpe *b, uint32_t left, uint32_t right)
     return m->left == NONE ? NONE : m->rank;
 }
 
+static int shown(size_t n) { return n < 60 ? (int)n : 60; } /* bytes of a part that go into a message */
+
 /* The two parts of a merge in either spelling: ["a", "b"] or "a b". */
 static bool merge_parts(const json_t *m, size_t i, const char *part[2], size_t n[2], const char *where, lb_err *err)
 {
-    if (json_is_array(m) && json_array_size(m) == 2 && json_is_string(json_array_get(m, 0)) && json_is_string(json_array_get(m, 1))) {
+    if (json_is_array(m) && json_array_size(m) == 2 && json_is_string(json_array_get(m, 0)) &&
+        json_is_string(json_array_get(m, 1))) {
         for (int k = 0; k < 2; k++) part[k] = json_string_value(json_array_get(m, (size_t)k)), n[k] = strlen(part[k]);
         return true;
     }
     if (!json_is_string(m))
-        return lb_fail(err, LB_EFORMAT, "%s: merge %zu is %s, wanted \"a b\" or [\"a\", \"b\"]", where, i, lb_json_kind(m));
+        return lb_fail(err, LB_EFORMAT, "%s: merge %zu is %s, wanted \"a b\" or [\"a\", \"b\"]", where, i,
+                       lb_json_kind(m));
     const char *s = json_string_value(m), *space = strchr(s, ' ');
     if (!space || strchr(space + 1, ' '))
-        return lb_fail(err, LB_EFORMAT, "%s: merge %zu is '%.100s', wanted two parts with one space between", where, i, s);
+        return lb_fail(err, LB_EFORMAT, "%s: merge %zu is '%.100s', wanted two parts with one space between", where, i,
+                       s);
     part[0] = s, n[0] = (size_t)(space - s);
     part[1] = space + 1, n[1] = strlen(space + 1);
     return true;
@@ -233,10 +242,11 @@ static bool load_merges(lb_bpe *b, const json_t *list, const char *where, lb_err
 
     for (size_t i = 0; i < n; i++) {
         const json_t *item = json_array_get(list, i);
-        const char *part[2];
-        size_t len[2];
+        const char *part[2] = {"", ""};
+        size_t len[2] = {0, 0};
         if (json_is_string(item) != lines) {
-            lb_fail(err, LB_EFORMAT, "%s: merge %zu is %s, merge 0 is not: wanted one spelling", where, i, lb_json_kind(item));
+            lb_fail(err, LB_EFORMAT, "%s: merge %zu is %s, merge 0 is not: wanted one spelling", where, i,
+                    lb_json_kind(item));
             goto done;
         }
         if (lines && !strncmp(json_string_value(item), "#version", 8)) continue;
@@ -247,10 +257,9 @@ static bool load_merges(lb_bpe *b, const json_t *list, const char *where, lb_err
         int id = find_token(b, lb_buf_cstr(&whole), whole.n, &tmp);
         if (!lb_buf_ok(&whole, "merges", err) || !lb_buf_ok(&tmp, "merges", err)) goto done;
         if (left < 0 || right < 0 || id < 0) {
-            lb_fail(err, LB_EFORMAT, "%s: merge %zu is '%.*s' + '%.*s', but 'vocab' has no '%.*s'", where, i, (int)(len[0] < 60 ? len[0] : 60),
-                    part[0], (int)(len[1] < 60 ? len[1] : 60), part[1],
-                    (int)(left < 0 ? (len[0] < 60 ? len[0] : 60) : right < 0 ? (len[1] < 60 ? len[1] : 60) : (whole.n < 120 ? whole.n : 120)),
-                    left < 0 ? part[0] : right < 0 ? part[1] : whole.p);
+            const char *lost = left < 0 ? "left part" : right < 0 ? "right part" : "result";
+            lb_fail(err, LB_EFORMAT, "%s: merge %zu is '%.*s' + '%.*s', but 'vocab' does not have its %s", where, i,
+                    shown(len[0]), part[0], shown(len[1]), part[1], lost);
             goto done;
         }
         merge *m = merge_slot(b, (uint32_t)left, (uint32_t)right);
@@ -271,7 +280,8 @@ static bool load_options(lb_bpe *b, const json_t *model, const char *where, lb_e
     const char *type = "BPE", *prefix = "", *suffix = "";
     bool byte_fallback = false;
     double dropout = 0;
-    if (!lb_json_opt_str(model, "type", &type, where, err) || !lb_json_opt_bool(model, "byte_fallback", &byte_fallback, where, err) ||
+    if (!lb_json_opt_str(model, "type", &type, where, err) ||
+        !lb_json_opt_bool(model, "byte_fallback", &byte_fallback, where, err) ||
         !lb_json_opt_bool(model, "ignore_merges", &b->ignore_merges, where, err) ||
         !lb_json_opt_real(model, "dropout", 0, 1, &dropout, where, err) ||
         !lb_json_opt_str(model, "continuing_subword_prefix", &prefix, where, err) ||
@@ -279,7 +289,8 @@ static bool load_options(lb_bpe *b, const json_t *model, const char *where, lb_e
         return false;
     const char *what = strcmp(type, "BPE") ? type : byte_fallback ? "byte_fallback" : dropout > 0 ? "dropout" :
                        *prefix ? "continuing_subword_prefix" : *suffix ? "end_of_word_suffix" : NULL;
-    return !what || lb_fail(err, LB_EUNSUPPORTED, "%s: model '%.60s' is not supported, wanted byte-level BPE", where, what);
+    return !what ||
+           lb_fail(err, LB_EUNSUPPORTED, "%s: model '%.60s' is not supported, wanted byte-level BPE", where, what);
 }
 
 lb_bpe *lb_bpe_load(const json_t *model, const char *where, lb_err *err)
@@ -361,8 +372,8 @@ static uint64_t heap_pop(uint64_t *h, size_t *n)
     return top;
 }
 
-/* Gives symbol i its new rank with the symbol behind it and queues the pair. Queued pairs whose rank has changed since are
- * stale: a rank names one pair, so comparing ranks finds them. */
+/* Gives symbol i its new rank with the symbol behind it and queues the pair. Queued pairs whose rank has changed since
+ * are stale: a rank names one pair, so comparing ranks finds them. */
 static void queue_pair(const lb_bpe *b, lb_symbol *s, uint32_t i, uint64_t *heap, size_t *n_heap)
 {
     s[i].rank = s[i].next == NONE ? NONE : rank_of(b, s[i].id, s[s[i].next].id);
@@ -372,7 +383,8 @@ static void queue_pair(const lb_bpe *b, lb_symbol *s, uint32_t i, uint64_t *heap
 /* Leaves the merged symbols of the piece in the list that starts at w->sym[0]. */
 static bool merge_piece(const lb_bpe *b, lb_bpe_work *w, const char *piece, size_t n, lb_err *err)
 {
-    if (n >= NONE / 2) return lb_fail(err, LB_EUNSUPPORTED, "a piece of text has %zu bytes, wanted less than %u", n, NONE / 2);
+    if (n >= NONE / 2)
+        return lb_fail(err, LB_EUNSUPPORTED, "a piece of text has %zu bytes, wanted less than %u", n, NONE / 2);
     /* At most n pairs at first; each merge takes one out and queues two at most, and there are less than n merges. */
     if (!lb_grow(&w->sym, &w->cap_sym, n, sizeof *w->sym, "BPE symbols", err) ||
         !lb_grow(&w->heap, &w->cap_heap, 2 * n, sizeof *w->heap, "BPE heap", err))
@@ -410,7 +422,8 @@ bool lb_bpe_encode(const lb_bpe *b, lb_bpe_work *w, const char *piece, size_t n,
         return lb_ids_push(out, id, err);
     if (!merge_piece(b, w, piece, n, err)) return false;
     if (id >= 0)
-        atomic_store_explicit(&b->whole[id], w->sym[0].next == NONE && w->sym[0].id == (uint32_t)id ? WHOLE : SPLIT, memory_order_relaxed);
+        atomic_store_explicit(&b->whole[id], w->sym[0].next == NONE && w->sym[0].id == (uint32_t)id ? WHOLE : SPLIT,
+                              memory_order_relaxed);
     for (uint32_t i = 0; i != NONE; i = w->sym[i].next)
         if (!lb_ids_push(out, (int)w->sym[i].id, err)) return false;
     return true;

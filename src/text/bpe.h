@@ -1,14 +1,15 @@
 /* text/bpe.h – the byte-level BPE model: vocabulary, merges, and the ids of one piece of text.
  *
- * Pieces are held as the bytes they stand for: the byte alphabet of tokenizer files (a printable character for every byte)
- * is undone at load. A vocabulary entry with a character outside that alphabet can never come out of a merge; it keeps its
- * UTF-8 and only decodes. */
+ * Pieces are held as the bytes they stand for: the byte alphabet of tokenizer files (a printable character for every
+ * byte) is undone at load. A vocabulary entry with a character outside that alphabet can never come out of a merge; it
+ * keeps its UTF-8 and only decodes. */
 #ifndef LB_TEXT_BPE_H
 #define LB_TEXT_BPE_H
 #include "base/buf.h"
 #include <jansson.h>
 
-enum { LB_TOKEN_ID_MAX = (1 << 22) - 1 };    /* ids above are taken for a broken file: sixteen times any vocabulary of 2025 */
+/* Ids above are taken for a broken file: sixteen times any vocabulary of 2025. */
+enum { LB_TOKEN_ID_MAX = (1 << 22) - 1 };
 
 typedef struct lb_ids {
     int *p;          /* owned */
@@ -40,11 +41,11 @@ typedef struct lb_bpe_work {
 } lb_bpe_work;
 void lb_bpe_work_free(lb_bpe_work *w);
 
-/* Appends the ids of one pre-tokenized piece of n bytes: starting from single bytes, the adjacent pair of lowest rank is
- * merged, leftmost first, until none is left. O(n log n). */
+/* Appends the ids of one pre-tokenized piece of n bytes: starting from single bytes, the adjacent pair of lowest rank
+ * is merged, leftmost first, until none is left. O(n log n). */
 bool lb_bpe_encode(const lb_bpe *b, lb_bpe_work *w, const char *piece, size_t n, lb_ids *out, lb_err *err);
 
-/* The spelling of token content in bytes: characters of the byte alphabet become their byte if all are of it (true), else
- * the UTF-8 is kept (false). */
+/* The spelling of token content in bytes: characters of the byte alphabet become their byte if all are of it (true),
+ * else the UTF-8 is kept (false). */
 bool lb_bpe_spell(const char *token, size_t n, lb_buf *out);
 #endif

@@ -1,8 +1,8 @@
 /* text/nfc.c – normalization of the segments that need it.
  *
- * A segment is one character that stays (a possible base) and the run of movable characters behind it: marks, conjoining
- * Jamo, and everything with a canonical decomposition. What follows a segment is a base that composes with nothing before
- * it, so segments are normalized one by one and the rest is copied. */
+ * A segment is one character that stays (a possible base) and the run of movable characters behind it: marks,
+ * conjoining Jamo, and everything with a canonical decomposition. What follows a segment is a base that composes with
+ * nothing before it, so segments are normalized one by one and the rest is copied. */
 #include "text/nfc.h"
 #include "base/mem.h"
 #include "text/utf8.h"
@@ -10,8 +10,9 @@
 #include <string.h>
 #include <utf8proc.h>
 
-/* Movable for utf8proc, but fixed in the reference: marks and compositions that are newer than Unicode 9, among them all
- * of Unicode 16 (for a newer utf8proc). And U+11A7, which is no trailing consonant though utf8proc composes it as one. */
+/* Movable for utf8proc, but fixed in the reference: marks and compositions that are newer than Unicode 9, among them
+ * all of Unicode 16 (for a newer utf8proc). And U+11A7, which is no trailing consonant though utf8proc composes it as
+ * one. */
 static const struct { uint32_t lo, hi; } fixed[] = {
     {0x7fd, 0x7fd}, {0x897, 0x89f}, {0x8ca, 0x8d3}, {0x9fe, 0x9fe}, {0xc3c, 0xc3c}, {0xd3b, 0xd3c}, {0xeba, 0xeba},
     {0x11a7, 0x11a7}, {0x1715, 0x1715}, {0x1abf, 0x1aff}, {0x1df6, 0x1dfa}, {0xa82c, 0xa82c}, {0x105c0, 0x105ff},
@@ -40,7 +41,8 @@ static bool is_movable(uint32_t c)
     if (c < FIRST_MARK || is_fixed(c)) return false;
     if ((c >= 0x1161 && c <= 0x1175) || (c >= 0x11a8 && c <= 0x11c2)) return true; /* Jamo vowels and finals */
     const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
-    if (p->category == UTF8PROC_CATEGORY_MN || p->category == UTF8PROC_CATEGORY_MC || p->category == UTF8PROC_CATEGORY_ME)
+    if (p->category == UTF8PROC_CATEGORY_MN || p->category == UTF8PROC_CATEGORY_MC ||
+        p->category == UTF8PROC_CATEGORY_ME)
         return true;
     return p->decomp_seqindex != UINT16_MAX && p->decomp_type == 0;
 }

@@ -1,8 +1,8 @@
 /* text/nfc.h – Unicode normalization form C, as the reference tokenizer does it.
  *
- * utf8proc composes and decomposes; this file finds the few places that need it, orders marks in O(n log n) at worst, and
- * leaves alone what the tokenizers package leaves alone: its tables are Unicode 9 (combining classes), so marks that came
- * later neither move nor compose. */
+ * utf8proc composes and decomposes; this file finds the few places that need it, orders marks in O(n log n) at worst,
+ * and leaves alone what the tokenizers package leaves alone: its tables are Unicode 9 (combining classes), so marks
+ * that came later neither move nor compose. */
 #ifndef LB_TEXT_NFC_H
 #define LB_TEXT_NFC_H
 #include "base/buf.h"

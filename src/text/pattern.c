@@ -1,7 +1,7 @@
 /* text/pattern.c – translation of tokenizer patterns to PCRE2, and matching with limits.
  *
- * Parts: the reader (one recursive function per level of the grammar: alternatives, sequence, atom, class), compilation,
- * matching. */
+ * Parts: the reader (one recursive function per level of the grammar: alternatives, sequence, atom, class),
+ * compilation, matching. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/pattern.h"
 #include "base/buf.h"
@@ -13,7 +13,8 @@
 #include <string.h>
 #include <time.h>
 
-#define WHITE_SPACE "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define WHITE_SPACE \
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 
 enum {
     MAX_PATTERN_BYTES = 4096, MAX_GROUP_DEPTH = 16, MAX_REPEAT = 1000,
@@ -68,7 +69,10 @@ static bool read_property(reader *r, char p_or_P)
     return unknown(r, "a property other than a general category (L, Lu, …, Zp)");
 }
 
-static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; }
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
 
 /* n_max hexadecimal digits at r->p, at least n_min. */
 static bool read_hex(reader *r, int n_min, int n_max, uint32_t *c)
@@ -99,7 +103,8 @@ static bool read_char(reader *r, uint32_t *c)
         r->p++;
         if (!read_hex(r, 1, 8, c)) return false;
         return *r->p++ == '}' || (r->p--, unknown(r, "a code point escape"));
-    } else if ((unsigned char)e > ' ' && (unsigned char)e < 0x7f && !((e | 32) >= 'a' && (e | 32) <= 'z') && !(e >= '0' && e <= '9')) {
+    } else if ((unsigned char)e > ' ' && (unsigned char)e < 0x7f && !((e | 32) >= 'a' && (e | 32) <= 'z') &&
+               !(e >= '0' && e <= '9')) {
         *c = (uint32_t)e; /* escaped punctuation */
     } else {
         return unknown(r, "an escape");
@@ -148,7 +153,8 @@ static bool read_class(reader *r)
         hi = lo;
         if (r->p[0] == '-' && r->p[1] && r->p[1] != ']') {
             r->p++;
-            if (*r->p == '[' || (*r->p == '\\' && r->p[1] && strchr("sSdDpP", r->p[1]))) return unknown(r, "a range that ends with a class");
+            if (*r->p == '[' || (*r->p == '\\' && r->p[1] && strchr("sSdDpP", r->p[1])))
+                return unknown(r, "a range that ends with a class");
             if (!read_char(r, &hi)) return false;
             if (hi < lo) return unknown(r, "a range that runs backwards");
         }
@@ -185,7 +191,8 @@ static bool read_quantifier(reader *r, bool group)
         r->p++;
         if (n > MAX_REPEAT) lb_buf_fmt(&r->out, "{%lu,}", m);
         else lb_buf_fmt(&r->out, "{%lu,%lu}", m, n);
-        if (*r->p && strchr("?*+{", *r->p)) return unknown(r, "a mark after a repeat count"); /* Ruby repeats it once more */
+        if (*r->p && strchr("?*+{", *r->p))
+            return unknown(r, "a mark after a repeat count"); /* Ruby repeats it once more */
         return true;
     }
     lb_buf_byte(&r->out, q);
@@ -217,8 +224,8 @@ static bool read_group(reader *r, bool *is_look)
     return true;
 }
 
-/* Ignoring case is allowed where both engines fold one character to one: apostrophes and letters of English contractions.
- * "ss", "st", "ff", "fi", "fl" would also match ligatures in Oniguruma. */
+/* Ignoring case is allowed where both engines fold one character to one: apostrophes and letters of English
+ * contractions. "ss", "st", "ff", "fi", "fl" would also match ligatures in Oniguruma. */
 static bool caseless_char(reader *r, uint32_t c)
 {
     if (!c || c >= 0x80 || !strchr("'strevmldnaSTREVMLDNA ", (int)c)) return unknown(r, "this character under (?i:");
@@ -294,7 +301,8 @@ lb_pattern *lb_pattern_new(const char *text, bool literal, lb_err *err)
     if (!p) goto fail;
     int code;
     PCRE2_SIZE at;
-    p->code = pcre2_compile((PCRE2_SPTR)lb_buf_cstr(&re), re.n, PCRE2_UTF | PCRE2_UCP | PCRE2_USE_OFFSET_LIMIT, &code, &at, NULL);
+    p->code = pcre2_compile((PCRE2_SPTR)lb_buf_cstr(&re), re.n, PCRE2_UTF | PCRE2_UCP | PCRE2_USE_OFFSET_LIMIT, &code,
+                            &at, NULL);
     if (!p->code) {
         PCRE2_UCHAR why[128];
         pcre2_get_error_message(code, why, sizeof why);
@@ -304,10 +312,12 @@ lb_pattern *lb_pattern_new(const char *text, bool literal, lb_err *err)
     uint32_t empty = 0;
     pcre2_pattern_info(p->code, PCRE2_INFO_MATCHEMPTY, &empty);
     if (empty) {
-        lb_fail(err, LB_EUNSUPPORTED, "pattern '%.200s': it can match nothing, wanted one that always takes a character", text);
+        lb_fail(err, LB_EUNSUPPORTED,
+                "pattern '%.200s': it can match nothing, wanted one that always takes a character", text);
         goto fail;
     }
-    p->jit = pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE) == 0; /* without it the interpreter gives the same answers */
+    p->jit =
+        pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE) == 0; /* without it the interpreter gives the same answers */
     lb_buf_free(&re);
     return p;
 fail:
@@ -365,8 +375,8 @@ static int run(const lb_pattern *p, lb_matcher *m, const char *s, size_t n, size
     return pcre2_jit_match(p->code, (PCRE2_SPTR)s, n, from, 0, m->data, m->ctx);
 }
 
-bool lb_pattern_find(const lb_pattern *p, lb_matcher *m, const char *s, size_t n, size_t from, size_t *start, size_t *end,
-                     lb_err *err)
+bool lb_pattern_find(const lb_pattern *p, lb_matcher *m, const char *s, size_t n, size_t from, size_t *start,
+                     size_t *end, lb_err *err)
 {
     while (from < n) {
         if (++m->n_calls % CALLS_PER_LOOK == 0 && cpu_s() > m->deadline_s)
@@ -384,7 +394,8 @@ bool lb_pattern_find(const lb_pattern *p, lb_matcher *m, const char *s, size_t n
         if (rc != PCRE2_ERROR_NOMATCH) {
             PCRE2_UCHAR why[128];
             pcre2_get_error_message(rc, why, sizeof why);
-            return lb_fail(err, LB_EUNSUPPORTED, "pre-tokenizer pattern: %s on this text (%zu bytes)", (const char *)why, n);
+            return lb_fail(err, LB_EUNSUPPORTED, "pre-tokenizer pattern: %s on this text (%zu bytes)",
+                           (const char *)why, n);
         }
         from = last;
         if (from < n) {

@@ -1,12 +1,12 @@
 /* text/pattern.h – the regular expressions of tokenizer files, run by PCRE2.
  *
- * Files are written for Oniguruma (Ruby syntax). A pattern is read here, checked to use only what means the same in both
- * engines, and written anew for PCRE2 with the differences spelled out (\s is White_Space, without U+180E). Known: literals
- * and escapes, \s \S \d \p{category} \P{category}, classes, groups, (?i: of contraction letters), (?= (?!, alternation,
- * ? * + {m,n}, lazy and possessive. Anything else is an error that names the construct and its place.
+ * Files are written for Oniguruma (Ruby syntax). A pattern is read here, checked to use only what means the same in
+ * both engines, and written anew for PCRE2 with the differences spelled out (\s is White_Space, without U+180E). Known:
+ * literals and escapes, \s \S \d \p{category} \P{category}, classes, groups, (?i: of contraction letters), (?= (?!,
+ * alternation, ? * + {m,n}, lazy and possessive. Anything else is an error that names the construct and its place.
  *
- * Time is bounded for any pattern and text: a match limit per start, and a budget of processor time per text of 1.5 s and
- * 0.5 s for each megabyte (the known patterns take some 0.02 s per megabyte). */
+ * Time is bounded for any pattern and text: a match limit per start, and a budget of processor time per text of 1.5 s
+ * and 0.5 s for each megabyte (a known pattern takes some 0.02 s per megabyte). */
 #ifndef LB_TEXT_PATTERN_H
 #define LB_TEXT_PATTERN_H
 #include "base/err.h"
@@ -30,6 +30,6 @@ void lb_matcher_close(lb_matcher *m);
 
 /* The first match in s[0,n) that starts at or after `from`; valid UTF-8, with stand-ins (text/unicode.h). True and
  * *start < *end for a match; true and *start = *end = n for none; false for an error (limit or memory). */
-bool lb_pattern_find(const lb_pattern *p, lb_matcher *m, const char *s, size_t n, size_t from, size_t *start, size_t *end,
-                     lb_err *err);
+bool lb_pattern_find(const lb_pattern *p, lb_matcher *m, const char *s, size_t n, size_t from, size_t *start,
+                     size_t *end, lb_err *err);
 #endif

@@ -1,7 +1,7 @@
 /* text/postproc.h – what the post-processor of a tokenizer puts before and behind the text: BOS, seldom EOS.
  *
- * One TemplateProcessing (its "single" template), ByteLevel (which moves offsets only) and a Sequence of these; anything else
- * is an error that names it. */
+ * One TemplateProcessing (its "single" template), ByteLevel (which moves offsets only) and a Sequence of these;
+ * anything else is an error that names it. */
 #ifndef LB_TEXT_POSTPROC_H
 #define LB_TEXT_POSTPROC_H
 #include "text/bpe.h"

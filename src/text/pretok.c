@@ -1,7 +1,8 @@
 /* text/pretok.c – the steps of a pre-tokenizer and the walk through them.
  *
- * A piece goes through all remaining steps before the next piece is cut, so nothing is collected where pieces are kept as
- * they are cut (Isolated, the behaviour of every known model); the other behaviours collect one step's cuts and fold them. */
+ * A piece goes through all remaining steps before the next piece is cut, so nothing is collected where pieces are kept
+ * as they are cut (Isolated, the behaviour of every known model); the other behaviours collect one step's cuts and fold
+ * them. */
 #include "text/pretok.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -17,7 +18,8 @@ enum { MAX_STEPS = 16 };
 static const char gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 typedef enum behaviour { ISOLATED, REMOVED, CONTIGUOUS, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT, N_BEHAVIOUR } behaviour;
-static const char *const behaviour_names[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious", "MergedWithNext"};
+static const char *const behaviour_names[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious",
+                                              "MergedWithNext"};
 
 typedef struct step {
     lb_pattern *pattern;     /* owned; NULL: characters that are numeric (Digits), or no cut at all (ByteLevel) */
@@ -67,12 +69,14 @@ static bool load_split(lb_pretok *p, const json_t *o, const char *where, lb_err 
     const json_t *pattern = json_object_get(o, "pattern");
     const json_t *regex = json_object_get(pattern, "Regex"), *text = json_object_get(pattern, "String");
     const json_t *either = regex ? regex : text;
-    if (!lb_json_get_str(o, "behavior", &how, where, err) || !lb_json_opt_bool(o, "invert", &s.invert, where, err)) return false;
+    if (!lb_json_get_str(o, "behavior", &how, where, err) || !lb_json_opt_bool(o, "invert", &s.invert, where, err))
+        return false;
     while (s.how < N_BEHAVIOUR && strcmp(how, behaviour_names[s.how]) != 0) s.how++;
-    if (s.how == N_BEHAVIOUR) return lb_fail(err, LB_EUNSUPPORTED, "%s: Split behavior '%.60s' is not supported", where, how);
+    if (s.how == N_BEHAVIOUR)
+        return lb_fail(err, LB_EUNSUPPORTED, "%s: Split behavior '%.60s' is not supported", where, how);
     if (!json_is_string(either) || (regex && text))
-        return lb_fail(err, LB_EFORMAT, "%s: Split pattern is %s, wanted {\"Regex\": \"…\"} or {\"String\": \"…\"}", where,
-                       json_is_object(pattern) ? "another object" : lb_json_kind(pattern));
+        return lb_fail(err, LB_EFORMAT, "%s: Split pattern is %s, wanted {\"Regex\": \"…\"} or {\"String\": \"…\"}",
+                       where, json_is_object(pattern) ? "another object" : lb_json_kind(pattern));
     s.pattern = lb_pattern_new(json_string_value(either), !regex, err);
     if (!s.pattern) return lb_wrap(err, "%s", where);
     return add_step(p, s, where, err);
@@ -82,8 +86,10 @@ static bool load_byte_level(lb_pretok *p, const json_t *o, const char *where, lb
 {
     step s = {.how = ISOLATED};
     bool use_regex = true;
-    if (!json_object_get(o, "add_prefix_space")) return lb_fail(err, LB_EFORMAT, "%s: ByteLevel: 'add_prefix_space' is missing", where);
-    if (!lb_json_opt_bool(o, "add_prefix_space", &s.add_prefix_space, where, err) || !lb_json_opt_bool(o, "use_regex", &use_regex, where, err))
+    if (!json_object_get(o, "add_prefix_space"))
+        return lb_fail(err, LB_EFORMAT, "%s: ByteLevel: 'add_prefix_space' is missing", where);
+    if (!lb_json_opt_bool(o, "add_prefix_space", &s.add_prefix_space, where, err) ||
+        !lb_json_opt_bool(o, "use_regex", &use_regex, where, err))
         return false;
     if (use_regex && !(s.pattern = lb_pattern_new(gpt2, false, err))) return lb_wrap(err, "%s", where);
     p->ends = true;
@@ -104,9 +110,12 @@ static bool load_step(lb_pretok *p, const json_t *o, const char *where, lb_err *
                add_step(p, (step){.digits = true, .how = individual ? ISOLATED : CONTIGUOUS}, where, err);
     }
     if (strcmp(type, "Sequence") != 0)
-        return lb_fail(err, LB_EUNSUPPORTED, "%s '%.60s' is not supported, wanted Split, Digits, ByteLevel or a Sequence of them", where, type);
+        return lb_fail(err, LB_EUNSUPPORTED,
+                       "%s '%.60s' is not supported, wanted Split, Digits, ByteLevel or a Sequence of them", where,
+                       type);
     const json_t *list = json_object_get(o, "pretokenizers");
-    if (!json_is_array(list)) return lb_fail(err, LB_EFORMAT, "%s: 'pretokenizers' is %s, wanted an array", where, lb_json_kind(list));
+    if (!json_is_array(list))
+        return lb_fail(err, LB_EFORMAT, "%s: 'pretokenizers' is %s, wanted an array", where, lb_json_kind(list));
     for (size_t i = 0; i < json_array_size(list); i++)
         if (!load_step(p, json_array_get(list, i), where, err)) return false;
     return true;
@@ -169,7 +178,8 @@ static bool next_match(const walk *k, const step *s, size_t start, size_t end, s
 {
     if (s->pattern) {
         size_t a, b;
-        if (!lb_pattern_find(s->pattern, &k->w->matcher, k->seen + start, end - start, *from - start, &a, &b, err)) return false;
+        if (!lb_pattern_find(s->pattern, &k->w->matcher, k->seen + start, end - start, *from - start, &a, &b, err))
+            return false;
         *from = start + a, *to = start + b;
         return true;
     }
@@ -277,7 +287,8 @@ static bool run_step(const walk *k, int i, size_t start, size_t end, lb_err *err
     return run_isolated(k, i, start, end, err);
 }
 
-bool lb_pretok_run(const lb_pretok *p, lb_pretok_work *w, const char *s, size_t n, lb_piece_fn *take, void *arg, lb_err *err)
+bool lb_pretok_run(const lb_pretok *p, lb_pretok_work *w, const char *s, size_t n, lb_piece_fn *take, void *arg,
+                   lb_err *err)
 {
     if (!n) return true;
     lb_buf_reset(&w->stand_ins);

@@ -21,5 +21,6 @@ void lb_pretok_work_close(lb_pretok_work *w);
 
 /* Calls take(arg, piece, n, err) for every piece of s[0,n), valid UTF-8, from left to right, until it returns false. */
 typedef bool lb_piece_fn(void *arg, const char *piece, size_t n, lb_err *err);
-bool lb_pretok_run(const lb_pretok *p, lb_pretok_work *w, const char *s, size_t n, lb_piece_fn *take, void *arg, lb_err *err);
+bool lb_pretok_run(const lb_pretok *p, lb_pretok_work *w, const char *s, size_t n, lb_piece_fn *take, void *arg,
+                   lb_err *err);
 #endif

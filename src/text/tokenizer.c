@@ -20,9 +20,11 @@ static bool load_normalizer(const json_t *o, bool *nfc, const char *where, lb_er
     if (!lb_json_get_str(o, "type", &type, where, err)) return false;
     if (!strcmp(type, "NFC")) return *nfc = true;
     if (strcmp(type, "Sequence") != 0)
-        return lb_fail(err, LB_EUNSUPPORTED, "%s '%.60s' is not supported, wanted null, NFC or a Sequence of NFC", where, type);
+        return lb_fail(err, LB_EUNSUPPORTED, "%s '%.60s' is not supported, wanted null, NFC or a Sequence of NFC",
+                       where, type);
     const json_t *list = json_object_get(o, "normalizers");
-    if (!json_is_array(list)) return lb_fail(err, LB_EFORMAT, "%s: 'normalizers' is %s, wanted an array", where, lb_json_kind(list));
+    if (!json_is_array(list))
+        return lb_fail(err, LB_EFORMAT, "%s: 'normalizers' is %s, wanted an array", where, lb_json_kind(list));
     for (size_t i = 0; i < json_array_size(list); i++)
         if (!load_normalizer(json_array_get(list, i), nfc, where, err)) return false;
     return true;
@@ -31,9 +33,10 @@ static bool load_normalizer(const json_t *o, bool *nfc, const char *where, lb_er
 static bool check_decoder(const json_t *o, const char *where, lb_err *err)
 {
     const char *type;
-    if (!json_is_object(o)) return lb_fail(err, LB_EUNSUPPORTED, "%s: decoder is %s, wanted ByteLevel", where, lb_json_kind(o));
-    if (!lb_json_get_str(o, "type", &type, where, err)) return lb_wrap(err, "decoder");
-    return !strcmp(type, "ByteLevel") || lb_fail(err, LB_EUNSUPPORTED, "%s: decoder '%.60s' is not supported, wanted ByteLevel", where, type);
+    if (!json_is_object(o)) return lb_fail(err, LB_EUNSUPPORTED, "%s is %s, wanted ByteLevel", where, lb_json_kind(o));
+    if (!lb_json_get_str(o, "type", &type, where, err)) return false;
+    if (!strcmp(type, "ByteLevel")) return true;
+    return lb_fail(err, LB_EUNSUPPORTED, "%s '%.60s' is not supported, wanted ByteLevel", where, type);
 }
 
 static bool load(lb_tokenizer *t, const json_t *root, const char *where, lb_err *err)
@@ -43,12 +46,16 @@ static bool load(lb_tokenizer *t, const json_t *root, const char *where, lb_err 
     const json_t *model = json_object_get(root, "model");
     if (!json_is_object(root)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(root));
     if (!lb_json_opt_str(root, "version", &version, where, err)) return false;
-    if (strcmp(version, "1.0") != 0) return lb_fail(err, LB_EUNSUPPORTED, "%s: version '%.20s' is not supported, wanted 1.0", where, version);
-    if (!json_is_object(model)) return lb_fail(err, LB_EFORMAT, "%s: 'model' is %s, wanted an object", where, lb_json_kind(model));
+    if (strcmp(version, "1.0") != 0)
+        return lb_fail(err, LB_EUNSUPPORTED, "%s: version '%.20s' is not supported, wanted 1.0", where, version);
+    if (!json_is_object(model))
+        return lb_fail(err, LB_EFORMAT, "%s: 'model' is %s, wanted an object", where, lb_json_kind(model));
     snprintf(at, sizeof at, "%.200s: normalizer", where);
-    if (!load_normalizer(json_object_get(root, "normalizer"), &t->nfc, at, err) || !check_decoder(json_object_get(root, "decoder"), where, err))
-        return false;
-    if (!(t->pretok = lb_pretok_load(json_object_get(root, "pre_tokenizer"), where, err)) || !(t->bpe = lb_bpe_load(model, where, err)) ||
+    if (!load_normalizer(json_object_get(root, "normalizer"), &t->nfc, at, err)) return false;
+    snprintf(at, sizeof at, "%.200s: decoder", where);
+    if (!check_decoder(json_object_get(root, "decoder"), at, err)) return false;
+    if (!(t->pretok = lb_pretok_load(json_object_get(root, "pre_tokenizer"), where, err)) ||
+        !(t->bpe = lb_bpe_load(model, where, err)) ||
         !(t->added = lb_added_load(json_object_get(root, "added_tokens"), t->bpe, t->nfc, where, err)))
         return false;
     int top = lb_added_max_id(t->added);
@@ -135,8 +142,9 @@ static bool encode_plain(call *c, const char *s, size_t n, lb_err *err)
     if (!lb_added_split(c->t->added, true, s, n, &c->normal, err)) return false;
     for (size_t i = 0; i < c->normal.n; i++) {
         const lb_stretch *k = &c->normal.p[i];
-        bool ok = k->id >= 0 ? lb_ids_push(c->out, k->id, err)
-                             : lb_pretok_run(c->t->pretok, c->pretok, s + k->start, k->end - k->start, take_piece, c, err);
+        bool ok = k->id >= 0
+                      ? lb_ids_push(c->out, k->id, err)
+                      : lb_pretok_run(c->t->pretok, c->pretok, s + k->start, k->end - k->start, take_piece, c, err);
         if (!ok) return false;
     }
     return true;
@@ -153,7 +161,8 @@ static bool encode_text(call *c, const char *s, size_t n, lb_err *err)
     if (!lb_added_split(c->t->added, false, s, n, &c->raw, err)) return false;
     for (size_t i = 0; i < c->raw.n; i++) {
         const lb_stretch *k = &c->raw.p[i];
-        if (!(k->id >= 0 ? lb_ids_push(c->out, k->id, err) : encode_plain(c, s + k->start, k->end - k->start, err))) return false;
+        if (!(k->id >= 0 ? lb_ids_push(c->out, k->id, err) : encode_plain(c, s + k->start, k->end - k->start, err)))
+            return false;
     }
     return true;
 }
@@ -169,7 +178,8 @@ bool lb_tokenizer_encode(const lb_tokenizer *t, const char *text, size_t n, unsi
 {
     size_t n_before = out->n;
     call c = {.t = t, .flags = flags, .out = out, .pretok = lb_pretok_work_open(n, err)};
-    bool ok = c.pretok && (!(flags & LB_ENCODE_BOS) || push_all(out, &t->post.before, err)) && (!n || encode_text(&c, text, n, err)) &&
+    bool ok = c.pretok && (!(flags & LB_ENCODE_BOS) || push_all(out, &t->post.before, err)) &&
+              (!n || encode_text(&c, text, n, err)) &&
               (!(flags & LB_ENCODE_BOS) || push_all(out, &t->post.behind, err));
     if (!ok) out->n = n_before;
     lb_pretok_work_close(c.pretok);

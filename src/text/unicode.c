@@ -136,7 +136,8 @@ bool lb_uc_touches_stand_ins(uint32_t lo, uint32_t hi)
     for (int i = 0; i < N_NEWER; i++)
         if (lo <= newer[i].hi && hi >= newer[i].lo) return true;
     for (int i = 0; i < N_STAND_IN; i++)
-        if ((stand_in[i].three && lo <= stand_in[i].three && hi >= stand_in[i].three) || (lo <= stand_in[i].four && hi >= stand_in[i].four))
+        if ((stand_in[i].three && lo <= stand_in[i].three && hi >= stand_in[i].three) ||
+            (lo <= stand_in[i].four && hi >= stand_in[i].four))
             return true;
     return false;
 }

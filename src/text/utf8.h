@@ -9,8 +9,8 @@
 
 #define LB_UTF8_BAD UINT32_MAX
 
-/* Reads one character of p[0,n), n > 0. Returns the bytes it takes and sets *c, or *c = LB_UTF8_BAD and the length of the
- * ill-formed part. 0: all n bytes begin a character that more bytes could complete. */
+/* Reads one character of p[0,n), n > 0. Returns the bytes it takes and sets *c, or *c = LB_UTF8_BAD and the length of
+ * the ill-formed part. 0: all n bytes begin a character that more bytes could complete. */
 static inline size_t lb_utf8_step(const unsigned char *p, size_t n, uint32_t *c)
 {
     unsigned b = p[0];

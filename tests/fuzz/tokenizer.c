@@ -1,6 +1,6 @@
-/* tokenizer.c – fuzz target. The first byte says what the rest is: odd, a tokenizer.json, which then encodes a fixed text
- * and itself; even, a text for the tokenizer of abacus, with the flags of the encoder in its next bits. What is encoded is
- * decoded whole and in a stream, and both must agree. */
+/* tokenizer.c – fuzz target. The first byte says what the rest is: odd, a tokenizer.json, which then encodes a fixed
+ * text and itself; even, a text for the tokenizer of abacus, with the flags of the encoder in its next bits. What is
+ * encoded is decoded whole and in a stream, and both must agree. */
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 #include <stdint.h>
@@ -21,7 +21,9 @@ static void round_trip(const lb_tokenizer *t, const char *text, size_t n, unsign
             lb_detok_push(&d, ids.p[i], &stream);
         }
         lb_detok_end(&d, &stream);
-        if (whole.n != stream.n || (whole.n && memcmp(whole.p, stream.p, whole.n) != 0) || !lb_utf8_valid(lb_buf_cstr(&whole), whole.n)) abort();
+        if (whole.n != stream.n || (whole.n && memcmp(whole.p, stream.p, whole.n) != 0) ||
+            !lb_utf8_valid(lb_buf_cstr(&whole), whole.n))
+            abort();
     }
     lb_ids_free(&ids);
     lb_buf_free(&whole);

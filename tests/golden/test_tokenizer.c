@@ -1,7 +1,7 @@
 /* test_tokenizer.c – ids and text against the tokenizers package.
  *
- * The cases in tests/golden/data/tokenizer come from tools/make_tokenizer_fixtures.py, which describes the format. With a
- * folder as argument, the cases of that folder instead. */
+ * The cases in tests/golden/data/tokenizer come from tools/make_tokenizer_fixtures.py, which describes the format. With
+ * a folder as argument, the cases of that folder instead. */
 #include "test.h"
 #include "base/buf.h"
 #include "base/file.h"
@@ -42,13 +42,15 @@ static void show(const char *what, const lb_ids *ids)
 }
 
 /* One line of cases; true if ids and text are those of the reference. */
-static bool run_case(const lb_tokenizer *t, unsigned flags, const char *hex, char *id_list, const char *decoded, char *tmp)
+static bool run_case(const lb_tokenizer *t, unsigned flags, const char *hex, char *id_list, const char *decoded,
+                     char *tmp)
 {
     lb_err err = {0};
     lb_ids want = {0}, got = {0};
     lb_buf out = {0};
     size_t n = *hex == '-' ? 0 : from_hex(hex, tmp);
-    for (char *s = strtok(*id_list == '-' ? id_list + 1 : id_list, ","); s; s = strtok(NULL, ",")) assert_true(lb_ids_push(&want, atoi(s), &err));
+    for (char *s = strtok(*id_list == '-' ? id_list + 1 : id_list, ","); s; s = strtok(NULL, ","))
+        assert_true(lb_ids_push(&want, atoi(s), &err));
     bool ok = true;
     if (!(flags & 8)) {
         assert_ok(lb_tokenizer_encode(t, tmp, n, flags & 3, &got, &err), err);
@@ -99,9 +101,12 @@ int main(int argc, char **argv)
 {
     if (argc > 1) folder = argv[1];
     const struct CMUnitTest tests[] = {
-        {"abacus", equals_the_reference, NULL, NULL, "abacus"},     {"qwen3", equals_the_reference, NULL, NULL, "qwen3"},
-        {"qwen35", equals_the_reference, NULL, NULL, "qwen35"},     {"llama3", equals_the_reference, NULL, NULL, "llama3"},
-        {"deepseek", equals_the_reference, NULL, NULL, "deepseek"}, {"odd", equals_the_reference, NULL, NULL, "odd"},
+        {"abacus", equals_the_reference, NULL, NULL, "abacus"},
+        {"qwen3", equals_the_reference, NULL, NULL, "qwen3"},
+        {"qwen35", equals_the_reference, NULL, NULL, "qwen35"},
+        {"llama3", equals_the_reference, NULL, NULL, "llama3"},
+        {"deepseek", equals_the_reference, NULL, NULL, "deepseek"},
+        {"odd", equals_the_reference, NULL, NULL, "odd"},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* test_tokenizer_prop.c – what holds for any text: decoding in pieces is decoding, encoding loses nothing but the normal
- * form, merging by heap is merging by looking at every pair, NFC is utf8proc's, and threads do not disturb each other. */
+/* test_tokenizer_prop.c – what holds for any text: decoding in pieces is decoding, encoding loses nothing but the
+ * normal form, merging by heap is merging by looking at every pair, NFC is utf8proc's, and threads do not disturb each
+ * other. */
 #define _POSIX_C_SOURCE 200809L
 #include "test.h"
 #include "base/file.h"
@@ -25,9 +26,12 @@ static uint32_t below(dice *d, uint32_t n) { return (uint32_t)(lb_rng_uniform(d-
 
 static uint32_t random_char(dice *d)
 {
-    static const uint32_t marks[] = {0x300, 0x301, 0x302, 0x304, 0x307, 0x308, 0x316, 0x31b, 0x323, 0x327, 0x328, 0x334, 0x338, 0x345, 0x5b0, 0x64b, 0x651, 0x93c,
-                                     0x94d, 0x9be, 0xbbe, 0xdcf, 0x1161, 0x1175, 0x11a8, 0x11c2, 0x3099, 0x309a, 0x200d, 0xfe0f, 0x1d165};
-    static const uint32_t from[] = {0x20, 0x41, 0xa0, 0x100, 0x370, 0x590, 0x900, 0x1100, 0x1e00, 0x1f00, 0x2000, 0x2100, 0x3040, 0x4e00, 0xac00, 0xf900, 0x1d15e, 0x1f300, 0x2f800};
+    static const uint32_t marks[] = {0x300,  0x301,  0x302,  0x304,  0x307,  0x308,  0x316,  0x31b,
+                                     0x323,  0x327,  0x328,  0x334,  0x338,  0x345,  0x5b0,  0x64b,
+                                     0x651,  0x93c,  0x94d,  0x9be,  0xbbe,  0xdcf,  0x1161, 0x1175,
+                                     0x11a8, 0x11c2, 0x3099, 0x309a, 0x200d, 0xfe0f, 0x1d165};
+    static const uint32_t from[] = {0x20,   0x41,   0xa0,   0x100,  0x370,  0x590,  0x900,   0x1100,  0x1e00, 0x1f00,
+                                    0x2000, 0x2100, 0x3040, 0x4e00, 0xac00, 0xf900, 0x1d15e, 0x1f300, 0x2f800};
     switch (below(d, 6)) {
     case 0: return marks[below(d, sizeof marks / sizeof *marks)];
     case 1: return "aeiouAEOn s\n\t'0<"[below(d, 16)];
@@ -38,7 +42,8 @@ static uint32_t random_char(dice *d)
 
 static void random_text(dice *d, lb_buf *out, bool broken)
 {
-    static const char *const bits[] = {"<|im_start|>", "<think>", "</think>\n\n", "<|endoftext|>", " the", "\\boxed{42}", "  ", "def f(x):\n    return x\n"};
+    static const char *const bits[] = {"<|im_start|>", "<think>",     "</think>\n\n", "<|endoftext|>",
+                                       " the",         "\\boxed{42}", "  ",           "def f(x):\n    return x\n"};
     lb_buf_reset(out);
     for (uint32_t i = below(d, 40); i-- > 0;) {
         uint32_t k = below(d, 12);
@@ -88,7 +93,8 @@ static void streaming_is_decoding(void **state)
             bool skip = i & 1;
             lb_ids ids = {0};
             random_text(&d, &text, true);
-            if (i % 3) assert_ok(lb_tokenizer_encode(t, lb_buf_cstr(&text), text.n, LB_ENCODE_SPECIAL, &ids, &err), err);
+            if (i % 3)
+                assert_ok(lb_tokenizer_encode(t, lb_buf_cstr(&text), text.n, LB_ENCODE_SPECIAL, &ids, &err), err);
             for (uint32_t j = i % 3 ? 0 : below(&d, 20); j-- > 0;) /* bytes in any order, and ids that nobody has */
                 assert_true(lb_ids_push(&ids, (int)below(&d, j & 1 ? 256 : (uint32_t)lb_tokenizer_size(t) + 3), &err));
             lb_buf_reset(&whole);
@@ -97,7 +103,8 @@ static void streaming_is_decoding(void **state)
             lb_detok_init(&k, t, skip);
             for (size_t j = 0; j < ids.n; j++) {
                 lb_detok_push(&k, ids.p[j], &stream);
-                if (!lb_utf8_valid(lb_buf_cstr(&stream), stream.n)) fail_msg("text %d: half a character after id %zu", i, j);
+                if (!lb_utf8_valid(lb_buf_cstr(&stream), stream.n))
+                    fail_msg("text %d: half a character after id %zu", i, j);
             }
             lb_detok_end(&k, &stream);
             expect_same(&stream, &whole, fixtures[f], i);
@@ -207,7 +214,8 @@ static void heap_merges_as_defined(void **state)
             snprintf(made.right, sizeof made.right, "%.15s", r);
             snprintf(made.whole, sizeof made.whole, "%s%s", made.left, made.right);
             bool twice = false, listed = false;
-            for (int i = 0; i < n_rules; i++) twice |= !strcmp(rules[i].left, made.left) && !strcmp(rules[i].right, made.right);
+            for (int i = 0; i < n_rules; i++)
+                twice |= !strcmp(rules[i].left, made.left) && !strcmp(rules[i].right, made.right);
             if (twice) continue;
             memmove(k + 1, k, (size_t)(rules + n_rules - k) * sizeof *k);
             *k = made;
@@ -216,7 +224,8 @@ static void heap_merges_as_defined(void **state)
             if (!listed) strcpy(known[n_known++], made.whole);
         }
         for (int i = 3; i < n_known; i++) lb_buf_fmt(&vocab, ",\"%s\":%d", known[i], 256 + i - 3);
-        for (int i = 0; i < n_rules; i++) lb_buf_fmt(&merges, "%s[\"%s\",\"%s\"]", i ? "," : "[", rules[i].left, rules[i].right);
+        for (int i = 0; i < n_rules; i++)
+            lb_buf_fmt(&merges, "%s[\"%s\",\"%s\"]", i ? "," : "[", rules[i].left, rules[i].right);
         lb_buf_str(&merges, "]");
         lb_tokenizer *t = tiny_open((tiny){.more_vocab = vocab.p, .merges = merges.p}, &err);
         assert_ok(t, err);
@@ -230,7 +239,8 @@ static void heap_merges_as_defined(void **state)
                 assert_ok(lb_tokenizer_encode(t, text, n, 0, &ids, &err), err);
                 assert_int_equal(ids.n, n_want);
                 for (size_t j = 0; j < n_want; j++)
-                    if (ids.p[j] != lb_tokenizer_id(t, piece[j])) fail_msg("round %d, text '%s': id %zu is not '%s'", (int)round, text, j, piece[j]);
+                    if (ids.p[j] != lb_tokenizer_id(t, piece[j]))
+                        fail_msg("round %d, text '%s': id %zu is not '%s'", (int)round, text, j, piece[j]);
                 lb_ids_free(&ids);
             }
         }
@@ -277,8 +287,9 @@ static void threads_share_a_tokenizer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(streaming_is_decoding),  cmocka_unit_test(encoding_keeps_the_normal_form), cmocka_unit_test(nfc_is_what_utf8proc_says),
-        cmocka_unit_test(heap_merges_as_defined), cmocka_unit_test(threads_share_a_tokenizer),
+        cmocka_unit_test(streaming_is_decoding),     cmocka_unit_test(encoding_keeps_the_normal_form),
+        cmocka_unit_test(nfc_is_what_utf8proc_says), cmocka_unit_test(heap_merges_as_defined),
+        cmocka_unit_test(threads_share_a_tokenizer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

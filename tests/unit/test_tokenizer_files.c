@@ -5,11 +5,15 @@
 #include "tiny_tokenizer.h"
 #include <time.h>
 
-#define SPLIT(pattern) "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern "\"},\"behavior\":\"Isolated\"," \
-                       "\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]}"
+#define SPLIT(pattern) \
+    "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern \
+    "\"},\"behavior\":\"Isolated\"," \
+    "\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]}"
 #define NO_FLAGS TINY_FLAGS(false, false, false, false, false)
-#define BOS(ids) "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]," \
-                 "\"pair\":[],\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[" ids "],\"tokens\":[\"<s>\"]}}}"
+#define BOS(ids) \
+    "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_id\":0}},{\"Sequence\":{" \
+    "\"id\":\"A\",\"type_id\":0}}]," \
+    "\"pair\":[],\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[" ids "],\"tokens\":[\"<s>\"]}}}"
 
 typedef struct bad_file {
     tiny t;
@@ -32,9 +36,11 @@ static const bad_file bad_files[] = {
     {{.more_vocab = ",\"ab\":256,\"cd\":256"}, LB_EFORMAT, "id 256 is given twice"},
     {{.more_vocab = ",\"ab\":256,\"ab\":257"}, LB_EFORMAT, "duplicate object key"},
     /* merges */
-    {{.more_vocab = ",\"ab\":256", .merges = "[[\"a\",\"b\"],[\"ab\",\"xyz\"]]"}, LB_EFORMAT, "merge 1 is 'ab' + 'xyz', but 'vocab' has no 'xyz'"},
-    {{.more_vocab = ",\"ab\":256", .merges = "[\"xyz ab\"]"}, LB_EFORMAT, "has no 'xyz'"},
-    {{.more_vocab = ",\"ab\":256", .merges = "[[\"ab\",\"ab\"]]"}, LB_EFORMAT, "has no 'abab'"},
+    {{.more_vocab = ",\"ab\":256", .merges = "[[\"a\",\"b\"],[\"ab\",\"xyz\"]]"},
+     LB_EFORMAT,
+     "merge 1 is 'ab' + 'xyz', but 'vocab' does not have its right part"},
+    {{.more_vocab = ",\"ab\":256", .merges = "[\"xyz ab\"]"}, LB_EFORMAT, "does not have its left part"},
+    {{.more_vocab = ",\"ab\":256", .merges = "[[\"ab\",\"ab\"]]"}, LB_EFORMAT, "does not have its result"},
     {{.more_vocab = ",\"ab\":256", .merges = "[\"a b c\"]"}, LB_EFORMAT, "wanted two parts"},
     {{.more_vocab = ",\"ab\":256", .merges = "[\"ab\"]"}, LB_EFORMAT, "wanted two parts"},
     {{.more_vocab = ",\"ab\":256", .merges = "[[\"a\"]]"}, LB_EFORMAT, "merge 0 is an array"},
@@ -52,31 +58,49 @@ static const bad_file bad_files[] = {
     {{.options = "\"ignore_merges\":3"}, LB_EFORMAT, "'ignore_merges' is an integer"},
     /* components */
     {{.normalizer = "{\"type\":\"NFKC\"}"}, LB_EUNSUPPORTED, "normalizer 'NFKC'"},
-    {{.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Lowercase\"}]}"}, LB_EUNSUPPORTED, "'Lowercase'"},
+    {{.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Lowercase\"}]}"},
+     LB_EUNSUPPORTED,
+     "'Lowercase'"},
     {{.normalizer = "\"NFC\""}, LB_EFORMAT, "normalizer is a string"},
     {{.decoder = "{\"type\":\"Metaspace\"}"}, LB_EUNSUPPORTED, "decoder 'Metaspace'"},
     {{.decoder = "null"}, LB_EUNSUPPORTED, "decoder is null"},
     {{.pre = "{\"type\":\"Metaspace\"}"}, LB_EUNSUPPORTED, "'Metaspace'"},
-    {{.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[" TINY_BYTE_LEVEL ",{\"type\":\"Digits\"}]}"}, LB_EUNSUPPORTED, "'Digits' after ByteLevel"},
+    {{.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[" TINY_BYTE_LEVEL ",{\"type\":\"Digits\"}]}"},
+     LB_EUNSUPPORTED,
+     "'Digits' after ByteLevel"},
     {{.pre = "{\"type\":\"Digits\"}"}, LB_EUNSUPPORTED, "no ByteLevel"},
     {{.pre = "null"}, LB_EFORMAT, "pre_tokenizer is null"},
-    {{.pre = "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Sideways\"}"}, LB_EUNSUPPORTED, "'Sideways'"},
+    {{.pre = "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Sideways\"}"},
+     LB_EUNSUPPORTED,
+     "'Sideways'"},
     {{.pre = "{\"type\":\"Split\",\"pattern\":\"a\",\"behavior\":\"Isolated\"}"}, LB_EFORMAT, "pattern is a string"},
     {{.post = "{\"type\":\"RobertaProcessing\"}"}, LB_EUNSUPPORTED, "'RobertaProcessing'"},
     {{.post = BOS("999")}, LB_EFORMAT, "not below 259"},
     {{.post = BOS("-1")}, LB_EFORMAT, "not below 259"},
-    {{.post = "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],\"special_tokens\":{}}"}, LB_EFORMAT, "no 'ids'"},
-    {{.post = "{\"type\":\"TemplateProcessing\",\"single\":[],\"special_tokens\":{}}"}, LB_EUNSUPPORTED, "leaves the text out"},
-    {{.post = "{\"type\":\"Sequence\",\"processors\":[" BOS("1") "," BOS("2") "]}"}, LB_EUNSUPPORTED, "second TemplateProcessing"},
+    {{.post =
+          "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],\"special_tokens\":{}}"},
+     LB_EFORMAT,
+     "no 'ids'"},
+    {{.post = "{\"type\":\"TemplateProcessing\",\"single\":[],\"special_tokens\":{}}"},
+     LB_EUNSUPPORTED,
+     "leaves the text out"},
+    {{.post = "{\"type\":\"Sequence\",\"processors\":[" BOS("1") "," BOS("2") "]}"},
+     LB_EUNSUPPORTED,
+     "second TemplateProcessing"},
     /* added tokens */
     {{.added = "7"}, LB_EFORMAT, "added token 0 is an integer"},
     {{.added = "{\"id\":259}"}, LB_EFORMAT, "'content' is missing"},
     {{.added = "{\"id\":259,\"content\":\"<x>\",\"lstrip\":false}"}, LB_EFORMAT, "is missing"},
     {{.added = TINY_ADDED(-4, "<x>", NO_FLAGS)}, LB_EFORMAT, "'id' is -4"},
     {{.added = TINY_ADDED(4294967296, "<x>", NO_FLAGS)}, LB_EFORMAT, "'id' is 4294967296"},
-    {{.more_vocab = ",\"ab\":257", .added = TINY_ADDED(258, "<x>", NO_FLAGS)}, LB_EFORMAT, "would get id 257, which is taken"},
-    {{.normalizer = "{\"type\":\"NFC\"}", .added = TINY_ADDED(259, "\\u00e9", TINY_FLAGS(false, false, false, true, false)) ","
-        TINY_ADDED(260, "e\\u0301", TINY_FLAGS(false, false, false, true, false))}, LB_EFORMAT, "one normal form"},
+    {{.more_vocab = ",\"ab\":257", .added = TINY_ADDED(258, "<x>", NO_FLAGS)},
+     LB_EFORMAT,
+     "would get id 257, which is taken"},
+    {{.normalizer = "{\"type\":\"NFC\"}",
+      .added = TINY_ADDED(259, "\\u00e9", TINY_FLAGS(false, false, false, true, false)) "," TINY_ADDED(
+          260, "e\\u0301", TINY_FLAGS(false, false, false, true, false))},
+     LB_EFORMAT,
+     "one normal form"},
     /* patterns */
     {{.pre = SPLIT("\\\\s*")}, LB_EUNSUPPORTED, "match nothing"},
     {{.pre = SPLIT("")}, LB_EUNSUPPORTED, "match nothing"},
@@ -119,7 +143,8 @@ static void bad_files_are_named_errors(void **state)
         lb_err err = {0};
         lb_tokenizer *t = tiny_open(b->t, &err);
         if (t || err.code != b->code || !strstr(err.msg, b->says) || strncmp(err.msg, "tiny", 4) != 0)
-            fail_msg("file %zu: wanted code %d and '%s', got %s%d '%s'", i, b->code, b->says, t ? "a tokenizer, " : "", err.code, err.msg);
+            fail_msg("file %zu: wanted code %d and '%s', got %s%d '%s'", i, b->code, b->says, t ? "a tokenizer, " : "",
+                     err.code, err.msg);
     }
 }
 
@@ -149,10 +174,12 @@ static lb_ids encode(const lb_tokenizer *t, const char *text, size_t n, unsigned
 static void expect_ids(const lb_tokenizer *t, const char *text, unsigned flags, const int *want, size_t n)
 {
     lb_ids ids = encode(t, text, strlen(text), flags);
-    if (ids.n != n || (n && memcmp(ids.p, want, n * sizeof *want) != 0)) fail_msg("'%s': %zu ids, wanted %zu; the first is %d", text, ids.n, n, ids.n ? ids.p[0] : -1);
+    if (ids.n != n || (n && memcmp(ids.p, want, n * sizeof *want) != 0))
+        fail_msg("'%s': %zu ids, wanted %zu; the first is %d", text, ids.n, n, ids.n ? ids.p[0] : -1);
     lb_ids_free(&ids);
 }
-#define EXPECT(t, text, flags, ...) expect_ids(t, text, flags, (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+#define EXPECT(t, text, flags, ...) \
+    expect_ids(t, text, flags, (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
 
 /* What is odd but allowed means what it means to the reference. */
 static void odd_files_have_a_meaning(void **state)
@@ -167,13 +194,16 @@ static void odd_files_have_a_meaning(void **state)
     lb_tokenizer_close(t);
 
     /* merges that make each other's parts: strings only grow, so nothing can turn in a circle */
-    t = tiny_open((tiny){.more_vocab = ",\"aa\":256,\"aaa\":257,\"aaaa\":258", .merges = "[\"#version: 0.2\",\"aa aa\",\"a aa\",\"aa a\",\"a a\"]"}, &err);
+    t = tiny_open((tiny){.more_vocab = ",\"aa\":256,\"aaa\":257,\"aaaa\":258",
+                         .merges = "[\"#version: 0.2\",\"aa aa\",\"a aa\",\"aa a\",\"a a\"]"},
+                  &err);
     assert_ok(t, err);
     EXPECT(t, "aaaaa", 0, 257, 256); /* aa a a a, aaa a a, aaa aa: aa+aa never stand side by side */
     lb_tokenizer_close(t);
 
     /* a pair listed twice has its last rank: b+c is now before a+b */
-    t = tiny_open((tiny){.more_vocab = ",\"ab\":256,\"bc\":257", .merges = "[[\"a\",\"b\"],[\"b\",\"c\"],[\"a\",\"b\"]]"}, &err);
+    t = tiny_open(
+        (tiny){.more_vocab = ",\"ab\":256,\"bc\":257", .merges = "[[\"a\",\"b\"],[\"b\",\"c\"],[\"a\",\"b\"]]"}, &err);
     assert_ok(t, err);
     EXPECT(t, "abc", 0, 'a', 257);
     lb_tokenizer_close(t);
@@ -184,14 +214,20 @@ static void odd_files_have_a_meaning(void **state)
     EXPECT(t, "ab", 0, 1000);
     assert_int_equal(lb_tokenizer_size(t), 1001);
     lb_buf out = {0};
-    assert_ok(lb_tokenizer_decode(t, (const int[]){'x', 999, -1, INT32_MAX, INT32_MIN, 1001, 1000}, 7, false, &out, &err), err);
+    assert_ok(
+        lb_tokenizer_decode(t, (const int[]){'x', 999, -1, INT32_MAX, INT32_MIN, 1001, 1000}, 7, false, &out, &err),
+        err);
     assert_string_equal(lb_buf_cstr(&out), "xab");
     lb_buf_free(&out);
     lb_tokenizer_close(t);
 
     /* the same content twice, an empty one, one inside another; the longest wins, in the middle of text too */
-    t = tiny_open((tiny){.added = TINY_ADDED(259, "<x>", NO_FLAGS) "," TINY_ADDED(260, "", NO_FLAGS) "," TINY_ADDED(261, "<x><y>", NO_FLAGS) ","
-                                  TINY_ADDED(262, "<x>", TINY_FLAGS(false, false, false, false, true)) "," TINY_ADDED(7, "the", NO_FLAGS)}, &err);
+    t = tiny_open(
+        (tiny){.added = TINY_ADDED(259, "<x>", NO_FLAGS) "," TINY_ADDED(260, "", NO_FLAGS) "," TINY_ADDED(
+                   261, "<x><y>", NO_FLAGS) "," TINY_ADDED(262, "<x>",
+                                                           TINY_FLAGS(false, false, false, false,
+                                                                      true)) "," TINY_ADDED(7, "the", NO_FLAGS)},
+        &err);
     assert_ok(t, err);
     EXPECT(t, "a<x><y>b<x>", LB_ENCODE_SPECIAL, 'a', 260, 'b', 259);
     EXPECT(t, "<x>", 0, '<', 'x', '>'); /* a user's text is no instruction unless the caller says so */
@@ -217,10 +253,19 @@ static void odd_files_have_a_meaning(void **state)
 static void broken_utf8_is_replaced(void **state)
 {
     (void)state;
-    static const struct { const char *broken; size_t n; const char *read; } texts[] = {
-        {"a\xff" "b", 3, "a\uFFFDb"},             {"\xe2\x82", 2, "\uFFFD"},           {"\xe2\x82x", 3, "\uFFFDx"},
-        {"\xc0\x80", 2, "\uFFFD\uFFFD"},          {"\xed\xa0\x80", 3, "\uFFFD\uFFFD\uFFFD"}, {"\xf0\x9f\x98\xe2\x82\xac", 6, "\uFFFD€"},
-        {"\xf4\x90\x80\x80", 4, "\uFFFD\uFFFD\uFFFD\uFFFD"}, {"\xf0\x80\x80", 3, "\uFFFD\uFFFD\uFFFD"}, {"\x80\x80", 2, "\uFFFD\uFFFD"},
+    static const struct { const char *broken; size_t n; const char *read;
+    } texts[] = {
+        {"a\xff"
+         "b",
+         3, "a\uFFFDb"},
+        {"\xe2\x82", 2, "\uFFFD"},
+        {"\xe2\x82x", 3, "\uFFFDx"},
+        {"\xc0\x80", 2, "\uFFFD\uFFFD"},
+        {"\xed\xa0\x80", 3, "\uFFFD\uFFFD\uFFFD"},
+        {"\xf0\x9f\x98\xe2\x82\xac", 6, "\uFFFD€"},
+        {"\xf4\x90\x80\x80", 4, "\uFFFD\uFFFD\uFFFD\uFFFD"},
+        {"\xf0\x80\x80", 3, "\uFFFD\uFFFD\uFFFD"},
+        {"\x80\x80", 2, "\uFFFD\uFFFD"},
     };
     lb_err err = {0};
     lb_tokenizer *t = tiny_open((tiny){0}, &err);
@@ -237,7 +282,8 @@ static void broken_utf8_is_replaced(void **state)
     lb_tokenizer_close(t);
 }
 
-/* Characters that PCRE2 10.42 does not know yet are letters, digits and symbols all the same (emoji of Unicode 15 too). */
+/* Characters that PCRE2 10.42 does not know yet are letters, digits and symbols all the same (emoji of Unicode 15 too).
+ */
 static void new_characters_have_their_class(void **state)
 {
     (void)state;
@@ -262,7 +308,10 @@ static double cpu_s(void)
 static void long_runs_stay_fast(void **state)
 {
     (void)state;
-    static const char *const units[] = {"a", " ", "\n", " \n", "\t ", "0", "'", "'s", "<|im_start|", "\xff", "\u0301", "\u0301\u0323", "的", "👨\u200d", "\U00011f04", "\u1100\u1161\u11a8", "A="};
+    static const char *const units[] = {
+        "a",           " ",    "\n",     " \n",          "\t ", "0",       "'",          "'s",
+        "<|im_start|", "\xff", "\u0301", "\u0301\u0323", "的",  "👨\u200d", "\U00011f04", "\u1100\u1161\u11a8",
+        "A="};
     enum { N = 1 << 20 };
     char *text = malloc(N + 1);
     lb_err err = {0};
