@@ -68,7 +68,7 @@ BROKEN = [b"\xff", b"\x80", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xc0\x80", 
 # One case each for every tokenizer, before the random ones: edges of NFC, white space, classes and added tokens.
 TRICKY = ["", "가\u11a7", "가\u11a7\u11a8", "각\u11a8", "\u1100\u1161\u11a7\u11a8", "\u0958\u212b\u2126\u1e9b\u0323", "a\u0315\u0300\u05ae\u0300\u0062", "\U00011935\U00011930 \u0cc6\u0cd5\u0cc2",
           "e" + "\u0301\u0323\u0334\u0345" * 30 + "x", "\u0344\u0f73\u0f81", "\U0001d15e\U0001d1c0\U0002f800", "\u1e4ec\u0301\u0898\u0334", "a\u180eb \u180e c", "\u200b\ufeff\u2060 x", "  \u3000 x", " \n \n\n  y",
-          "\r\n\r\n  \t", "x'ſ y'S z'LL", "🫨🩷🪿 🫩", "\U0001171e\U0001ccf5\U000105c0 \u1c89\ua7dc", "1²½Ⅷ٣१①", "\x00\x01 \x7f", "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n", "<think></think>", "<|im_start|", "wordword word.word _word_", "a" * 300, " " * 300 + "x"]
+          "\r\n\r\n  \t", "x'ſ y'S z'LL", "🫨🩷🪿 🫩", "\U0001171e\U0001ccf5\U000105c0 \u1c89\ua7dc", "1²½Ⅷ٣१①", "\x00\x01 \x7f", "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n", "<think></think>", "<|im_start|", "wordword word.word _word_", "a----b------c -- d---", "A.B..CC...ddd;;e;F__g_", "a" * 300, " " * 300 + "x"]
 
 
 class Maker:

@@ -11,11 +11,10 @@
 #include <utf8proc.h>
 
 /* Movable for utf8proc, but fixed in the reference: marks and compositions that are newer than Unicode 9, among them
- * all of Unicode 16 (for a newer utf8proc). And U+11A7, which is no trailing consonant though utf8proc composes it as
- * one. */
+ * all of Unicode 16 (for a newer utf8proc). */
 static const struct { uint32_t lo, hi; } fixed[] = {
     {0x7fd, 0x7fd}, {0x897, 0x89f}, {0x8ca, 0x8d3}, {0x9fe, 0x9fe}, {0xc3c, 0xc3c}, {0xd3b, 0xd3c}, {0xeba, 0xeba},
-    {0x11a7, 0x11a7}, {0x1715, 0x1715}, {0x1abf, 0x1aff}, {0x1df6, 0x1dfa}, {0xa82c, 0xa82c}, {0x105c0, 0x105ff},
+    {0x1715, 0x1715}, {0x1abf, 0x1aff}, {0x1df6, 0x1dfa}, {0xa82c, 0xa82c}, {0x105c0, 0x105ff},
     {0x10d24, 0x10d27}, {0x10d40, 0x10d8f}, {0x10eab, 0x10eac}, {0x10ec0, 0x10eff}, {0x10f46, 0x10f50},
     {0x10f82, 0x10f85}, {0x11070, 0x11070}, {0x1133b, 0x1133b}, {0x11380, 0x113ff}, {0x1145e, 0x1145e},
     {0x11839, 0x1183a}, {0x11930, 0x11943}, {0x119e0, 0x119e0}, {0x11a34, 0x11a34}, {0x11a47, 0x11a47},
@@ -39,7 +38,8 @@ static bool is_fixed(uint32_t c)
 static bool is_movable(uint32_t c)
 {
     if (c < FIRST_MARK || is_fixed(c)) return false;
-    if ((c >= 0x1161 && c <= 0x1175) || (c >= 0x11a8 && c <= 0x11c2)) return true; /* Jamo vowels and finals */
+    /* Jamo vowels and finals. Not U+11A7, which is no final, though utf8proc composes it away. */
+    if ((c >= 0x1161 && c <= 0x1175) || (c >= 0x11a8 && c <= 0x11c2)) return true;
     const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
     if (p->category == UTF8PROC_CATEGORY_MN || p->category == UTF8PROC_CATEGORY_MC ||
         p->category == UTF8PROC_CATEGORY_ME)

@@ -208,6 +208,15 @@ static void odd_files_have_a_meaning(void **state)
     EXPECT(t, "abc", 0, 'a', 257);
     lb_tokenizer_close(t);
 
+    /* an entry that no merge makes is text only for ignore_merges */
+    for (int ignore = 0; ignore < 2; ignore++) {
+        t = tiny_open((tiny){.more_vocab = ",\"abc\":256", .options = ignore ? "\"ignore_merges\":true" : NULL}, &err);
+        assert_ok(t, err);
+        if (ignore) EXPECT(t, "abc", 0, 256);
+        else EXPECT(t, "abc", 0, 'a', 'b', 'c');
+        lb_tokenizer_close(t);
+    }
+
     /* gaps in the ids; ids nobody has are empty text */
     t = tiny_open((tiny){.more_vocab = ",\"ab\":1000", .merges = "[[\"a\",\"b\"]]"}, &err);
     assert_ok(t, err);
