@@ -1,0 +1,285 @@
+/* cli/cmd_bench.c – `lowbit bench`: speed as a share of what the machine can do, measured in the same run.
+ *
+ *   membw     read bandwidth                      matmul   every row of the operator's table over shapes and formats
+ *   peak      f32 multiply-adds                   attn     decode attention over long caches
+ *   decode    tokens/s of a model, one at a time  prefill  tokens/s of a prompt */
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "cli/cmd.h"
+#include "infer/bench.h"
+#include "kern/bench_attn.h"
+#include "kern/bench_limits.h"
+#include "num/tile.h"
+#include "quant/quantize.h"
+#include "study/shape.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct opts {
+    lb_common c;
+    const char *shape, *kv, *dir, *scheme;
+    lb_list tensor;
+    int64_t n, ctx, tokens;
+    json_t *rows;                    /* what --json prints */
+} opts;
+
+static void row(const opts *o, json_t *r)
+{
+    if (o->c.json) json_array_append_new(o->rows, r);
+    else json_decref(r);
+}
+
+static bool limits(lb_exec *ex, lb_limit *bw, lb_limit *fma, lb_err *err)
+{
+    return lb_limit_read(ex, 0, 5, bw, err) && lb_limit_fma(ex, 5, fma, err);
+}
+
+static bool bench_membw(opts *o, lb_exec *ex, lb_err *err)
+{
+    lb_limit l;
+    if (!lb_limit_read(ex, 0, (int)o->n, &l, err)) return false;
+    if (!o->c.json) printf("read bandwidth: median %.1f GB/s, best %.1f (%s, %d passes of 512 MiB)\n", l.median, l.best, lb_exec_name(ex), l.n);
+    row(o, json_pack("{s:s, s:f, s:f}", "what", "membw", "gb_s", l.median, "gb_s_best", l.best));
+    return true;
+}
+
+static bool bench_peak(opts *o, lb_exec *ex, lb_err *err)
+{
+    lb_limit l;
+    if (!lb_limit_fma(ex, (int)o->n, &l, err)) return false;
+    if (!o->c.json) printf("f32 multiply-add peak: median %.1f GFLOP/s, best %.1f (%s, %d passes)\n", l.median, l.best, lb_exec_name(ex), l.n);
+    row(o, json_pack("{s:s, s:f, s:f}", "what", "peak", "gflop_s", l.median, "gflop_s_best", l.best));
+    return true;
+}
+
+static bool bench_attn(opts *o, lb_exec *ex, lb_err *err)
+{
+    lb_limit bw;
+    lb_bench_attn_row r[LB_BENCH_ATTN_ROWS];
+    const lb_kv_format *f = lb_kv_format_find(o->kv ? o->kv : "bf16");
+    if (!f) return lb_fail(err, LB_EUSAGE, "--kv %s is unknown", o->kv);
+    if (!lb_bench_attn(ex, f, r, err) || !lb_limit_read(ex, 0, 5, &bw, err)) return false;
+    if (!o->c.json) printf("decode attention, one layer of 16 heads, 8 kv heads of 128, %s cache, beside %.1f GB/s\n", f->name, bw.median);
+    for (int i = 0; i < LB_BENCH_ATTN_ROWS; i++) {
+        if (!o->c.json) printf("  %2d sequences × %5d positions  %-8s %8.1f µs  %6.2f GB/s  %3.0f %%\n", r[i].n_seq, r[i].n_ctx, r[i].impl, 1e6 * r[i].t_s, r[i].gb_s, 100 * r[i].gb_s / bw.median);
+        row(o, json_pack("{s:s, s:i, s:i, s:s, s:f, s:f, s:f}", "what", "attn", "n_seq", r[i].n_seq, "n_ctx", r[i].n_ctx, "impl", r[i].impl, "t_s", r[i].t_s, "gb_s", r[i].gb_s, "share", r[i].gb_s / bw.median));
+    }
+    return true;
+}
+
+/* ---- matmul: every row of the table ---- */
+
+typedef struct mm {
+    lb_matmul a;
+    void *data[8];                   /* copies of the weights, so that one token's call reads from memory; owned */
+    int n_copy;
+} mm;
+
+static void mm_free(mm *m)
+{
+    for (int i = 0; i < m->n_copy; i++) free(m->data[i]);
+    free((void *)m->a.x);
+    free(m->a.y);
+}
+
+/* Random bytes are a fair weight of any format as long as scales are sane. */
+static bool mm_make(mm *m, const lb_num *num, int n, int k, int n_tok, int copies, lb_err *err)
+{
+    *m = (mm){.a = {.n_tok = n_tok, .ldy = n}};
+    m->a.w = num->grouped ? lb_tile_mat(num->bits, n, k, 128, LB_BF16) : (lb_mat){.num = num, .n = n, .k = k};
+    float *x = lb_alloc((size_t)n_tok * (size_t)k, sizeof *x, "activations", err);
+    m->a.x = x;
+    m->a.y = lb_alloc((size_t)n_tok * (size_t)n, sizeof(float), "outputs", err);
+    if (!x || !m->a.y) return false;
+    for (int i = 0; i < n_tok * k; i++) x[i] = (float)(i * 37 % 101) * 0.01f - 0.5f;
+    lb_qmat q = {.bits = num->bits, .n = n, .k = k, .group = 128, .scale_type = LB_BF16};
+    bool ok = !num->grouped || lb_qmat_alloc(&q, err);
+    if (ok && num->grouped) {
+        for (size_t i = 0; i < (size_t)n * (size_t)k; i++) q.codes[i] = (uint8_t)(lb_mix64(i) & ((1u << num->bits) - 1));
+        for (size_t i = 0; i < (size_t)n * (size_t)lb_n_group(k, 128); i++) q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(1 << (num->bits - 1));
+    }
+    for (int c = 0; ok && c < copies; c++) {
+        size_t size = num->size(&m->a.w);
+        void *p = lb_alloc(size, 1, "weights", err);
+        ok = p != NULL;
+        if (!ok) break;
+        m->data[m->n_copy++] = p;
+        if (num->grouped) lb_tile_pack(&q, p, &m->a.w);
+        else
+            for (size_t i = 0; i < size / lb_dtype_bytes(num->dtype); i++) lb_store_f32(p, num->dtype, i, (float)(lb_mix64(i) & 1023) * 4e-5f - 0.02f);
+    }
+    if (num->grouped) lb_qmat_free(&q);
+    return ok;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, double ref_s, const lb_limit *bw, const lb_limit *fma, double *out, lb_err *err)
+{
+    enum { MAX_N = 64 };
+    double t[MAX_N], sum = 0;
+    int n = 0, most = o->n < MAX_N ? (int)o->n : MAX_N;
+    if (!lb_exec_reserve(ex, impl->scratch ? impl->scratch(&m->a) : 0, err)) return false;
+    for (int i = -1; i < most && (i < 1 || sum < 1.0); i++) {
+        m->a.w.data = m->data[(i + 1) % m->n_copy];
+        double t0 = lb_now_s();
+        lb_op_run(&lb_op_matmul, impl, &m->a, ex);
+        if (i >= 0) sum += t[n++] = lb_now_s() - t0;
+        if (i < 0 && impl->needs == 0) { /* the reference takes seconds: its first run is good enough */
+            t[n++] = lb_now_s() - t0;
+            break;
+        }
+    }
+    qsort(t, (size_t)n, sizeof *t, by_value);
+    double s = t[n / 2], gb = (double)m->a.w.num->size(&m->a.w) / s / 1e9, gf = 2.0 * m->a.w.n * m->a.w.k * m->a.n_tok / s / 1e9;
+    if (!o->c.json)
+        printf("  %-5s %5d tok × [%5d,%5d]  %-10s %10.1f µs  %6.2f GB/s %3.0f %%  %7.1f GFLOP/s %3.0f %%  ×%.1f\n", m->a.w.num->name, m->a.n_tok, m->a.w.n,
+               m->a.w.k, impl->name, 1e6 * s, gb, 100 * gb / bw->median, gf, 100 * gf / fma->median, ref_s > 0 ? ref_s / s : 1);
+    row(o, json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:f, s:f, s:f, s:f, s:f}", "what", "matmul", "format", m->a.w.num->name, "n_tok", m->a.n_tok, "n", m->a.w.n,
+                     "k", m->a.w.k, "impl", impl->name, "t_s", s, "gb_s", gb, "share_bw", gb / bw->median, "gflop_s", gf, "share_fma", gf / fma->median));
+    *out = s;
+    return true;
+}
+
+static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
+{
+    static const struct { int n, k; } shapes[] = {{1024, 1024}, {3072, 1024}, {1024, 3072}};
+    static const int toks[] = {1, 16, 512};
+    static const char *const formats[] = {"bf16", "int8", "int4", "int3", "int2"};
+    lb_limit bw, fma;
+    if (!limits(ex, &bw, &fma, err)) return false;
+    if (!o->c.json) printf("matmul on %s beside %.1f GB/s read, %.1f GFLOP/s f32 multiply-add (integer dots can pass 100 %%)\n", lb_exec_name(ex), bw.median, fma.median);
+    for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            for (size_t t = 0; t < sizeof toks / sizeof *toks; t++) {
+                mm m;
+                bool ok = mm_make(&m, lb_num_find(formats[f]), shapes[s].n, shapes[s].k, toks[t], toks[t] == 1 ? 8 : 1, err);
+                double ref_s = 0;
+                for (const lb_impl *i = lb_matmul_impls; ok && i->name && !lb_cmd_stop; i++) {
+                    double took;
+                    if ((i->needs & ~lb_exec_mask(ex)) || (i->fits && !i->fits(&m.a)) || (i->needs == 0 && toks[t] > 16)) continue;
+                    ok = mm_time(o, &m, i, ex, ref_s, &bw, &fma, &took, err);
+                    if (i->needs == 0) ref_s = took;
+                }
+                mm_free(&m);
+                if (!ok) return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- whole models ---- */
+
+/* The folder to time: -m, or one made in the shape that --shape names, quantized if --scheme says so; kept for the next run. */
+static bool bench_model(opts *o, lb_exec *ex, char *dir, size_t size, lb_err *err)
+{
+    if (o->c.model) return snprintf(dir, size, "%s", o->c.model) < (int)size;
+    const lb_shape *s = lb_shape_find(o->shape, err);
+    if (!s) return false;
+    char base[400], text[LB_SCHEME_TEXT] = "w16";
+    snprintf(base, sizeof base, "%.300s/%s", o->dir, s->name);
+    snprintf(dir, size, "%s", base);
+    if (!lb_file_exists(base)) {
+        if (!o->c.quiet) fprintf(stderr, "writing random weights to %s\n", base);
+        if (!lb_shape_write(s, base, ex, err)) return false;
+    }
+    lb_quantize_opt q = {.method = lb_methods[0]};
+    lb_tensor_rule rule = {.pattern = "^lm_head$"};
+    lb_quantize_report rep;
+    if (!o->scheme || (lb_scheme_parse(o->scheme, &q.scheme, err) && q.scheme.w_bits == 16)) return err->code == LB_OK;
+    if (err->code) return false;
+    lb_scheme_text(&q.scheme, text);
+    const char *head = "";
+    if (o->tensor.n) { /* only the head may have a scheme of its own here */
+        if (o->tensor.n > 1 || strncmp(o->tensor.p[0], "lm_head=", 8) != 0) return lb_fail(err, LB_EUSAGE, "bench takes --tensor lm_head=SCHEME only");
+        head = o->tensor.p[0] + 8;
+        if (!lb_scheme_parse(head, &rule.scheme, err)) return false;
+        q.rules = &rule, q.n_rule = 1;
+    }
+    snprintf(dir, size, "%s-%s%s%s", base, text, *head ? "-head-" : "", head);
+    if (lb_file_exists(dir)) return true;
+    if (!o->c.quiet) fprintf(stderr, "quantizing to %s\n", dir);
+    return lb_quantize(base, dir, &q, ex, &rep, err);
+}
+
+static bool bench_whole(opts *o, lb_exec *ex, bool prefill, lb_err *err)
+{
+    char dir[512];
+    lb_limit bw0, fma0, bw1, fma1;
+    lb_bench_result r;
+    const char *kv = o->kv ? o->kv : "bf16";
+    if (!bench_model(o, ex, dir, sizeof dir, err)) return false;
+    lb_model *m = lb_model_open(dir, ex, err);
+    bool ok = m && limits(ex, &bw0, &fma0, err) &&
+              (prefill ? lb_bench_prefill(m, kv, (int)o->tokens, (int)o->n, &r, err) : lb_bench_decode(m, kv, (int)o->ctx, (int)o->n, &r, err)) &&
+              limits(ex, &bw1, &fma1, err);
+    if (ok) {
+        double bw = 0.5 * (bw0.median + bw1.median), fma = 0.5 * (fma0.median + fma1.median), gb = r.bytes / r.t_s / 1e9, gf = r.flops / r.t_s / 1e9;
+        if (!o->c.json && prefill)
+            printf("prefill %d: %.1f tok/s (best %.1f, n %d), %.1f GFLOP/s = %.0f %% of the f32 peak %.1f beside it; %s, %.2f bits per block weight, %s\n", r.n_tok,
+                   r.n_tok / r.t_s, r.n_tok / r.t_best_s, r.n, gf, 100 * gf / fma, fma, dir, m->bpw, lb_exec_name(ex));
+        if (!o->c.json && !prefill)
+            printf("decode at %d: %.2f tok/s (best %.2f, n %d), %.1f MB per token, %.2f GB/s = %.0f %% of the bandwidth %.2f beside it; %s, %.2f bits per block weight, %s\n",
+                   r.n_ctx, 1 / r.t_s, 1 / r.t_best_s, r.n, r.bytes / 1e6, gb, 100 * gb / bw, bw, dir, m->bpw, lb_exec_name(ex));
+        row(o, json_pack("{s:s, s:s, s:f, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "what", prefill ? "prefill" : "decode", "model", dir, "bits_per_weight", m->bpw,
+                         "n_tok", r.n_tok, "n_ctx", r.n_ctx, "tok_s", r.n_tok / r.t_s, "tok_s_best", r.n_tok / r.t_best_s, "bytes", r.bytes, "gb_s", gb,
+                         "membw_gb_s", bw, "gflop_s", gf, "peak_gflop_s", fma));
+    }
+    lb_model_close(m);
+    return ok;
+}
+
+static bool run(int argc, char **argv, int *status, lb_err *err)
+{
+    (void)status;
+    opts o = {.shape = "qwen3-0.6b", .dir = "out/bench", .n = 9, .ctx = 16, .tokens = 512};
+    bool done;
+    const char *what = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+    lb_arg table[] = {
+        LB_MODEL_ARG(o.c),
+        {"shape", 0, LB_ARG_STR, &o.shape, "NAME", "decode, prefill: random weights in this shape (qwen3-0.6b)", 0, 0, false},
+        {"scheme", 0, LB_ARG_STR, &o.scheme, "SCHEME", "quantized by rtn, such as w4g128 (default: 16 bits)", 0, 0, false},
+        {"tensor", 0, LB_ARG_LIST, &o.tensor, "lm_head=SCHEME", "quantize the head as well", 0, 0, false},
+        {"dir", 0, LB_ARG_STR, &o.dir, "DIR", "where such models are kept (out/bench)", 0, 0, false},
+        {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "decode: positions before (16)", 0, 1 << 24, false},
+        {"tokens", 0, LB_ARG_INT, &o.tokens, "N", "prefill: length of the prompt (512)", 1, 1 << 16, false},
+        {"repeat", 'r', LB_ARG_INT, &o.n, "N", "timed repetitions (9)", 1, 1000, false},
+        {"kv", 0, LB_ARG_STR, &o.kv, "FORMAT", "KV cache: bf16 (default), f32", 0, 0, false},
+        LB_COMMON_ARGS(o.c),
+        {0},
+    };
+    int skip = what ? 1 : 0;
+    if (!lb_cmd_start(&lb_cmd_bench, table, &o.c, argc - skip, argv + skip, &done, err)) return false;
+    if (done) return true;
+    if (!what) return lb_fail(err, LB_EUSAGE, "bench what? membw, peak, matmul, attn, decode or prefill");
+    lb_exec *ex = lb_cmd_exec(&o.c, err);
+    o.rows = json_array();
+    bool ok = ex != NULL;
+    if (!ok) {
+    } else if (strcmp(what, "membw") == 0) ok = bench_membw(&o, ex, err);
+    else if (strcmp(what, "peak") == 0) ok = bench_peak(&o, ex, err);
+    else if (strcmp(what, "matmul") == 0) ok = bench_matmul(&o, ex, err);
+    else if (strcmp(what, "attn") == 0) ok = bench_attn(&o, ex, err);
+    else if (strcmp(what, "decode") == 0 || strcmp(what, "prefill") == 0) ok = bench_whole(&o, ex, what[0] == 'p', err);
+    else ok = lb_fail(err, LB_EUSAGE, "bench '%s' is not known; there are membw, peak, matmul, attn, decode and prefill", what);
+    if (ok && o.c.json) {
+        json_t *j = json_pack("{s:O, s:s, s:s, s:s}", "rows", o.rows, "cpu", lb_cpu_model(), "exec", lb_exec_name(ex), "version", lb_version());
+        char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+        if (text) puts(text);
+        free(text);
+        json_decref(j);
+    }
+    json_decref(o.rows);
+    lb_exec_close(ex);
+    return ok;
+}
+
+const lb_command lb_cmd_bench = {"bench", "speed, as a share of what the machine can do", "lowbit bench decode --scheme w4g128", run};
