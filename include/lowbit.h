@@ -39,7 +39,7 @@ typedef struct lb_err {
 
 int lb_exit_status(lb_code code);
 
-/* "0.1.0 (cpu: avx512, cuda: no)": version, instruction sets in this build, devices. Static storage. */
+/* "lowbit 0.1.0 (a1b2c3d; cpu: avx512; cuda: no; mpi: no)". Static storage. */
 const char *lb_version(void);
 
 /* ---- a model that answers ---- */
@@ -58,7 +58,7 @@ typedef struct lb_lm_gen {
     const char *system;              /* a system turn, or NULL */
     bool own_sampling;               /* use the four fields below instead of the model's generation_config.json */
     float temperature, top_p, min_p; /* temperature 0: greedy */
-    int top_k;                       /* 0: off */
+    int top_k;                       /* 0: off; likewise top_p 0 */
     uint64_t seed;                   /* same prompt, same seed, same text */
     int max_new;                     /* most tokens; 0: up to the context */
 } lb_lm_gen;

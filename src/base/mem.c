@@ -26,7 +26,7 @@ void *lb_alloc(size_t count, size_t elem, const char *what, lb_err *err)
         lb_fail_mem(err, need, what);
         return NULL;
     }
-    size_t whole = huge ? need / 4096 * 4096 : 0;
+    size_t whole = huge ? need / HUGE_BYTES * HUGE_BYTES : 0; /* whole pages of any size */
     if (whole) zero_lazily(p, whole);
     memset((char *)p + whole, 0, need - whole);
     return p;

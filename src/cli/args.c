@@ -89,7 +89,7 @@ static bool from_environment(lb_arg *table, lb_err *err)
         size_t n = strlen(var);
         for (const char *p = a->name; *p && n + 1 < sizeof var; p++) var[n++] = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
         var[n] = 0;
-        const char *v = getenv(var);
+        const char *v = a->given ? NULL : getenv(var); /* the command line wins */
         if (!v || !*v || (a->type == LB_ARG_FLAG && strcmp(v, "0") == 0)) continue;
         if (!set(a, v, var, err)) return false;
     }
@@ -99,7 +99,6 @@ static bool from_environment(lb_arg *table, lb_err *err)
 bool lb_args_parse(lb_arg *table, int argc, char **argv, const char **rest, int max_rest, int *n_rest, lb_err *err)
 {
     *n_rest = 0;
-    if (!from_environment(table, err)) return false;
     bool flags = true;
     for (int i = 1; i < argc; i++) {
         const char *w = argv[i];
@@ -129,7 +128,7 @@ bool lb_args_parse(lb_arg *table, int argc, char **argv, const char **rest, int 
         snprintf(shown, sizeof shown, "--%s", a->name);
         if (!set(a, v, shown, err)) return false;
     }
-    return true;
+    return from_environment(table, err);
 }
 
 bool lb_args_given(const lb_arg *table, const char *name)

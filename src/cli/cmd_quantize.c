@@ -84,6 +84,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (!out && !dry) return lb_fail(err, LB_EUSAGE, "no output: -o DIR names the folder to make");
     if (!o.clip_mse && strcmp(clip, "none") != 0) return lb_fail(err, LB_EUSAGE, "--clip=%s is unknown; there are none and mse", clip);
     if (!scheme && !bits) return lb_fail(err, LB_EUSAGE, "no scheme: --scheme w4g128, or --bits 4 --group-size 128");
+    if (!bits && (sym || lb_args_given(table, "group-size"))) return lb_fail(err, LB_EUSAGE, "--sym and --group-size go with --bits; a scheme says it in itself: w4g64s");
     if (scheme && bits) return lb_fail(err, LB_EUSAGE, "--scheme and --bits say the same thing; give one");
     if (bits) {
         char made[64];

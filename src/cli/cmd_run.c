@@ -64,7 +64,7 @@ static bool on_token(lb_request *r, int id, float logprob)
         a->shown = end;
     }
     if (hit) a->text.n = end;
-    return !hit && !lb_cmd_stop;
+    return !hit;
 }
 
 static bool generate(const opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s, const lb_ids *ids, answer *a, lb_request *r,
@@ -74,7 +74,14 @@ static bool generate(const opts *o, const lb_target *t, lb_engine *e, const lb_s
     lb_detok_init(&a->detok, t->tok, !o->special);
     *r = (lb_request){.prompt = ids->p, .n_prompt = (int)ids->n, .sampling = *s, .key = lb_rng_key_of((uint64_t)o->seed, 0, 0),
                       .max_new = (int)o->n, .stop = t->gen.eos, .n_stop = t->gen.n_eos, .user = a, .on_token = on_token};
-    if (!lb_engine_submit(e, r, err) || !lb_engine_drain(e, err)) return false;
+    if (!lb_engine_submit(e, r, err)) return false;
+    for (bool busy = true; busy && !lb_cmd_stop;)
+        if (!lb_engine_step(e, &busy, err)) return false;
+    if (lb_cmd_stop) {
+        lb_engine_reset(e);
+        if (a->stream) putchar('\n');
+        return lb_fail(err, LB_ESTOPPED, "stopped");
+    }
     lb_detok_end(&a->detok, &a->text);
     if (a->stream && a->text.n > a->shown) fwrite(a->text.p + a->shown, 1, a->text.n - a->shown, stdout);
     return lb_buf_ok(&a->text, "the answer", err);
@@ -123,11 +130,12 @@ static bool chat(opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s
     json_t *messages = json_array();
     char *line = NULL;
     size_t cap = 0;
-    bool ok = messages != NULL;
+    bool ok = messages || lb_fail_mem(err, 0, "the chat");
     if (o->system) ok = ok && json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", o->system)) == 0;
     while (ok && !lb_cmd_stop) {
-        fputs("> ", stderr);
+        if (!o->c.quiet) fputs("> ", stderr);
         ssize_t n = getline(&line, &cap, stdin);
+        if (n < 0 && lb_cmd_stop) ok = lb_fail(err, LB_ESTOPPED, "stopped");
         if (n < 0) break;
         while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) line[--n] = 0;
         if (n == 0) continue;
@@ -141,7 +149,8 @@ static bool chat(opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s
              lb_tokenizer_encode(t->tok, lb_buf_cstr(&text), text.n, LB_ENCODE_SPECIAL, &ids, err) && generate(o, t, e, s, &ids, &a, &r, err);
         if (ok) {
             putchar('\n');
-            ok = json_array_append_new(messages, json_pack("{s:s, s:s%}", "role", "assistant", "content", lb_buf_cstr(&a.text), a.text.n)) == 0;
+            json_t *reply = json_pack("{s:s, s:s%}", "role", "assistant", "content", lb_buf_cstr(&a.text), a.text.n);
+            ok = json_array_append_new(messages, reply) == 0 || lb_fail_mem(err, a.text.n, "the chat");
         }
         lb_buf_free(&text);
         lb_buf_free(&a.text);
@@ -180,6 +189,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (!lb_cmd_start(&lb_cmd_run, table, &o.c, argc, argv, &done, err)) return false;
     if (done) return true;
     if (!lb_cmd_need_model(&o.c, err)) return false;
+    if (!o.prompt && (o.c.json || o.raw)) return lb_fail(err, LB_EUSAGE, "--json and --raw want a prompt: -p TEXT");
     for (int i = 0; i < o.stop.n; i++)
         if (!*o.stop.p[i]) return lb_fail(err, LB_EUSAGE, "--stop is empty");
     json_t *kwargs = NULL;
@@ -198,8 +208,10 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         if (!o.c.quiet && !o.c.json)
             fprintf(stderr, "[%s on %s; temperature %g, top-p %g, top-k %d, seed %lld]\n", o.c.model, lb_exec_name(ex), (double)s.temperature,
                     (double)s.top_p, s.top_k, (long long)o.seed);
-        e = lb_engine_open(t.model, &(lb_engine_opt){.n_ctx = (int)o.ctx, .kv = o.kv}, err);
-        ok = e && (o.prompt ? answer_one(&o, &t, e, &s, kwargs, err) : chat(&o, &t, e, &s, kwargs, err));
+        if (o.ctx > lb_config_ctx(&t.model->cfg))
+            ok = lb_fail(err, LB_EUSAGE, "--ctx-size %lld: the model was made for %d positions", (long long)o.ctx, lb_config_ctx(&t.model->cfg));
+        if (ok) e = lb_engine_open(t.model, &(lb_engine_opt){.n_ctx = (int)o.ctx, .kv = o.kv}, err);
+        ok = ok && e && (o.prompt ? answer_one(&o, &t, e, &s, kwargs, err) : chat(&o, &t, e, &s, kwargs, err));
     }
     json_decref(kwargs);
     lb_engine_close(e);

@@ -12,7 +12,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     const char *out = NULL;
     bool done, quick = false, fresh = false, weak = false;
     lb_arg table[] = {
-        {"output", 'o', LB_ARG_STR, &out, "DIR", "where models, results and tables go (default: out/NAME)", 0, 0, false},
+        {"output", 'o', LB_ARG_STR, &out, "DIR", "where models, results and tables go (default: out/NAME, with --quick out/NAME-quick)", 0, 0, false},
         {"quick", 0, LB_ARG_FLAG, &quick, "", "the recipe's quick part: fewer problems", 0, 0, false},
         {"fresh", 0, LB_ARG_FLAG, &fresh, "", "generate again what the database has", 0, 0, false},
         {"allow-weak-sandbox", 0, LB_ARG_FLAG, &weak, "", "run programs without namespaces where the kernel has none", 0, 0, false},
@@ -29,7 +29,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     bool ok = s ? lb_study_open(s, c.model, quick, err) : lb_fail_mem(err, sizeof *s, "the study");
     ok = ok && lb_cmd_progress(&c, &o.progress, err) && (ex = lb_cmd_exec(&c, err)) != NULL;
     if (ok && !out) {
-        snprintf(dir, sizeof dir, "out/%s", s->name);
+        snprintf(dir, sizeof dir, "out/%s%s", s->name, quick ? "-quick" : "");
         o.out_dir = dir;
     }
     ok = ok && lb_study_run_all(s, &o, ex, err);

@@ -19,7 +19,7 @@ bool lb_cmd_start(const lb_command *cmd, lb_arg *table, lb_common *c, int argc, 
     int n;
     *done = false;
     if (!lb_args_parse(table, argc, argv, rest, 1, &n, err)) return lb_wrap(err, "lowbit %s", cmd->name);
-    if (n == 1 && c->model) return lb_fail(err, LB_EUSAGE, "lowbit %s: unexpected '%s'", cmd->name, rest[0]);
+    if (n == 1 && c->model && lb_args_given(table, "model")) return lb_fail(err, LB_EUSAGE, "lowbit %s: unexpected '%s'", cmd->name, rest[0]);
     if (n == 1) c->model = rest[0];
     if (!c->help) return true;
     printf("%s\n\n    %s\n\n", cmd->summary, cmd->example);
@@ -97,6 +97,7 @@ int main(int argc, char **argv)
     bool ok = cmd->run(argc - 1, argv + 1, &status, &err);
     if (ok && (fflush(stdout) != 0 || ferror(stdout))) ok = lb_fail(&err, LB_EIO, "cannot write to stdout");
     if (ok) return status;
+    if (err.code == LB_OK) lb_fail(&err, LB_EFAIL, "%s failed without saying why: a bug", cmd->name);
     fprintf(stderr, "lowbit: %s\n", err.msg);
     if (err.code == LB_ESTOPPED && lb_cmd_signal) return 128 + lb_cmd_signal;
     return lb_exit_status(err.code);

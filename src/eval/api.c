@@ -66,7 +66,7 @@ char *lb_lm_answer(lb_lm *lm, const char *user, const lb_lm_gen *gen, bool (*on_
     if (!gen) gen = &none;
     lb_sampling how = lb_target_sampling(&lm->t);
     if (gen->own_sampling)
-        how = (lb_sampling){.temperature = gen->temperature, .top_k = gen->top_k, .top_p = gen->top_p, .min_p = gen->min_p, .repetition_penalty = 1};
+        how = (lb_sampling){.temperature = gen->temperature, .top_k = gen->top_k, .top_p = gen->top_p > 0 ? gen->top_p : 1, .min_p = gen->min_p, .repetition_penalty = 1};
     stream s = {.on_text = on_text, .arg = arg};
     lb_ids ids = {0};
     bool in_thinking;

@@ -84,6 +84,14 @@ static bool plan_task(run *x, task *k, const lb_bench *b)
     return true;
 }
 
+/* Opened before anything is generated, so that a machine without namespaces says so at once. */
+static bool plan_sandbox(run *x, const lb_bench *b)
+{
+    if (!b->runs_code || x->sandbox) return true;
+    x->sandbox = lb_sandbox_open(NULL, x->o->allow_weak_sandbox, x->err);
+    return x->sandbox || lb_wrap(x->err, "task %s runs programs (leave it out of the tasks, or --allow-weak-sandbox)", b->name);
+}
+
 static void on_done(lb_request *r);
 
 /* One job for each sample that the database lacks; the others count as reused. */
@@ -280,10 +288,7 @@ static bool judge_task(run *x, task *k)
 static bool judge(run *x)
 {
     for (int k = 0; k < x->o->n_task; k++) {
-        if (!x->tasks[k].bench->runs_code) continue;
-        if (!x->sandbox) x->sandbox = lb_sandbox_open(NULL, x->o->allow_weak_sandbox, x->err);
-        if (!x->sandbox) return lb_wrap(x->err, "task %s runs programs", x->tasks[k].bench->name);
-        if (!judge_task(x, &x->tasks[k])) return false;
+        if (x->tasks[k].bench->runs_code && !judge_task(x, &x->tasks[k])) return false;
     }
     return true;
 }
@@ -372,7 +377,7 @@ bool lb_eval_run(lb_target *t, const lb_eval_opt *o, lb_db *db, lb_progress *p, 
     double t0 = lb_now_s();
     bool ok = t->hash[0] || lb_target_hash(t, err);
     ok = ok && (x.tasks = lb_alloc((size_t)o->n_task, sizeof *x.tasks, "the tasks", err)) != NULL;
-    for (int k = 0; ok && k < o->n_task; k++) ok = plan_task(&x, &x.tasks[k], o->tasks[k]);
+    for (int k = 0; ok && k < o->n_task; k++) ok = plan_task(&x, &x.tasks[k], o->tasks[k]) && plan_sandbox(&x, o->tasks[k]);
     ok = ok && plan_jobs(&x, &out->n_reused);
     if (ok && p) lb_progress_reuse(p, out->n_reused);
     ok = ok && generate(&x) && judge(&x) && count(&x, out);
@@ -398,7 +403,11 @@ bool lb_eval_count(const lb_eval_opt *o, int64_t *n, lb_err *err)
     for (int k = 0; k < o->n_task; k++) {
         lb_items items;
         if (!lb_items_load(o->tasks[k], o->data_dir, o->limit, &items, err)) return false;
-        *n += (int64_t)items.n * per_item(o);
+        *n += (int64_t)items.n * o->n_seed * o->n_sample;
+        if (*n > 1 << 30) {
+            lb_items_free(&items);
+            return lb_fail(err, LB_EUSAGE, "problems × seeds × samples are more than %d", 1 << 30);
+        }
         lb_items_free(&items);
     }
     return true;

@@ -37,8 +37,12 @@ static bool add_file(lb_hash *h, const char *dir, const char *name, lb_err *err)
 
 bool lb_target_hash(lb_target *t, lb_err *err)
 {
-    static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"};
-    lb_hash h = lb_store_hash(t->model->store);
+    static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                                       "generation_config.json", "special_tokens_map.json"};
+    const lb_store *s = t->model->store;
+    for (size_t i = 0; i < lb_store_count(s); i++) /* every weight is read here anyway: a NaN is named before it spoils hours */
+        if (!lb_tensor_need_finite(lb_store_at(s, i), err)) return false;
+    lb_hash h = lb_store_hash(s);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (!add_file(&h, t->model->dir, files[i], err)) return false;
     lb_hash_hex(h, t->hash);

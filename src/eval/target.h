@@ -16,7 +16,7 @@ typedef struct lb_target {
 /* Opens a model folder on ex (borrowed). */
 bool lb_target_open(lb_target *t, const char *dir, lb_exec *ex, lb_err *err);
 void lb_target_close(lb_target *t);
-/* Fills t->hash; reads all weights once. */
+/* Fills t->hash; reads all weights. LB_ENUMERIC names a weight that is NaN or infinite. */
 bool lb_target_hash(lb_target *t, lb_err *err);
 
 /* The token ids of one user turn, rendered by the model's template (or the bare text where there is no template), with

@@ -33,7 +33,7 @@ static lb_engine_opt defaults(const lb_model *m, const lb_engine_opt *opt)
 {
     lb_engine_opt o = opt ? *opt : (lb_engine_opt){0};
     if (o.n_slot <= 0) o.n_slot = 1;
-    if (o.n_ctx <= 0 || o.n_ctx > m->cfg.n_ctx) o.n_ctx = m->cfg.n_ctx;
+    if (o.n_ctx <= 0 || o.n_ctx > lb_config_ctx(&m->cfg)) o.n_ctx = lb_config_ctx(&m->cfg);
     if (o.max_batch <= 0) o.max_batch = 512;
     if (o.max_batch < o.n_slot) o.max_batch = o.n_slot;
     if (!o.kv || !*o.kv) o.kv = m->embed.num->dtype == LB_F32 ? "f32" : "bf16";
@@ -204,7 +204,16 @@ static void advance(lb_engine *e, slot *s)
     else if (s->n_ids >= most_tokens(e, r)) finish(e, s, LB_FINISH_LENGTH);
 }
 
-bool lb_engine_step(lb_engine *e, bool *busy, lb_err *err)
+void lb_engine_reset(lb_engine *e)
+{
+    for (int i = 0; i < e->n_slot; i++) {
+        e->slots[i].r = NULL;
+        lb_kv_release(e->kv, i);
+    }
+    e->head = e->tail = NULL;
+}
+
+static bool step(lb_engine *e, bool *busy, lb_err *err)
 {
     lb_batch b;
     admit(e);
@@ -220,6 +229,13 @@ bool lb_engine_step(lb_engine *e, bool *busy, lb_err *err)
     }
     for (int i = 0; i < b.n_out; i++) advance(e, e->sampling[i]);
     return true;
+}
+
+bool lb_engine_step(lb_engine *e, bool *busy, lb_err *err)
+{
+    if (step(e, busy, err)) return true;
+    lb_engine_reset(e);
+    return false;
 }
 
 bool lb_engine_drain(lb_engine *e, lb_err *err)

@@ -137,29 +137,29 @@ static int draw(lb_sampler *s, const lb_sampling *how, float top, double u)
     return s->heap[n_cand - n_kept]; /* rounding: the last one kept */
 }
 
+/* Below this every token but the top one has weight 0 in f32, and 1/temperature may overflow. */
+static const float COLDEST = 1e-4f;
+
 bool lb_sample(lb_sampler *s, const lb_sampling *how, const float *logits, const int *history, size_t n_history,
                lb_rng_key key, uint64_t position, int *token, float *logprob, lb_err *err)
 {
-    int best = argmax(logits, s->n_vocab);
-    if (best < 0)
-        return lb_fail(err, LB_ENUMERIC, "the model's logits hold NaN or nothing finite at position %llu; `lowbit verify` names a broken weight",
-                       (unsigned long long)position);
+    int raw = argmax(logits, s->n_vocab), best = raw;
     const float *x = logits;
-    if (how->repetition_penalty != 1) {
+    if (raw >= 0 && how->repetition_penalty != 1) {
         memcpy(s->logit, logits, (size_t)s->n_vocab * sizeof *logits);
         penalize(s, how->repetition_penalty, history, n_history);
         x = s->logit;
         best = argmax(x, s->n_vocab);
     }
+    if (best < 0)
+        return lb_fail(err, LB_ENUMERIC, "the model's logits hold NaN or nothing finite at position %llu of the answer; are its weights sound?",
+                       (unsigned long long)position);
     *token = best;
-    if (how->temperature > 0) {
-        float inv = 1 / how->temperature;
-        for (int i = 0; i < s->n_vocab; i++) s->logit[i] = x[i] * inv;
-        *token = draw(s, how, s->logit[best], lb_rng_uniform(key, position));
+    if (how->temperature >= COLDEST) {
+        float inv = 1 / how->temperature, top = x[best];
+        for (int i = 0; i < s->n_vocab; i++) s->logit[i] = (x[i] - top) * inv;
+        *token = draw(s, how, 0, lb_rng_uniform(key, position));
     }
-    if (logprob) {
-        float top = logits[argmax(logits, s->n_vocab)];
-        *logprob = (float)((double)logits[*token] - log_sum_exp(logits, s->n_vocab, top));
-    }
+    if (logprob) *logprob = (float)((double)logits[*token] - log_sum_exp(logits, s->n_vocab, logits[raw]));
     return true;
 }

@@ -8,7 +8,7 @@
 #include "base/rng.h"
 
 typedef struct lb_sampling {
-    float temperature;           /* 0: greedy */
+    float temperature;           /* 0 (and below 1e-4): greedy */
     int top_k;                   /* 0: off */
     float top_p;                 /* 1: off */
     float min_p;                 /* 0: off; relative to the most likely token */

@@ -35,9 +35,12 @@ static const lb_device *const devices[] = {
 static const lb_device *device_of(const char *text, int *index, lb_err *err)
 {
     size_t n = strcspn(text, ":");
-    *index = text[n] == ':' ? atoi(text + n + 1) : 0;
-    for (int i = 0; devices[i]; i++)
-        if (strlen(devices[i]->name) == n && memcmp(devices[i]->name, text, n) == 0) return devices[i];
+    char *end = NULL;
+    long i = text[n] == ':' ? strtol(text + n + 1, &end, 10) : 0;
+    if (i < 0 || i > 1023 || (end && (*end || end == text + n + 1))) return lb_fail_null(err, LB_EUSAGE, "--device %s: the number behind ':' is no device", text);
+    *index = (int)i;
+    for (int d = 0; devices[d]; d++)
+        if (strlen(devices[d]->name) == n && memcmp(devices[d]->name, text, n) == 0) return devices[d];
     if (n == 4 && memcmp(text, "cuda", 4) == 0)
         return lb_fail_null(err, LB_EDEVICE, "--device %s: this lowbit was built without CUDA; build it with `make CUDA=1`", text);
     return lb_fail_null(err, LB_EUSAGE, "--device %s is unknown; there are cpu and cuda[:N]", text);

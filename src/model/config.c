@@ -153,6 +153,12 @@ fail:
     return false;
 }
 
+int lb_config_ctx(const lb_config *c)
+{
+    double yarn = c->rope.type == LB_ROPE_YARN ? c->rope.n_ctx_original * c->rope.factor : 0;
+    return yarn > c->n_ctx && yarn < MAX_CTX ? (int)yarn : c->n_ctx;
+}
+
 bool lb_config_load(lb_config *c, const char *model_dir, lb_err *err)
 {
     memset(c, 0, sizeof *c);

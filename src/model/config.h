@@ -23,6 +23,8 @@ typedef struct lb_config {
     bool *dense_layer;           /* [n_layer], owned; true: a dense MLP although the model has experts; NULL if dense */
 } lb_config;
 
+/* The longest sequence: n_ctx, or what yarn stretches the original context to where that is longer. */
+int lb_config_ctx(const lb_config *c);
 bool lb_config_parse(lb_config *c, const json_t *json, const char *where, lb_err *err);
 bool lb_config_load(lb_config *c, const char *model_dir, lb_err *err);
 void lb_config_free(lb_config *c);

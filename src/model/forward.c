@@ -59,6 +59,25 @@ size_t lb_forward_bytes(const lb_config *c, int max_tok, int max_out)
     return sum;
 }
 
+/* The small operators have one shape each: whether this device has them all. */
+static bool check_ops(const lb_forward *f, lb_err *err)
+{
+    const lb_config *c = &f->m->cfg;
+    const lb_embed e = {.e = f->m->embed, .n_tok = 1};
+    const lb_rmsnorm n = {.n_row = 1, .d = c->d_model};
+    const lb_rope r = {.n_tok = 1, .n_head = 1, .d_head = c->d_head};
+    const lb_swiglu s = {.n_tok = 1, .d = c->d_ff};
+    const lb_add a = {.n_tok = 1, .d = c->d_model};
+    const lb_gather g = {.n = 1, .d = c->d_model};
+    const lb_scatter t = {.n = 1, .d = c->d_model};
+    const struct { const lb_op *op; const void *args; } all[] = {
+        {&lb_op_embed, &e}, {&lb_op_rmsnorm, &n}, {&lb_op_rope, &r}, {&lb_op_swiglu, &s}, {&lb_op_add, &a}, {&lb_op_gather, &g}, {&lb_op_scatter, &t}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!lb_op_pick(all[i].op, f->m->ex, all[i].args))
+            return lb_fail(err, LB_EUNSUPPORTED, "no %s kernel for this model on %s", all[i].op->name, lb_exec_name(f->m->ex));
+    return true;
+}
+
 static bool check_linears(lb_forward *f, lb_err *err)
 {
     lb_model *m = f->m;
@@ -95,7 +114,7 @@ lb_forward *lb_forward_open(lb_model *m, int max_tok, int max_out, lb_err *err)
     }
     f->weight_host = f->router_host + (m->cfg.n_expert ? (size_t)max_tok * (size_t)m->cfg.n_expert : 0);
     f->choice_weight = (float *)f->choice + (m->cfg.n_expert ? (size_t)max_tok * (size_t)m->cfg.n_expert_used : 0);
-    if (check_linears(f, err)) return f;
+    if (check_ops(f, err) && check_linears(f, err)) return f;
 fail:
     lb_forward_close(f);
     return NULL;

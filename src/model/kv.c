@@ -26,10 +26,20 @@ static const lb_kv_format *find_format(const char *name, lb_err *err)
     return NULL;
 }
 
+/* Attention has no row for every shape on every device: that is found out here, not in the middle of a run. */
+static bool check_ops(lb_exec *ex, const lb_config *c, const lb_kv_format *f, lb_err *err)
+{
+    lb_kv_layer l = {.format = f, .n_kv = c->n_kv, .d_head = c->d_head};
+    lb_attn a = {.kv = l, .n_tok = 1, .n_head = c->n_head};
+    lb_kv_write w = {.kv = l, .n_tok = 1};
+    if (lb_op_pick(&lb_op_attn, ex, &a) && lb_op_pick(&lb_op_kv_write, ex, &w)) return true;
+    return lb_fail(err, LB_EUNSUPPORTED, "no attention kernel for heads of %d with a %s cache on %s", c->d_head, f->name, lb_exec_name(ex));
+}
+
 lb_kv *lb_kv_open(lb_exec *ex, const lb_config *c, const char *format, int n_seq, int n_ctx, int n_page, lb_err *err)
 {
     const lb_kv_format *f = find_format(format, err);
-    lb_kv *kv = f ? lb_alloc(1, sizeof *kv, "the KV cache", err) : NULL;
+    lb_kv *kv = f && check_ops(ex, c, f, err) ? lb_alloc(1, sizeof *kv, "the KV cache", err) : NULL;
     if (!kv) return NULL;
     kv->ex = ex, kv->format = f;
     kv->n_layer = c->n_layer, kv->n_seq = n_seq, kv->max_pages = lb_kv_pages_for(n_ctx);

@@ -1,7 +1,6 @@
 /* model/llama.c – Llama 2, 3.x and R1-Distill-Llama. */
 #include "model/arch.h"
 
-/* pretraining_tp > 1 asks for sliced products whose sums round differently; 1 is the default and means none. */
 const lb_arch lb_arch_llama = {
     .name = "llama", .hf_class = "LlamaForCausalLM", .names = &lb_names_llama,
     .flags = LB_ARCH_BIAS_KEYS,

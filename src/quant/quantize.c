@@ -55,15 +55,20 @@ static bool compile_rules(plan *x, lb_err *err)
     return true;
 }
 
-/* The first rule that matches, or NULL. */
-static const lb_scheme *rule_for(const plan *x, const char *name)
+/* *out: the scheme of the first rule that matches, or NULL. */
+static bool rule_for(const plan *x, const char *name, const lb_scheme **out, lb_err *err)
 {
-    const lb_scheme *s = NULL;
+    *out = NULL;
     pcre2_match_data *md = pcre2_match_data_create(1, NULL);
-    for (int i = 0; md && !s && i < x->o->n_rule; i++)
-        if (pcre2_match(x->rules[i], (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, md, NULL) >= 0) s = &x->o->rules[i].scheme;
+    if (!md) return lb_fail_mem(err, 0, "the rules");
+    bool ok = true;
+    for (int i = 0; ok && !*out && i < x->o->n_rule; i++) {
+        int rc = pcre2_match(x->rules[i], (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, md, NULL);
+        if (rc >= 0) *out = &x->o->rules[i].scheme;
+        else if (rc != PCRE2_ERROR_NOMATCH) ok = lb_fail(err, LB_EUSAGE, "--tensor '%s' takes too many steps on '%s'", x->o->rules[i].pattern, name);
+    }
     pcre2_match_data_free(md);
-    return s;
+    return ok;
 }
 
 static bool add_module(plan *x, const char *name, int n, int k, const lb_scheme *s, lb_err *err)
@@ -84,8 +89,8 @@ static bool add_linear(void *arg, const char *name, int layer, int n, int k, lb_
 {
     (void)layer;
     plan *x = arg;
-    const lb_scheme *s = rule_for(x, name);
-    return add_module(x, name, n, k, s ? s : &x->o->scheme, err);
+    const lb_scheme *s;
+    return rule_for(x, name, &s, err) && add_module(x, name, n, k, s ? s : &x->o->scheme, err);
 }
 
 static bool make_plan(plan *x, const lb_config *c, const lb_quantize_opt *o, lb_err *err)
@@ -93,8 +98,8 @@ static bool make_plan(plan *x, const lb_config *c, const lb_quantize_opt *o, lb_
     *x = (plan){.o = o};
     if (!compile_rules(x, err) || !lb_config_linears(c, add_linear, x, err)) return false;
     const char *head = c->arch->names->lm_head;
-    const lb_scheme *s = rule_for(x, head), none = {.w_bits = 16};
-    if (!add_module(x, head, c->n_vocab, c->d_model, s ? s : &none, err)) return false;
+    const lb_scheme *s, none = {.w_bits = 16};
+    if (!rule_for(x, head, &s, err) || !add_module(x, head, c->n_vocab, c->d_model, s ? s : &none, err)) return false;
     if (x->n_quantized == 0) return lb_fail(err, LB_EUSAGE, "the scheme leaves every layer at 16 bits: there is nothing to quantize");
     return true;
 }

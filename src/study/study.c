@@ -144,7 +144,6 @@ static bool evaluate(lb_study_run *r, const lb_study *s, lb_exec *ex, lb_db *db,
     lb_target t;
     if (!lb_target_open(&t, r->dir, ex, err)) return false;
     lb_eval_opt o = s->eval;
-    o.sampling = lb_target_sampling(&t);
     o.label = r->label;
     r->bits_per_weight = t.model->bpw;
     bool ok = lb_eval_run(&t, &o, db, p, &r->result, err);
@@ -194,6 +193,7 @@ bool lb_study_run_all(lb_study *s, const lb_study_opt *o, lb_exec *ex, lb_err *e
     int64_t per_run;
     lb_target base = {0};
     bool ok = lb_eval_count(&s->eval, &per_run, err) && lb_mkdirs(o->out_dir, err) && lb_target_open(&base, s->model, ex, err) && lb_target_hash(&base, err);
+    if (ok) s->eval.sampling = lb_target_sampling(&base); /* every run is sampled as the baseline is */
     char hash[33];
     memcpy(hash, base.hash, sizeof hash);
     lb_target_close(&base);

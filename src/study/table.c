@@ -104,22 +104,46 @@ void lb_study_table(const lb_study *s, lb_buf *b)
     lb_buf_str(b, "\naccuracy in %; ± is one standard error, clustered by problem; drop is paired by problem; class: lossless ≤ 1 point, fair ≤ 3, risky > 3\n");
 }
 
+static void csv_number(lb_buf *b, double v)
+{
+    if (isfinite(v)) lb_buf_fmt(b, ",%.6f", v);
+    else lb_buf_byte(b, ',');
+}
+
+/* One row for each run and task, then one for the run's average, which alone has a drop and a class. */
 void lb_study_csv(const lb_study *s, lb_buf *b)
 {
-    lb_buf_str(b, "scheme,bits_per_weight,task,n,n_samples,accuracy,accuracy_stderr,truncated,think_closed,tokens_mean");
+    lb_buf_str(b, "scheme,method,bits_per_weight,task,n,n_samples,accuracy,accuracy_stderr,drop,drop_stderr,class,truncated,think_closed,tokens_mean");
     for (int l = 0; l < LB_N_LEVEL; l++) lb_buf_fmt(b, ",level_%d", l + 1);
     for (int i = 0; i < s->eval.n_seed; i++) lb_buf_fmt(b, ",seed_%lld", (long long)s->eval.seeds[i]);
     lb_buf_byte(b, '\n');
     for (int i = 0; i < s->n_run; i++) {
-        for (int k = 0; k < s->n_task; k++) {
-            const lb_task_result *t = &s->runs[i].result.tasks[k];
-            lb_buf_fmt(b, "%s,%.4f,%s,%d,%d,%.6f,%.6f,%.6f,%.6f,%.2f", s->runs[i].label, s->runs[i].bits_per_weight, t->bench->name, t->n, t->n_samples,
-                       t->accuracy, t->accuracy_stderr, t->truncated, t->think_closed, t->tokens_mean);
+        const lb_study_run *r = &s->runs[i];
+        char scheme[LB_SCHEME_TEXT];
+        int n = 0, n_samples = 0;
+        lb_scheme_text(&r->scheme, scheme);
+        for (int k = 0; k <= s->n_task; k++) {
+            const lb_task_result *t = k < s->n_task ? &r->result.tasks[k] : NULL;
+            if (t) n += t->n, n_samples += t->n_samples;
+            lb_buf_fmt(b, "%s,%s,%.4f,%s,%d,%d", scheme, r->method ? r->method->name : "", r->bits_per_weight, t ? t->bench->name : "average", t ? t->n : n,
+                       t ? t->n_samples : n_samples);
+            csv_number(b, t ? t->accuracy : r->result.average);
+            csv_number(b, t ? t->accuracy_stderr : r->result.average_stderr);
+            csv_number(b, t || i == 0 ? NAN : r->drop);
+            csv_number(b, t || i == 0 ? NAN : r->drop_stderr);
+            lb_buf_fmt(b, ",%s", t || i == 0 ? "" : r->class_name);
+            csv_number(b, t ? t->truncated : mean_over(&r->result, truncated));
+            csv_number(b, t ? t->think_closed : mean_over(&r->result, closed));
+            csv_number(b, t ? t->tokens_mean : mean_over(&r->result, tokens));
             for (int l = 0; l < LB_N_LEVEL; l++) {
-                if (t->level_n[l]) lb_buf_fmt(b, ",%.6f", t->by_level[l]);
-                else lb_buf_byte(b, ',');
+                int m;
+                csv_number(b, t ? t->by_level[l] : level_mean(&r->result, l, &m));
             }
-            for (int j = 0; j < s->eval.n_seed; j++) lb_buf_fmt(b, ",%.6f", t->per_seed[j]);
+            for (int j = 0; j < s->eval.n_seed; j++) {
+                double mean = 0;
+                for (int a = 0; a < s->n_task; a++) mean += r->result.tasks[a].per_seed[j] / s->n_task;
+                csv_number(b, t ? t->per_seed[j] : mean);
+            }
             lb_buf_byte(b, '\n');
         }
     }

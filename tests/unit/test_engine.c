@@ -102,6 +102,36 @@ static void bad_requests_are_refused(void **state)
     lb_exec_close(ex);
 }
 
+/* Logits that are NaN end every request with an error, and the engine then answers the next one as a new engine would. */
+static void a_failed_step_leaves_a_usable_engine(void **state)
+{
+    (void)state;
+    lb_err e = {0};
+    lb_exec *ex = lb_exec_open(NULL, &e);
+    lb_model *m = lb_model_open(ABACUS_DIR, ex, &e);
+    size_t size = m->lm_head.w.num->size(&m->lm_head.w);
+    uint16_t *broken = malloc(size);
+    memcpy(broken, m->lm_head.w.data, size);
+    const void *sound = m->lm_head.w.data;
+    broken[777] = 0x7fc0;
+    lb_engine *g = lb_engine_open(m, &(lb_engine_opt){.n_slot = 2, .n_ctx = 64}, &e);
+    static int ids[] = {1034, 73, 81};
+    for (int round = 0; round < 3; round++) {
+        sample s = {0};
+        lb_request r = {.prompt = ids, .n_prompt = 3, .sampling = {.top_p = 1, .repetition_penalty = 1}, .max_new = 5, .user = &s, .on_done = keep};
+        m->lm_head.w.data = round < 2 ? broken : sound;
+        assert_ok(lb_engine_submit(g, &r, &e), e);
+        bool ok = lb_engine_drain(g, &e);
+        assert_true(ok == (round == 2));
+        if (!ok) assert_int_equal(e.code, LB_ENUMERIC);
+        assert_int_equal(s.n, round == 2 ? 5 : 0);
+    }
+    lb_engine_close(g);
+    lb_model_close(m);
+    lb_exec_close(ex);
+    free(broken);
+}
+
 static void unknown_devices_levels_and_formats_are_named(void **state)
 {
     (void)state;
@@ -124,6 +154,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_tokens_whatever_runs_beside_them), cmocka_unit_test(bad_requests_are_refused),
+        cmocka_unit_test(a_failed_step_leaves_a_usable_engine),
         cmocka_unit_test(unknown_devices_levels_and_formats_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
