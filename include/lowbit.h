@@ -69,8 +69,8 @@ void lb_lm_close(lb_lm *lm);         /* NULL is fine */
 
 /* Answers one user turn. on_text (may be NULL) gets the answer as it grows, in pieces of whole UTF-8 characters; false
  * from it ends the answer early. The whole answer is returned, NUL-terminated; the caller frees it. NULL on failure. */
-char *lb_lm_answer(lb_lm *lm, const char *user, const lb_lm_gen *gen, bool (*on_text)(void *arg, const char *piece, size_t n),
-                   void *arg, lb_err *err);
+char *lb_lm_answer(lb_lm *lm, const char *user, const lb_lm_gen *gen,
+                   bool (*on_text)(void *arg, const char *piece, size_t n), void *arg, lb_err *err);
 
 /* Quantizes a model folder into a new one: method "rtn", scheme "w3g128", "w4g-1s" … */
 bool lb_quantize_folder(const char *dir, const char *out_dir, const char *method, const char *scheme, lb_err *err);

@@ -26,7 +26,8 @@ static int open_regular(const char *path, size_t *size, lb_err *err)
     if (fstat(fd, &st) != 0) {
         lb_fail_io(err, "cannot stat %s", path);
     } else if (!S_ISREG(st.st_mode)) {
-        lb_fail(err, LB_EFORMAT, "%s is %s, not a regular file", path, S_ISDIR(st.st_mode) ? "a folder" : "a special file");
+        lb_fail(err, LB_EFORMAT, "%s is %s, not a regular file", path,
+                S_ISDIR(st.st_mode) ? "a folder" : "a special file");
     } else {
         *size = (size_t)st.st_size;
         return fd;
@@ -41,7 +42,8 @@ bool lb_map_open(lb_map *m, const char *path, lb_err *err)
     size_t size;
     int fd = open_regular(path, &size, err);
     if (fd < 0) return false;
-    void *p = mmap(NULL, size ? size : 1, PROT_READ, size ? MAP_PRIVATE : MAP_PRIVATE | MAP_ANONYMOUS, size ? fd : -1, 0);
+    void *p =
+        mmap(NULL, size ? size : 1, PROT_READ, size ? MAP_PRIVATE : MAP_PRIVATE | MAP_ANONYMOUS, size ? fd : -1, 0);
     int no = errno;
     close(fd);
     if (p == MAP_FAILED) {
@@ -78,7 +80,8 @@ char *lb_file_read(const char *path, size_t max_bytes, size_t *size, lb_err *err
     if (fd < 0) return NULL;
     char *p = NULL;
     if (n > max_bytes)
-        lb_fail(err, LB_EFORMAT, "%s has %zu bytes, more than the %zu that lowbit reads of such a file", path, n, max_bytes);
+        lb_fail(err, LB_EFORMAT, "%s has %zu bytes, more than the %zu that lowbit reads of such a file", path, n,
+                max_bytes);
     else if ((p = malloc(n + 1)) == NULL)
         lb_fail_mem(err, n + 1, path);
     else if (!read_all(fd, p, n, path, err)) {
@@ -299,7 +302,8 @@ bool lb_outdir_open(lb_outdir *d, const char *path, lb_err *err)
     d->path = strndup(path, n);
     if (!d->path) return lb_fail_mem(err, n, "a path");
     if (lb_file_exists(d->path) && !folder_is_empty(d->path)) {
-        lb_fail(err, LB_EUSAGE, "the output %s exists already and is not an empty folder; remove it or choose another -o", d->path);
+        lb_fail(err, LB_EUSAGE,
+                "the output %s exists already and is not an empty folder; remove it or choose another -o", d->path);
         goto fail;
     }
     const char *slash = strrchr(d->path, '/');

@@ -45,7 +45,7 @@ typedef struct lb_out {
 bool lb_out_open(lb_out *o, const char *path, lb_err *err);
 bool lb_out_write(lb_out *o, const void *p, size_t n, lb_err *err);
 bool lb_out_commit(lb_out *o, lb_err *err);               /* fsync, rename, fsync folder; closes either way */
-void lb_out_abort(lb_out *o);                             /* removes the temporary file; safe on a zeroed or closed one */
+void lb_out_abort(lb_out *o); /* removes the temporary file; safe on a zeroed or closed one */
 bool lb_write_file(const char *path, const void *p, size_t n, lb_err *err);
 
 /* A folder being written: fill the folder lb_outdir.tmp, then commit renames it to `path`.

@@ -39,7 +39,8 @@ json_t *lb_json_parse(const char *text, size_t n, const char *where, lb_err *err
         lb_fail_mem(err, n, where);
         return NULL;
     }
-    return lb_fail_null(err, LB_EFORMAT, "%s: not valid JSON: %s (line %d, column %d)", where, je.text, je.line, je.column);
+    return lb_fail_null(err, LB_EFORMAT, "%s: not valid JSON: %s (line %d, column %d)", where, je.text, je.line,
+                        je.column);
 }
 
 json_t *lb_json_load(const char *path, lb_err *err)
@@ -77,7 +78,8 @@ static bool missing(const char *key, const char *where, lb_err *err)
     return lb_fail(err, LB_EFORMAT, "%s: '%s' is missing", where, key);
 }
 
-bool lb_json_opt_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *out, const char *where, lb_err *err)
+bool lb_json_opt_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *out, const char *where,
+                     lb_err *err)
 {
     const json_t *v = find(o, key);
     if (!v) return true;
@@ -91,16 +93,19 @@ bool lb_json_opt_int(const json_t *o, const char *key, int64_t min, int64_t max,
         return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted an integer", where, key, lb_json_kind(v));
     }
     if (i < min || i > max)
-        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %lld, wanted %lld to %lld", where, key, (long long)i, (long long)min, (long long)max);
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %lld, wanted %lld to %lld", where, key, (long long)i,
+                       (long long)min, (long long)max);
     *out = i;
     return true;
 }
 
-bool lb_json_opt_real(const json_t *o, const char *key, double min, double max, double *out, const char *where, lb_err *err)
+bool lb_json_opt_real(const json_t *o, const char *key, double min, double max, double *out, const char *where,
+                      lb_err *err)
 {
     const json_t *v = find(o, key);
     if (!v) return true;
-    if (!json_is_number(v)) return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a number", where, key, lb_json_kind(v));
+    if (!json_is_number(v))
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a number", where, key, lb_json_kind(v));
     double d = json_number_value(v);
     if (!(d >= min && d <= max))
         return lb_fail(err, LB_EFORMAT, "%s: '%s' is %g, wanted %g to %g", where, key, d, min, max);
@@ -112,7 +117,8 @@ bool lb_json_opt_bool(const json_t *o, const char *key, bool *out, const char *w
 {
     const json_t *v = find(o, key);
     if (!v) return true;
-    if (!json_is_boolean(v)) return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted true or false", where, key, lb_json_kind(v));
+    if (!json_is_boolean(v))
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted true or false", where, key, lb_json_kind(v));
     *out = json_is_true(v);
     return true;
 }
@@ -121,17 +127,20 @@ bool lb_json_opt_str(const json_t *o, const char *key, const char **out, const c
 {
     const json_t *v = find(o, key);
     if (!v) return true;
-    if (!json_is_string(v)) return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a string", where, key, lb_json_kind(v));
+    if (!json_is_string(v))
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a string", where, key, lb_json_kind(v));
     *out = json_string_value(v);
     return true;
 }
 
-bool lb_json_get_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *out, const char *where, lb_err *err)
+bool lb_json_get_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *out, const char *where,
+                     lb_err *err)
 {
     return find(o, key) ? lb_json_opt_int(o, key, min, max, out, where, err) : missing(key, where, err);
 }
 
-bool lb_json_get_real(const json_t *o, const char *key, double min, double max, double *out, const char *where, lb_err *err)
+bool lb_json_get_real(const json_t *o, const char *key, double min, double max, double *out, const char *where,
+                      lb_err *err)
 {
     return find(o, key) ? lb_json_opt_real(o, key, min, max, out, where, err) : missing(key, where, err);
 }

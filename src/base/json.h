@@ -17,12 +17,16 @@ json_t *lb_json_load(const char *path, lb_err *err);      /* a file of at most L
 
 /* Getters: false with LB_EFORMAT "where: 'key' is …, wanted …" for a wrong type or range, and for a missing (or null)
  * key unless a default was given. */
-bool lb_json_get_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *out, const char *where, lb_err *err);
-bool lb_json_get_real(const json_t *o, const char *key, double min, double max, double *out, const char *where, lb_err *err);
+bool lb_json_get_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *out, const char *where,
+                     lb_err *err);
+bool lb_json_get_real(const json_t *o, const char *key, double min, double max, double *out, const char *where,
+                      lb_err *err);
 bool lb_json_get_str(const json_t *o, const char *key, const char **out, const char *where, lb_err *err);
 /* The same, leaving *out alone when the key is absent or null. */
-bool lb_json_opt_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *out, const char *where, lb_err *err);
-bool lb_json_opt_real(const json_t *o, const char *key, double min, double max, double *out, const char *where, lb_err *err);
+bool lb_json_opt_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *out, const char *where,
+                     lb_err *err);
+bool lb_json_opt_real(const json_t *o, const char *key, double min, double max, double *out, const char *where,
+                      lb_err *err);
 bool lb_json_opt_bool(const json_t *o, const char *key, bool *out, const char *where, lb_err *err);
 bool lb_json_opt_str(const json_t *o, const char *key, const char **out, const char *where, lb_err *err);
 /* "a string", "an object", …: for messages. */

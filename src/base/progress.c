@@ -54,11 +54,13 @@ static void draw(lb_progress *p, bool force)
     if (left >= 0) clock_text(left, t_left);
     if (p->tokens > 0 && el > 0) snprintf(tok, sizeof tok, " · %.0f tok/s", p->tokens / el);
     if (p->mode == LB_PROGRESS_JSON) {
-        fprintf(stderr, "{\"what\": \"%s\", \"done\": %lld, \"total\": %lld, \"elapsed_s\": %.1f, \"left_s\": %.1f, \"tokens_per_s\": %.1f}\n",
+        fprintf(stderr,
+                "{\"what\": \"%s\", \"done\": %lld, \"total\": %lld, \"elapsed_s\": %.1f, \"left_s\": %.1f, "
+                "\"tokens_per_s\": %.1f}\n",
                 p->what, (long long)p->done, (long long)p->total, el, left, el > 0 ? p->tokens / el : 0);
     } else if (p->mode == LB_PROGRESS_PLAIN) {
-        fprintf(stderr, "%s: %lld/%lld %s, %.1f/s%s, %s elapsed, %s left\n", p->what, (long long)p->done, (long long)p->total,
-                p->unit, rate, tok, t_el, t_left);
+        fprintf(stderr, "%s: %lld/%lld %s, %.1f/s%s, %s elapsed, %s left\n", p->what, (long long)p->done,
+                (long long)p->total, p->unit, rate, tok, t_el, t_left);
     } else {
         int width = 24, full = (int)((double)width * (double)p->done / (double)p->total);
         char bar[25];

@@ -6,7 +6,13 @@
 #define LB_BASE_PROGRESS_H
 #include "base/err.h"
 
-typedef enum lb_progress_mode { LB_PROGRESS_AUTO, LB_PROGRESS_BAR, LB_PROGRESS_PLAIN, LB_PROGRESS_JSON, LB_PROGRESS_NONE } lb_progress_mode;
+typedef enum lb_progress_mode {
+    LB_PROGRESS_AUTO,
+    LB_PROGRESS_BAR,
+    LB_PROGRESS_PLAIN,
+    LB_PROGRESS_JSON,
+    LB_PROGRESS_NONE
+} lb_progress_mode;
 
 typedef struct lb_progress {
     lb_progress_mode mode;

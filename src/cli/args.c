@@ -66,14 +66,16 @@ static bool set(lb_arg *a, const char *v, const char *shown, lb_err *err)
     case LB_ARG_INT: {
         long long i = strtoll(v, &end, 10);
         if (end == v || *end || errno) return lb_fail(err, LB_EUSAGE, "%s: '%s' is not a whole number", shown, v);
-        if ((double)i < a->min || (double)i > a->max) return lb_fail(err, LB_EUSAGE, "%s is %lld, wanted %.0f to %.0f", shown, i, a->min, a->max);
+        if ((double)i < a->min || (double)i > a->max)
+            return lb_fail(err, LB_EUSAGE, "%s is %lld, wanted %.0f to %.0f", shown, i, a->min, a->max);
         *(int64_t *)a->dst = i;
         break;
     }
     case LB_ARG_REAL: {
         double d = strtod(v, &end);
         if (end == v || *end || !isfinite(d)) return lb_fail(err, LB_EUSAGE, "%s: '%s' is not a number", shown, v);
-        if (d < a->min || d > a->max) return lb_fail(err, LB_EUSAGE, "%s is %g, wanted %g to %g", shown, d, a->min, a->max);
+        if (d < a->min || d > a->max)
+            return lb_fail(err, LB_EUSAGE, "%s is %g, wanted %g to %g", shown, d, a->min, a->max);
         *(double *)a->dst = d;
         break;
     }
@@ -87,7 +89,8 @@ static bool from_environment(lb_arg *table, lb_err *err)
     for (lb_arg *a = table; a->name; a++) {
         char var[96] = "LOWBIT_";
         size_t n = strlen(var);
-        for (const char *p = a->name; *p && n + 1 < sizeof var; p++) var[n++] = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+        for (const char *p = a->name; *p && n + 1 < sizeof var; p++)
+            var[n++] = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
         var[n] = 0;
         const char *v = a->given ? NULL : getenv(var); /* the command line wins */
         if (!v || !*v || (a->type == LB_ARG_FLAG && strcmp(v, "0") == 0)) continue;
@@ -116,7 +119,9 @@ bool lb_args_parse(lb_arg *table, int argc, char **argv, const char **rest, int 
         size_t n = eq ? (size_t)(eq - name) : is_long ? strlen(name) : 1;
         lb_arg *a = table;
         while (a->name && !(is_long ? same(a->name, name, n) : a->letter == name[0])) a++;
-        if (!a->name) return is_long ? unknown(table, name, n, err) : lb_fail(err, LB_EUSAGE, "unknown flag %.2s; --help lists them", w);
+        if (!a->name)
+            return is_long ? unknown(table, name, n, err)
+                           : lb_fail(err, LB_EUSAGE, "unknown flag %.2s; --help lists them", w);
         const char *v = eq ? eq + 1 : !is_long && name[1] ? name + 1 : NULL;
         if (a->type == LB_ARG_FLAG) {
             if (v) return lb_fail(err, LB_EUSAGE, "--%s takes no value", a->name);

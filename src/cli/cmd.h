@@ -24,14 +24,17 @@ typedef struct lb_common {
     int64_t threads;
     bool json, quiet, help;
 } lb_common;
-#define LB_COMMON_ARGS(c)                                                                                                  \
-    {"isa", 0, LB_ARG_STR, &(c).isa, "LEVEL", "highest CPU level: ref, avx2, avx512, avx512bf16 (default: all)", 0, 0, false}, \
-    {"device", 0, LB_ARG_STR, &(c).device, "DEVICE", "cpu (default), cuda, cuda:1", 0, 0, false},                          \
-    {"threads", 't', LB_ARG_INT, &(c).threads, "N", "CPU threads (default: all processors)", 1, 1024, false},              \
-    {"progress", 0, LB_ARG_STR, &(c).progress, "HOW", "auto, bar, plain, json, none", 0, 0, false},                        \
-    {"json", 0, LB_ARG_FLAG, &(c).json, "", "print one JSON object to stdout", 0, 0, false},                               \
-    {"quiet", 'q', LB_ARG_FLAG, &(c).quiet, "", "no progress, no remarks", 0, 0, false},                                   \
-    {"help", 'h', LB_ARG_FLAG, &(c).help, "", "this text", 0, 0, false}
+#define LB_COMMON_ARGS(c)                                                                                              \
+    {"isa", 0, LB_ARG_STR, &(c).isa, "LEVEL", "highest CPU level: ref, avx2, avx512, avx512bf16 (default: all)",       \
+     0,     0, false},                                                                                                 \
+        {"device", 0, LB_ARG_STR, &(c).device, "DEVICE", "cpu (default), cuda, cuda:1", 0, 0, false},                  \
+        {"threads", 't', LB_ARG_INT, &(c).threads, "N", "CPU threads (default: all processors)", 1, 1024, false},      \
+        {"progress", 0, LB_ARG_STR, &(c).progress, "HOW", "auto, bar, plain, json, none", 0, 0, false},                \
+        {"json", 0, LB_ARG_FLAG, &(c).json, "", "print one JSON object to stdout", 0, 0, false},                       \
+        {"quiet", 'q', LB_ARG_FLAG, &(c).quiet, "", "no progress, no remarks", 0, 0, false},                           \
+    {                                                                                                                  \
+        "help", 'h', LB_ARG_FLAG, &(c).help, "", "this text", 0, 0, false                                              \
+    }
 #define LB_MODEL_ARG(c) {"model", 'm', LB_ARG_STR, &(c).model, "DIR", "the model: a Hugging Face folder", 0, 0, false}
 
 /* Parses, and prints help if asked: *done is then true. At most one word that is no flag, taken as the model where none

@@ -41,7 +41,9 @@ static bool bench_membw(opts *o, lb_exec *ex, lb_err *err)
 {
     lb_limit l;
     if (!lb_limit_read(ex, 0, (int)o->n, &l, err)) return false;
-    if (!o->c.json) printf("read bandwidth: median %.1f GB/s, best %.1f (%s, %d passes of 512 MiB)\n", l.median, l.best, lb_exec_name(ex), l.n);
+    if (!o->c.json)
+        printf("read bandwidth: median %.1f GB/s, best %.1f (%s, %d passes of 512 MiB)\n", l.median, l.best,
+               lb_exec_name(ex), l.n);
     row(o, json_pack("{s:s, s:f, s:f}", "what", "membw", "gb_s", l.median, "gb_s_best", l.best));
     return true;
 }
@@ -50,7 +52,9 @@ static bool bench_peak(opts *o, lb_exec *ex, lb_err *err)
 {
     lb_limit l;
     if (!lb_limit_fma(ex, (int)o->n, &l, err)) return false;
-    if (!o->c.json) printf("f32 multiply-add peak: median %.1f GFLOP/s, best %.1f (%s, %d passes)\n", l.median, l.best, lb_exec_name(ex), l.n);
+    if (!o->c.json)
+        printf("f32 multiply-add peak: median %.1f GFLOP/s, best %.1f (%s, %d passes)\n", l.median, l.best,
+               lb_exec_name(ex), l.n);
     row(o, json_pack("{s:s, s:f, s:f}", "what", "peak", "gflop_s", l.median, "gflop_s_best", l.best));
     return true;
 }
@@ -62,10 +66,16 @@ static bool bench_attn(opts *o, lb_exec *ex, lb_err *err)
     const lb_kv_format *f = lb_kv_format_find(o->kv ? o->kv : "bf16");
     if (!f) return lb_fail(err, LB_EUSAGE, "--kv %s is unknown", o->kv);
     if (!lb_bench_attn(ex, f, r, err) || !lb_limit_read(ex, 0, 5, &bw, err)) return false;
-    if (!o->c.json) printf("decode attention, one layer of 16 heads, 8 kv heads of 128, %s cache, beside %.1f GB/s\n", f->name, bw.median);
+    if (!o->c.json)
+        printf("decode attention, one layer of 16 heads, 8 kv heads of 128, %s cache, beside %.1f GB/s\n", f->name,
+               bw.median);
     for (int i = 0; i < LB_BENCH_ATTN_ROWS; i++) {
-        if (!o->c.json) printf("  %2d sequences × %5d positions  %-8s %8.1f µs  %6.2f GB/s  %3.0f %%\n", r[i].n_seq, r[i].n_ctx, r[i].impl, 1e6 * r[i].t_s, r[i].gb_s, 100 * r[i].gb_s / bw.median);
-        row(o, json_pack("{s:s, s:i, s:i, s:s, s:f, s:f, s:f}", "what", "attn", "n_seq", r[i].n_seq, "n_ctx", r[i].n_ctx, "impl", r[i].impl, "t_s", r[i].t_s, "gb_s", r[i].gb_s, "share", r[i].gb_s / bw.median));
+        if (!o->c.json)
+            printf("  %2d sequences × %5d positions  %-8s %8.1f µs  %6.2f GB/s  %3.0f %%\n", r[i].n_seq, r[i].n_ctx,
+                   r[i].impl, 1e6 * r[i].t_s, r[i].gb_s, 100 * r[i].gb_s / bw.median);
+        row(o,
+            json_pack("{s:s, s:i, s:i, s:s, s:f, s:f, s:f}", "what", "attn", "n_seq", r[i].n_seq, "n_ctx", r[i].n_ctx,
+                      "impl", r[i].impl, "t_s", r[i].t_s, "gb_s", r[i].gb_s, "share", r[i].gb_s / bw.median));
     }
     return true;
 }
@@ -98,8 +108,10 @@ static bool mm_make(mm *m, const lb_num *num, int n, int k, int n_tok, int copie
     lb_qmat q = {.bits = num->bits, .n = n, .k = k, .group = 128, .scale_type = LB_BF16};
     bool ok = !num->grouped || lb_qmat_alloc(&q, err);
     if (ok && num->grouped) {
-        for (size_t i = 0; i < (size_t)n * (size_t)k; i++) q.codes[i] = (uint8_t)(lb_mix64(i) & ((1u << num->bits) - 1));
-        for (size_t i = 0; i < (size_t)n * (size_t)lb_n_group(k, 128); i++) q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(1 << (num->bits - 1));
+        for (size_t i = 0; i < (size_t)n * (size_t)k; i++)
+            q.codes[i] = (uint8_t)(lb_mix64(i) & ((1u << num->bits) - 1));
+        for (size_t i = 0; i < (size_t)n * (size_t)lb_n_group(k, 128); i++)
+            q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(1 << (num->bits - 1));
     }
     for (int c = 0; ok && c < copies; c++) {
         size_t size = num->size(&m->a.w);
@@ -109,7 +121,8 @@ static bool mm_make(mm *m, const lb_num *num, int n, int k, int n_tok, int copie
         m->data[m->n_copy++] = p;
         if (num->grouped) lb_tile_pack(&q, p, &m->a.w);
         else
-            for (size_t i = 0; i < size / lb_dtype_bytes(num->dtype); i++) lb_store_f32(p, num->dtype, i, (float)(lb_mix64(i) & 1023) * 4e-5f - 0.02f);
+            for (size_t i = 0; i < size / lb_dtype_bytes(num->dtype); i++)
+                lb_store_f32(p, num->dtype, i, (float)(lb_mix64(i) & 1023) * 4e-5f - 0.02f);
     }
     if (num->grouped) lb_qmat_free(&q);
     return ok;
@@ -121,7 +134,8 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, double ref_s, const lb_limit *bw, const lb_limit *fma, double *out, lb_err *err)
+static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, double ref_s, const lb_limit *bw,
+                    const lb_limit *fma, double *out, lb_err *err)
 {
     enum { MAX_N = 64 };
     double t[MAX_N], sum = 0;
@@ -138,12 +152,15 @@ static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, double ref
         }
     }
     qsort(t, (size_t)n, sizeof *t, by_value);
-    double s = t[n / 2], gb = (double)m->a.w.num->size(&m->a.w) / s / 1e9, gf = 2.0 * m->a.w.n * m->a.w.k * m->a.n_tok / s / 1e9;
+    double s = t[n / 2], gb = (double)m->a.w.num->size(&m->a.w) / s / 1e9,
+           gf = 2.0 * m->a.w.n * m->a.w.k * m->a.n_tok / s / 1e9;
     if (!o->c.json)
-        printf("  %-5s %5d tok × [%5d,%5d]  %-10s %10.1f µs  %6.2f GB/s %3.0f %%  %7.1f GFLOP/s %3.0f %%  ×%.1f\n", m->a.w.num->name, m->a.n_tok, m->a.w.n,
-               m->a.w.k, impl->name, 1e6 * s, gb, 100 * gb / bw->median, gf, 100 * gf / fma->median, ref_s > 0 ? ref_s / s : 1);
-    row(o, json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:f, s:f, s:f, s:f, s:f}", "what", "matmul", "format", m->a.w.num->name, "n_tok", m->a.n_tok, "n", m->a.w.n,
-                     "k", m->a.w.k, "impl", impl->name, "t_s", s, "gb_s", gb, "share_bw", gb / bw->median, "gflop_s", gf, "share_fma", gf / fma->median));
+        printf("  %-5s %5d tok × [%5d,%5d]  %-10s %10.1f µs  %6.2f GB/s %3.0f %%  %7.1f GFLOP/s %3.0f %%  ×%.1f\n",
+               m->a.w.num->name, m->a.n_tok, m->a.w.n, m->a.w.k, impl->name, 1e6 * s, gb, 100 * gb / bw->median, gf,
+               100 * gf / fma->median, ref_s > 0 ? ref_s / s : 1);
+    row(o, json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:f, s:f, s:f, s:f, s:f}", "what", "matmul", "format",
+                     m->a.w.num->name, "n_tok", m->a.n_tok, "n", m->a.w.n, "k", m->a.w.k, "impl", impl->name, "t_s", s,
+                     "gb_s", gb, "share_bw", gb / bw->median, "gflop_s", gf, "share_fma", gf / fma->median));
     *out = s;
     return true;
 }
@@ -155,16 +172,21 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
     static const char *const formats[] = {"bf16", "int8", "int4", "int3", "int2"};
     lb_limit bw, fma;
     if (!limits(ex, &bw, &fma, err)) return false;
-    if (!o->c.json) printf("matmul on %s beside %.1f GB/s read, %.1f GFLOP/s f32 multiply-add (integer dots can pass 100 %%)\n", lb_exec_name(ex), bw.median, fma.median);
+    if (!o->c.json)
+        printf("matmul on %s beside %.1f GB/s read, %.1f GFLOP/s f32 multiply-add (integer dots can pass 100 %%)\n",
+               lb_exec_name(ex), bw.median, fma.median);
     for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             for (size_t t = 0; t < sizeof toks / sizeof *toks; t++) {
                 mm m;
-                bool ok = mm_make(&m, lb_num_find(formats[f]), shapes[s].n, shapes[s].k, toks[t], toks[t] == 1 ? 8 : 1, err);
+                bool ok =
+                    mm_make(&m, lb_num_find(formats[f]), shapes[s].n, shapes[s].k, toks[t], toks[t] == 1 ? 8 : 1, err);
                 double ref_s = 0;
                 for (const lb_impl *i = lb_matmul_impls; ok && i->name && !lb_cmd_stop; i++) {
                     double took;
-                    if ((i->needs & ~lb_exec_mask(ex)) || (i->fits && !i->fits(&m.a)) || (i->needs == 0 && toks[t] > 16)) continue;
+                    if ((i->needs & ~lb_exec_mask(ex)) || (i->fits && !i->fits(&m.a)) ||
+                        (i->needs == 0 && toks[t] > 16))
+                        continue;
                     ok = mm_time(o, &m, i, ex, ref_s, &bw, &fma, &took, err);
                     if (i->needs == 0) ref_s = took;
                 }
@@ -178,7 +200,8 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
 
 /* ---- whole models ---- */
 
-/* The folder to time: -m, or one made in the shape that --shape names, quantized if --scheme says so; kept for the next run. */
+/* The folder to time: -m, or one made in the shape that --shape names, quantized if --scheme says so; kept for the
+ * next run. */
 static bool bench_model(opts *o, lb_exec *ex, char *dir, size_t size, lb_err *err)
 {
     if (o->c.model) return snprintf(dir, size, "%s", o->c.model) < (int)size;
@@ -199,7 +222,8 @@ static bool bench_model(opts *o, lb_exec *ex, char *dir, size_t size, lb_err *er
     lb_scheme_text(&q.scheme, text);
     const char *head = "";
     if (o->tensor.n) { /* only the head may have a scheme of its own here */
-        if (o->tensor.n > 1 || strncmp(o->tensor.p[0], "lm_head=", 8) != 0) return lb_fail(err, LB_EUSAGE, "bench takes --tensor lm_head=SCHEME only");
+        if (o->tensor.n > 1 || strncmp(o->tensor.p[0], "lm_head=", 8) != 0)
+            return lb_fail(err, LB_EUSAGE, "bench takes --tensor lm_head=SCHEME only");
         head = o->tensor.p[0] + 8;
         if (!lb_scheme_parse(head, &rule.scheme, err)) return false;
         q.rules = &rule, q.n_rule = 1;
@@ -219,19 +243,26 @@ static bool bench_whole(opts *o, lb_exec *ex, bool prefill, lb_err *err)
     if (!bench_model(o, ex, dir, sizeof dir, err)) return false;
     lb_model *m = lb_model_open(dir, ex, err);
     bool ok = m && limits(ex, &bw0, &fma0, err) &&
-              (prefill ? lb_bench_prefill(m, kv, (int)o->tokens, (int)o->n, &r, err) : lb_bench_decode(m, kv, (int)o->ctx, (int)o->n, &r, err)) &&
+              (prefill ? lb_bench_prefill(m, kv, (int)o->tokens, (int)o->n, &r, err)
+                       : lb_bench_decode(m, kv, (int)o->ctx, (int)o->n, &r, err)) &&
               limits(ex, &bw1, &fma1, err);
     if (ok) {
-        double bw = 0.5 * (bw0.median + bw1.median), fma = 0.5 * (fma0.median + fma1.median), gb = r.bytes / r.t_s / 1e9, gf = r.flops / r.t_s / 1e9;
+        double bw = 0.5 * (bw0.median + bw1.median), fma = 0.5 * (fma0.median + fma1.median),
+               gb = r.bytes / r.t_s / 1e9, gf = r.flops / r.t_s / 1e9;
         if (!o->c.json && prefill)
-            printf("prefill %d: %.1f tok/s (best %.1f, n %d), %.1f GFLOP/s = %.0f %% of the f32 peak %.1f beside it; %s, %.2f bits per block weight, %s\n", r.n_tok,
-                   r.n_tok / r.t_s, r.n_tok / r.t_best_s, r.n, gf, 100 * gf / fma, fma, dir, m->bpw, lb_exec_name(ex));
+            printf("prefill %d: %.1f tok/s (best %.1f, n %d), %.1f GFLOP/s = %.0f %% of the f32 peak %.1f beside it; "
+                   "%s, %.2f bits per block weight, %s\n",
+                   r.n_tok, r.n_tok / r.t_s, r.n_tok / r.t_best_s, r.n, gf, 100 * gf / fma, fma, dir, m->bpw,
+                   lb_exec_name(ex));
         if (!o->c.json && !prefill)
-            printf("decode at %d: %.2f tok/s (best %.2f, n %d), %.1f MB per token, %.2f GB/s = %.0f %% of the bandwidth %.2f beside it; %s, %.2f bits per block weight, %s\n",
-                   r.n_ctx, 1 / r.t_s, 1 / r.t_best_s, r.n, r.bytes / 1e6, gb, 100 * gb / bw, bw, dir, m->bpw, lb_exec_name(ex));
-        row(o, json_pack("{s:s, s:s, s:f, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "what", prefill ? "prefill" : "decode", "model", dir, "bits_per_weight", m->bpw,
-                         "n_tok", r.n_tok, "n_ctx", r.n_ctx, "tok_s", r.n_tok / r.t_s, "tok_s_best", r.n_tok / r.t_best_s, "bytes", r.bytes, "gb_s", gb,
-                         "membw_gb_s", bw, "gflop_s", gf, "peak_gflop_s", fma));
+            printf("decode at %d: %.2f tok/s (best %.2f, n %d), %.1f MB per token, %.2f GB/s = %.0f %% of the "
+                   "bandwidth %.2f beside it; %s, %.2f bits per block weight, %s\n",
+                   r.n_ctx, 1 / r.t_s, 1 / r.t_best_s, r.n, r.bytes / 1e6, gb, 100 * gb / bw, bw, dir, m->bpw,
+                   lb_exec_name(ex));
+        row(o, json_pack("{s:s, s:s, s:f, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "what",
+                         prefill ? "prefill" : "decode", "model", dir, "bits_per_weight", m->bpw, "n_tok", r.n_tok,
+                         "n_ctx", r.n_ctx, "tok_s", r.n_tok / r.t_s, "tok_s_best", r.n_tok / r.t_best_s, "bytes",
+                         r.bytes, "gb_s", gb, "membw_gb_s", bw, "gflop_s", gf, "peak_gflop_s", fma));
     }
     lb_model_close(m);
     return ok;
@@ -245,8 +276,10 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     const char *what = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
     lb_arg table[] = {
         LB_MODEL_ARG(o.c),
-        {"shape", 0, LB_ARG_STR, &o.shape, "NAME", "decode, prefill: random weights in this shape (qwen3-0.6b)", 0, 0, false},
-        {"scheme", 0, LB_ARG_STR, &o.scheme, "SCHEME", "quantized by rtn, such as w4g128 (default: 16 bits)", 0, 0, false},
+        {"shape", 0, LB_ARG_STR, &o.shape, "NAME", "decode, prefill: random weights in this shape (qwen3-0.6b)", 0, 0,
+         false},
+        {"scheme", 0, LB_ARG_STR, &o.scheme, "SCHEME", "quantized by rtn, such as w4g128 (default: 16 bits)", 0, 0,
+         false},
         {"tensor", 0, LB_ARG_LIST, &o.tensor, "lm_head=SCHEME", "quantize the head as well", 0, 0, false},
         {"dir", 0, LB_ARG_STR, &o.dir, "DIR", "where such models are kept (out/bench)", 0, 0, false},
         {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "decode: positions before (16)", 0, 1 << 24, false},
@@ -269,9 +302,12 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     else if (strcmp(what, "matmul") == 0) ok = bench_matmul(&o, ex, err);
     else if (strcmp(what, "attn") == 0) ok = bench_attn(&o, ex, err);
     else if (strcmp(what, "decode") == 0 || strcmp(what, "prefill") == 0) ok = bench_whole(&o, ex, what[0] == 'p', err);
-    else ok = lb_fail(err, LB_EUSAGE, "bench '%s' is not known; there are membw, peak, matmul, attn, decode and prefill", what);
+    else
+        ok = lb_fail(err, LB_EUSAGE, "bench '%s' is not known; there are membw, peak, matmul, attn, decode and prefill",
+                     what);
     if (ok && o.c.json) {
-        json_t *j = json_pack("{s:O, s:s, s:s, s:s}", "rows", o.rows, "cpu", lb_cpu_model(), "exec", lb_exec_name(ex), "version", lb_version());
+        json_t *j = json_pack("{s:O, s:s, s:s, s:s}", "rows", o.rows, "cpu", lb_cpu_model(), "exec", lb_exec_name(ex),
+                              "version", lb_version());
         char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
         if (text) puts(text);
         free(text);
@@ -282,4 +318,5 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     return ok;
 }
 
-const lb_command lb_cmd_bench = {"bench", "speed, as a share of what the machine can do", "lowbit bench decode --scheme w4g128", run};
+const lb_command lb_cmd_bench = {"bench", "speed, as a share of what the machine can do",
+                                 "lowbit bench decode --scheme w4g128", run};

@@ -41,15 +41,19 @@ static bool count_weights(void *arg, const char *name, int layer, int n, int k, 
 static void print_text(const lb_model *m, const usage *u, double weights, bool tensors)
 {
     const lb_config *c = &m->cfg;
-    printf("%s: %s, %d layers, hidden %d, %d heads of %d (%d key-value), ", m->dir, c->arch->hf_class, c->n_layer, c->d_model, c->n_head, c->d_head, c->n_kv);
+    printf("%s: %s, %d layers, hidden %d, %d heads of %d (%d key-value), ", m->dir, c->arch->hf_class, c->n_layer,
+           c->d_model, c->n_head, c->d_head, c->n_kv);
     if (c->n_expert) printf("%d experts of %d (%d used), ", c->n_expert, c->d_expert, c->n_expert_used);
     else printf("ffn %d, ", c->d_ff);
-    printf("vocabulary %d%s, context %d, rope %s\n", c->n_vocab, c->tied ? " (tied)" : "", c->n_ctx, rope_name(c->rope.type));
-    printf("weights in the blocks: %.1f M at %.3f bits each; %zu tensors, %.1f MB:", weights / 1e6, m->bpw, lb_store_count(m->store), u->all_bytes / 1e6);
+    printf("vocabulary %d%s, context %d, rope %s\n", c->n_vocab, c->tied ? " (tied)" : "", c->n_ctx,
+           rope_name(c->rope.type));
+    printf("weights in the blocks: %.1f M at %.3f bits each; %zu tensors, %.1f MB:", weights / 1e6, m->bpw,
+           lb_store_count(m->store), u->all_bytes / 1e6);
     for (int t = 0; t < LB_N_DTYPE; t++)
         if (u->count[t]) printf("  %s %.1f MB in %zu", lb_dtype_name((lb_dtype)t), u->bytes[t] / 1e6, u->count[t]);
-    printf("\nblock weights: %s in layer 0's q_proj; lm_head: %s; KV cache: %.0f bytes per token at bf16\n", m->layers[0].q.w.num->name,
-           m->lm_head.w.num->name, (double)lb_kv_bytes(c, lb_kv_format_find("bf16"), 1) / LB_PAGE);
+    printf("\nblock weights: %s in layer 0's q_proj; lm_head: %s; KV cache: %.0f bytes per token at bf16\n",
+           m->layers[0].q.w.num->name, m->lm_head.w.num->name,
+           (double)lb_kv_bytes(c, lb_kv_format_find("bf16"), 1) / LB_PAGE);
     if (!tensors) return;
     for (size_t i = 0; i < lb_store_count(m->store); i++) {
         const lb_tensor *t = lb_store_at(m->store, i);
@@ -61,17 +65,19 @@ static void print_text(const lb_model *m, const usage *u, double weights, bool t
 static bool print_json(const lb_model *m, const usage *u, double weights, bool tensors, lb_err *err)
 {
     const lb_config *c = &m->cfg;
-    json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:i, s:f, s:f, s:f, s:s, s:s}", "path", m->dir, "architecture",
-                          c->arch->hf_class, "layers", c->n_layer, "hidden", c->d_model, "heads", c->n_head, "kv_heads", c->n_kv, "head_dim", c->d_head,
-                          "ffn", c->d_ff, "vocab", c->n_vocab, "context", c->n_ctx, "tied", c->tied, "rope", rope_name(c->rope.type), "experts", c->n_expert,
-                          "block_weights", weights, "bits_per_weight", m->bpw, "bytes", u->all_bytes, "block_format", m->layers[0].q.w.num->name,
-                          "lm_head_format", m->lm_head.w.num->name);
+    json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:i, s:f, s:f, s:f, s:s, s:s}",
+                          "path", m->dir, "architecture", c->arch->hf_class, "layers", c->n_layer, "hidden", c->d_model,
+                          "heads", c->n_head, "kv_heads", c->n_kv, "head_dim", c->d_head, "ffn", c->d_ff, "vocab",
+                          c->n_vocab, "context", c->n_ctx, "tied", c->tied, "rope", rope_name(c->rope.type), "experts",
+                          c->n_expert, "block_weights", weights, "bits_per_weight", m->bpw, "bytes", u->all_bytes,
+                          "block_format", m->layers[0].q.w.num->name, "lm_head_format", m->lm_head.w.num->name);
     json_t *list = j && tensors ? json_object() : NULL;
     for (size_t i = 0; list && i < lb_store_count(m->store); i++) {
         const lb_tensor *t = lb_store_at(m->store, i);
         char shape[LB_SHAPE_TEXT];
-        json_object_set_new(list, t->name, json_pack("{s:s, s:s, s:I}", "dtype", lb_dtype_name(t->dtype), "shape", lb_shape_text(t->shape, t->rank, shape), "bytes",
-                                                     (json_int_t)t->size_bytes));
+        json_object_set_new(list, t->name,
+                            json_pack("{s:s, s:s, s:I}", "dtype", lb_dtype_name(t->dtype), "shape",
+                                      lb_shape_text(t->shape, t->rank, shape), "bytes", (json_int_t)t->size_bytes));
     }
     if (list) json_object_set_new(j, "tensors", list);
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool parse_rules(const lb_list *list, lb_tensor_rule rules[LB_MAX_LIST], char store[LB_MAX_LIST][512], lb_err *err)
+static bool parse_rules(const lb_list *list, lb_tensor_rule rules[LB_MAX_LIST], char store[LB_MAX_LIST][512],
+                        lb_err *err)
 {
     for (int i = 0; i < list->n; i++) {
         const char *eq = strrchr(list->p[i], '=');
@@ -36,16 +37,19 @@ static bool count_layer(void *arg, const char *module, int n, int k, const lb_sc
     return true;
 }
 
-static void print_report(const char *out, const char *method, const char *scheme, const lb_quantize_report *r, bool json)
+static void print_report(const char *out, const char *method, const char *scheme, const lb_quantize_report *r,
+                         bool json)
 {
     if (!json) {
-        printf("%s: %d layers by %s %s, %.3f bits per weight, relative squared error %.3g; %.1f MB of tensors, was %.1f MB; read back and equal\n", out,
-               r->n_linear, method, scheme, r->bits_per_weight, r->mse_rel, r->bytes_out / 1e6, r->bytes_in / 1e6);
+        printf("%s: %d layers by %s %s, %.3f bits per weight, relative squared error %.3g; %.1f MB of tensors, was "
+               "%.1f MB; read back and equal\n",
+               out, r->n_linear, method, scheme, r->bits_per_weight, r->mse_rel, r->bytes_out / 1e6, r->bytes_in / 1e6);
         return;
     }
-    json_t *j = json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:b, s:s}", "output", out, "method", method, "scheme", scheme, "layers", r->n_linear,
-                          "bits_per_weight", r->bits_per_weight, "mse_rel", r->mse_rel, "bytes_in", r->bytes_in, "bytes_out", r->bytes_out, "verified", 1,
-                          "version", lb_version());
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:b, s:s}", "output", out, "method", method, "scheme",
+                  scheme, "layers", r->n_linear, "bits_per_weight", r->bits_per_weight, "mse_rel", r->mse_rel,
+                  "bytes_in", r->bytes_in, "bytes_out", r->bytes_out, "verified", 1, "version", lb_version());
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
     if (text) puts(text);
     free(text);
@@ -66,25 +70,32 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"method", 0, LB_ARG_STR, &method, "NAME", "rtn (default)", 0, 0, false},
         {"scheme", 0, LB_ARG_STR, &scheme, "SCHEME", "w4a16kv16, w3g128, w2g64s, w4g-1 (whole row)", 0, 0, false},
         {"bits", 0, LB_ARG_INT, &bits, "B", "weight bits, instead of --scheme: 2, 3, 4, 8", 2, 8, false},
-        {"group-size", 0, LB_ARG_INT, &group, "G", "columns per scale, with --bits: a multiple of 32 or -1 (default 128)", -1, 1 << 20, false},
+        {"group-size", 0, LB_ARG_INT, &group, "G",
+         "columns per scale, with --bits: a multiple of 32 or -1 (default 128)", -1, 1 << 20, false},
         {"sym", 0, LB_ARG_FLAG, &sym, "", "symmetric, with --bits", 0, 0, false},
-        {"clip", 0, LB_ARG_STR, &clip, "HOW", "none (default), mse: search the clipping range of each group", 0, 0, false},
-        {"tensor", 0, LB_ARG_LIST, &tensor, "REGEX=SCHEME", "another scheme for some layers; first match wins; 'lm_head=w8g128'", 0, 0, false},
+        {"clip", 0, LB_ARG_STR, &clip, "HOW", "none (default), mse: search the clipping range of each group", 0, 0,
+         false},
+        {"tensor", 0, LB_ARG_LIST, &tensor, "REGEX=SCHEME",
+         "another scheme for some layers; first match wins; 'lm_head=w8g128'", 0, 0, false},
         {"dry-run", 0, LB_ARG_FLAG, &dry, "", "print which layer would get which scheme", 0, 0, false},
         LB_COMMON_ARGS(c),
         {0},
     };
     if (!lb_cmd_start(&lb_cmd_quantize, table, &c, argc, argv, &done, err)) return false;
     if (done) return true;
-    lb_quantize_opt o = {.clip_mse = strcmp(clip, "mse") == 0, .n_rule = tensor.n, .stop = (volatile const int *)&lb_cmd_stop};
+    lb_quantize_opt o = {.clip_mse = strcmp(clip, "mse") == 0,
+                         .n_rule = tensor.n,
+                         .stop = (volatile const int *)&lb_cmd_stop};
     lb_tensor_rule rules[LB_MAX_LIST];
     static char patterns[LB_MAX_LIST][512];
     char text[LB_SCHEME_TEXT];
     if (!lb_cmd_need_model(&c, err)) return false;
     if (!out && !dry) return lb_fail(err, LB_EUSAGE, "no output: -o DIR names the folder to make");
-    if (!o.clip_mse && strcmp(clip, "none") != 0) return lb_fail(err, LB_EUSAGE, "--clip=%s is unknown; there are none and mse", clip);
+    if (!o.clip_mse && strcmp(clip, "none") != 0)
+        return lb_fail(err, LB_EUSAGE, "--clip=%s is unknown; there are none and mse", clip);
     if (!scheme && !bits) return lb_fail(err, LB_EUSAGE, "no scheme: --scheme w4g128, or --bits 4 --group-size 128");
-    if (!bits && (sym || lb_args_given(table, "group-size"))) return lb_fail(err, LB_EUSAGE, "--sym and --group-size go with --bits; a scheme says it in itself: w4g64s");
+    if (!bits && (sym || lb_args_given(table, "group-size")))
+        return lb_fail(err, LB_EUSAGE, "--sym and --group-size go with --bits; a scheme says it in itself: w4g64s");
     if (scheme && bits) return lb_fail(err, LB_EUSAGE, "--scheme and --bits say the same thing; give one");
     if (bits) {
         char made[64];
@@ -113,4 +124,5 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     return ok;
 }
 
-const lb_command lb_cmd_quantize = {"quantize", "make a model smaller", "lowbit quantize -m models/abacus-5m --scheme w3g128 -o out/abacus-w3", run};
+const lb_command lb_cmd_quantize = {"quantize", "make a model smaller",
+                                    "lowbit quantize -m models/abacus-5m --scheme w3g128 -o out/abacus-w3", run};

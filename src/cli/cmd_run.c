@@ -67,13 +67,20 @@ static bool on_token(lb_request *r, int id, float logprob)
     return !hit;
 }
 
-static bool generate(const opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s, const lb_ids *ids, answer *a, lb_request *r,
-                     lb_err *err)
+static bool generate(const opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s, const lb_ids *ids,
+                     answer *a, lb_request *r, lb_err *err)
 {
     *a = (answer){.stop = &o->stop, .stream = !o->c.json, .t = t};
     lb_detok_init(&a->detok, t->tok, !o->special);
-    *r = (lb_request){.prompt = ids->p, .n_prompt = (int)ids->n, .sampling = *s, .key = lb_rng_key_of((uint64_t)o->seed, 0, 0),
-                      .max_new = (int)o->n, .stop = t->gen.eos, .n_stop = t->gen.n_eos, .user = a, .on_token = on_token};
+    *r = (lb_request){.prompt = ids->p,
+                      .n_prompt = (int)ids->n,
+                      .sampling = *s,
+                      .key = lb_rng_key_of((uint64_t)o->seed, 0, 0),
+                      .max_new = (int)o->n,
+                      .stop = t->gen.eos,
+                      .n_stop = t->gen.n_eos,
+                      .user = a,
+                      .on_token = on_token};
     if (!lb_engine_submit(e, r, err)) return false;
     for (bool busy = true; busy && !lb_cmd_stop;)
         if (!lb_engine_step(e, &busy, err)) return false;
@@ -87,14 +94,16 @@ static bool generate(const opts *o, const lb_target *t, lb_engine *e, const lb_s
     return lb_buf_ok(&a->text, "the answer", err);
 }
 
-static bool print_json(const opts *o, const lb_target *t, const lb_sampling *s, const lb_ids *ids, const answer *a, const lb_request *r, double seconds,
-                       lb_err *err)
+static bool print_json(const opts *o, const lb_target *t, const lb_sampling *s, const lb_ids *ids, const answer *a,
+                       const lb_request *r, double seconds, lb_err *err)
 {
-    json_t *j = json_pack("{s:s, s:s%, s:i, s:i, s:s, s:{s:f, s:i, s:f, s:f, s:f, s:I}, s:f, s:s}", "model", t->model->dir, "text", lb_buf_cstr(&a->text),
-                          a->text.n, "prompt_tokens", (int)ids->n, "completion_tokens", r->n_out, "finish_reason",
-                          r->finish == LB_FINISH_STOP ? "stop" : "length", "sampling", "temperature", (double)s->temperature, "top_k", s->top_k,
-                          "top_p", (double)s->top_p, "min_p", (double)s->min_p, "repetition_penalty", (double)s->repetition_penalty, "seed",
-                          (json_int_t)o->seed, "seconds", seconds, "version", lb_version());
+    json_t *j =
+        json_pack("{s:s, s:s%, s:i, s:i, s:s, s:{s:f, s:i, s:f, s:f, s:f, s:I}, s:f, s:s}", "model", t->model->dir,
+                  "text", lb_buf_cstr(&a->text), a->text.n, "prompt_tokens", (int)ids->n, "completion_tokens", r->n_out,
+                  "finish_reason", r->finish == LB_FINISH_STOP ? "stop" : "length", "sampling", "temperature",
+                  (double)s->temperature, "top_k", s->top_k, "top_p", (double)s->top_p, "min_p", (double)s->min_p,
+                  "repetition_penalty", (double)s->repetition_penalty, "seed", (json_int_t)o->seed, "seconds", seconds,
+                  "version", lb_version());
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
     json_decref(j);
     if (!text) return lb_fail_mem(err, a->text.n, "the answer");
@@ -103,22 +112,25 @@ static bool print_json(const opts *o, const lb_target *t, const lb_sampling *s, 
     return true;
 }
 
-static bool answer_one(const opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s, const json_t *kwargs, lb_err *err)
+static bool answer_one(const opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s, const json_t *kwargs,
+                       lb_err *err)
 {
     lb_ids ids = {0};
     answer a = {0};
     lb_request r;
     bool in_thinking;
     double t0 = lb_now_s();
-    bool ok = o->raw ? lb_tokenizer_encode(t->tok, o->prompt, strlen(o->prompt), LB_ENCODE_SPECIAL | LB_ENCODE_BOS, &ids, err)
-                     : lb_target_prompt(t, o->system, o->prompt, kwargs, &ids, &in_thinking, NULL, err);
+    bool ok =
+        o->raw ? lb_tokenizer_encode(t->tok, o->prompt, strlen(o->prompt), LB_ENCODE_SPECIAL | LB_ENCODE_BOS, &ids, err)
+               : lb_target_prompt(t, o->system, o->prompt, kwargs, &ids, &in_thinking, NULL, err);
     ok = ok && generate(o, t, e, s, &ids, &a, &r, err);
     double t1 = lb_now_s();
     if (ok && o->c.json) ok = print_json(o, t, s, &ids, &a, &r, t1 - t0, err);
     else if (ok) putchar('\n');
     if (ok && !o->c.json && !o->c.quiet)
         fprintf(stderr, "[%d prompt tokens, %d generated, %.1f tok/s, %s]\n", (int)ids.n, r.n_out,
-                r.n_out > 1 ? (r.n_out - 1) / (t1 - a.t_first) : 0.0, r.finish == LB_FINISH_STOP ? "stop" : "length: raise -n or the context");
+                r.n_out > 1 ? (r.n_out - 1) / (t1 - a.t_first) : 0.0,
+                r.finish == LB_FINISH_STOP ? "stop" : "length: raise -n or the context");
     lb_buf_free(&a.text);
     lb_ids_free(&ids);
     return ok;
@@ -131,7 +143,9 @@ static bool chat(opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s
     char *line = NULL;
     size_t cap = 0;
     bool ok = messages || lb_fail_mem(err, 0, "the chat");
-    if (o->system) ok = ok && json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", o->system)) == 0;
+    if (o->system)
+        ok =
+            ok && json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", o->system)) == 0;
     while (ok && !lb_cmd_stop) {
         if (!o->c.quiet) fputs("> ", stderr);
         ssize_t n = getline(&line, &cap, stdin);
@@ -146,7 +160,8 @@ static bool chat(opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s
         json_t *turn = json_pack("{s:s, s:s}", "role", "user", "content", line);
         ok = turn ? json_array_append_new(messages, turn) == 0 : lb_fail(err, LB_EUSAGE, "the line is not UTF-8");
         ok = ok && lb_chat_render(t->chat, messages, true, kwargs, &text, err) &&
-             lb_tokenizer_encode(t->tok, lb_buf_cstr(&text), text.n, LB_ENCODE_SPECIAL, &ids, err) && generate(o, t, e, s, &ids, &a, &r, err);
+             lb_tokenizer_encode(t->tok, lb_buf_cstr(&text), text.n, LB_ENCODE_SPECIAL, &ids, err) &&
+             generate(o, t, e, s, &ids, &a, &r, err);
         if (ok) {
             putchar('\n');
             json_t *reply = json_pack("{s:s, s:s%}", "role", "assistant", "content", lb_buf_cstr(&a.text), a.text.n);
@@ -171,8 +186,10 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"prompt", 'p', LB_ARG_STR, &o.prompt, "TEXT", "the user's turn; without it a chat on stdin", 0, 0, false},
         {"system", 0, LB_ARG_STR, &o.system, "TEXT", "a system turn before it", 0, 0, false},
         {"raw", 0, LB_ARG_FLAG, &o.raw, "", "the prompt is text to continue: no chat template", 0, 0, false},
-        {"n-predict", 'n', LB_ARG_INT, &o.n, "N", "most tokens to generate (default: up to the context)", 1, 1 << 28, false},
-        {"temp", 0, LB_ARG_REAL, &o.temp, "T", "temperature, 0 is greedy (default: the model's generation_config.json)", 0, 100, false},
+        {"n-predict", 'n', LB_ARG_INT, &o.n, "N", "most tokens to generate (default: up to the context)", 1, 1 << 28,
+         false},
+        {"temp", 0, LB_ARG_REAL, &o.temp, "T", "temperature, 0 is greedy (default: the model's generation_config.json)",
+         0, 100, false},
         {"top-k", 0, LB_ARG_INT, &o.top_k, "K", "0: off", 0, 1 << 28, false},
         {"top-p", 0, LB_ARG_REAL, &o.top_p, "P", "1: off", 0, 1, false},
         {"min-p", 0, LB_ARG_REAL, &o.min_p, "P", "0: off", 0, 1, false},
@@ -181,7 +198,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"seed", 0, LB_ARG_INT, &o.seed, "N", "same prompt, same seed, same text (default 42)", 0, 9e15, false},
         {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "context (default: the model's)", 2, 1 << 28, false},
         {"kv", 0, LB_ARG_STR, &o.kv, "FORMAT", "KV cache: bf16, f32 (default: as the model)", 0, 0, false},
-        {"thinking", 0, LB_ARG_STR, &o.thinking, "HOW", "on, off, auto (default): the template's enable_thinking", 0, 0, false},
+        {"thinking", 0, LB_ARG_STR, &o.thinking, "HOW", "on, off, auto (default): the template's enable_thinking", 0, 0,
+         false},
         {"special", 0, LB_ARG_FLAG, &o.special, "", "show special tokens", 0, 0, false},
         LB_COMMON_ARGS(o.c),
         {0},
@@ -206,10 +224,11 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         if (lb_args_given(table, "min-p")) s.min_p = (float)o.min_p;
         if (lb_args_given(table, "repetition-penalty")) s.repetition_penalty = (float)o.penalty;
         if (!o.c.quiet && !o.c.json)
-            fprintf(stderr, "[%s on %s; temperature %g, top-p %g, top-k %d, seed %lld]\n", o.c.model, lb_exec_name(ex), (double)s.temperature,
-                    (double)s.top_p, s.top_k, (long long)o.seed);
+            fprintf(stderr, "[%s on %s; temperature %g, top-p %g, top-k %d, seed %lld]\n", o.c.model, lb_exec_name(ex),
+                    (double)s.temperature, (double)s.top_p, s.top_k, (long long)o.seed);
         if (o.ctx > lb_config_ctx(&t.model->cfg))
-            ok = lb_fail(err, LB_EUSAGE, "--ctx-size %lld: the model was made for %d positions", (long long)o.ctx, lb_config_ctx(&t.model->cfg));
+            ok = lb_fail(err, LB_EUSAGE, "--ctx-size %lld: the model was made for %d positions", (long long)o.ctx,
+                         lb_config_ctx(&t.model->cfg));
         if (ok) e = lb_engine_open(t.model, &(lb_engine_opt){.n_ctx = (int)o.ctx, .kv = o.kv}, err);
         ok = ok && e && (o.prompt ? answer_one(&o, &t, e, &s, kwargs, err) : chat(&o, &t, e, &s, kwargs, err));
     }
@@ -220,4 +239,5 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     return ok;
 }
 
-const lb_command lb_cmd_run = {"run", "one answer, streamed; a chat without -p", "lowbit run -m models/abacus-5m -p 'Compute $12 \\cdot 34$.'", run};
+const lb_command lb_cmd_run = {"run", "one answer, streamed; a chat without -p",
+                               "lowbit run -m models/abacus-5m -p 'Compute $12 \\cdot 34$.'", run};

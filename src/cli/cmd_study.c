@@ -12,16 +12,19 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     const char *out = NULL;
     bool done, quick = false, fresh = false, weak = false;
     lb_arg table[] = {
-        {"output", 'o', LB_ARG_STR, &out, "DIR", "where models, results and tables go (default: out/NAME, with --quick out/NAME-quick)", 0, 0, false},
+        {"output", 'o', LB_ARG_STR, &out, "DIR",
+         "where models, results and tables go (default: out/NAME, with --quick out/NAME-quick)", 0, 0, false},
         {"quick", 0, LB_ARG_FLAG, &quick, "", "the recipe's quick part: fewer problems", 0, 0, false},
         {"fresh", 0, LB_ARG_FLAG, &fresh, "", "generate again what the database has", 0, 0, false},
-        {"allow-weak-sandbox", 0, LB_ARG_FLAG, &weak, "", "run programs without namespaces where the kernel has none", 0, 0, false},
+        {"allow-weak-sandbox", 0, LB_ARG_FLAG, &weak, "", "run programs without namespaces where the kernel has none",
+         0, 0, false},
         LB_COMMON_ARGS(c),
         {0},
     };
     if (!lb_cmd_start(&lb_cmd_study, table, &c, argc, argv, &done, err)) return false;
     if (done) return true;
-    if (!c.model) return lb_fail(err, LB_EUSAGE, "no recipe: lowbit study RECIPE.json, such as recipes/abacus-rtn.json");
+    if (!c.model)
+        return lb_fail(err, LB_EUSAGE, "no recipe: lowbit study RECIPE.json, such as recipes/abacus-rtn.json");
     lb_study *s = calloc(1, sizeof *s);
     lb_exec *ex = NULL;
     char dir[128];
@@ -52,4 +55,5 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     return ok;
 }
 
-const lb_command lb_cmd_study = {"study", "run a recipe: models × schemes × benchmarks, one table", "lowbit study recipes/abacus-rtn.json", run};
+const lb_command lb_cmd_study = {"study", "run a recipe: models × schemes × benchmarks, one table",
+                                 "lowbit study recipes/abacus-rtn.json", run};

@@ -1,5 +1,5 @@
 /* cli/commands.c – the list of commands. */
 #include "cli/cmd.h"
 
-
-const lb_command *const lb_commands[] = {&lb_cmd_run, &lb_cmd_eval, &lb_cmd_quantize, &lb_cmd_study, &lb_cmd_bench, &lb_cmd_inspect, NULL};
+const lb_command *const lb_commands[] = {&lb_cmd_run,     &lb_cmd_eval, &lb_cmd_quantize, &lb_cmd_study, &lb_cmd_bench,
+                                         &lb_cmd_inspect, NULL};

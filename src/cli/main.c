@@ -19,7 +19,8 @@ bool lb_cmd_start(const lb_command *cmd, lb_arg *table, lb_common *c, int argc, 
     int n;
     *done = false;
     if (!lb_args_parse(table, argc, argv, rest, 1, &n, err)) return lb_wrap(err, "lowbit %s", cmd->name);
-    if (n == 1 && c->model && lb_args_given(table, "model")) return lb_fail(err, LB_EUSAGE, "lowbit %s: unexpected '%s'", cmd->name, rest[0]);
+    if (n == 1 && c->model && lb_args_given(table, "model"))
+        return lb_fail(err, LB_EUSAGE, "lowbit %s: unexpected '%s'", cmd->name, rest[0]);
     if (n == 1) c->model = rest[0];
     if (!c->help) return true;
     printf("%s\n\n    %s\n\n", cmd->summary, cmd->example);
@@ -30,7 +31,8 @@ bool lb_cmd_start(const lb_command *cmd, lb_arg *table, lb_common *c, int argc, 
 
 bool lb_cmd_need_model(const lb_common *c, lb_err *err)
 {
-    return (c->model && *c->model) || lb_fail(err, LB_EUSAGE, "no model: -m DIR names a Hugging Face folder, such as -m models/abacus-5m");
+    return (c->model && *c->model) ||
+           lb_fail(err, LB_EUSAGE, "no model: -m DIR names a Hugging Face folder, such as -m models/abacus-5m");
 }
 
 lb_exec *lb_cmd_exec(const lb_common *c, lb_err *err)
@@ -49,14 +51,16 @@ bool lb_cmd_thinking(const char *how, json_t **kwargs, lb_err *err)
     *kwargs = NULL;
     if (!how || strcmp(how, "auto") == 0) return true;
     bool on = strcmp(how, "on") == 0;
-    if (!on && strcmp(how, "off") != 0) return lb_fail(err, LB_EUSAGE, "--thinking=%s is unknown; there are on, off and auto", how);
+    if (!on && strcmp(how, "off") != 0)
+        return lb_fail(err, LB_EUSAGE, "--thinking=%s is unknown; there are on, off and auto", how);
     *kwargs = json_pack("{s:b}", "enable_thinking", on);
     return *kwargs || lb_fail_mem(err, 64, "the template's arguments");
 }
 
 static void usage(FILE *f)
 {
-    fprintf(f, "lowbit makes reasoning language models small and keeps them reasoning.\n\n    lowbit COMMAND [flags]      lowbit COMMAND --help\n\n");
+    fprintf(f, "lowbit makes reasoning language models small and keeps them reasoning.\n\n    lowbit COMMAND [flags]   "
+               "   lowbit COMMAND --help\n\n");
     for (int i = 0; lb_commands[i]; i++) fprintf(f, "  %-10s %s\n", lb_commands[i]->name, lb_commands[i]->summary);
     fprintf(f, "\nTry:\n    lowbit run -m models/abacus-5m -p 'Compute $12 \\cdot 34$.'\n");
 }

@@ -56,7 +56,8 @@ static void add_linear(sum *s, const lb_linear *l)
     s->macs += (double)l->w.n * (double)l->w.k;
 }
 
-/* Weight bytes and multiply-adds of one token through the blocks (all chosen experts), and of one row through the head. */
+/* Weight bytes and multiply-adds of one token through the blocks (all chosen experts), and of one row through the
+ * head. */
 static void totals(const lb_model *m, sum *blocks, sum *head)
 {
     *blocks = (sum){.m = m}, *head = (sum){.m = m};

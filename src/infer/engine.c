@@ -105,10 +105,13 @@ bool lb_engine_submit(lb_engine *e, lb_request *r, lb_err *err)
 {
     if (r->n_prompt < 1) return lb_fail(err, LB_EUSAGE, "the prompt has no tokens");
     if (r->n_prompt >= e->n_ctx)
-        return lb_fail(err, LB_EUSAGE, "the prompt has %d tokens; with room for an answer the context of %d takes at most %d", r->n_prompt, e->n_ctx, e->n_ctx - 1);
+        return lb_fail(err, LB_EUSAGE,
+                       "the prompt has %d tokens; with room for an answer the context of %d takes at most %d",
+                       r->n_prompt, e->n_ctx, e->n_ctx - 1);
     for (int i = 0; i < r->n_prompt; i++)
         if (r->prompt[i] < 0 || r->prompt[i] >= e->m->cfg.n_vocab)
-            return lb_fail(err, LB_EUSAGE, "prompt token %d is %d; the model's vocabulary has %d", i, r->prompt[i], e->m->cfg.n_vocab);
+            return lb_fail(err, LB_EUSAGE, "prompt token %d is %d; the model's vocabulary has %d", i, r->prompt[i],
+                           e->m->cfg.n_vocab);
     if (!lb_sampling_check(&r->sampling, err)) return false;
     r->out = NULL, r->n_out = 0, r->finish = LB_FINISH_NONE, r->next = NULL;
     if (e->tail) e->tail->next = r;
@@ -177,8 +180,9 @@ static void sample_rows(void *arg, int begin, int end)
         slot *s = e->sampling[i];
         lb_request *r = s->r;
         s->err.code = LB_OK;
-        lb_sample(&e->samplers[i], &r->sampling, e->logits + (size_t)s->out_row * (size_t)e->m->cfg.n_vocab, s->ids, (size_t)s->n_ids,
-                  r->key, (uint64_t)(s->n_ids - r->n_prompt), &s->token, r->want_logprobs ? &s->logprob : NULL, &s->err);
+        lb_sample(&e->samplers[i], &r->sampling, e->logits + (size_t)s->out_row * (size_t)e->m->cfg.n_vocab, s->ids,
+                  (size_t)s->n_ids, r->key, (uint64_t)(s->n_ids - r->n_prompt), &s->token,
+                  r->want_logprobs ? &s->logprob : NULL, &s->err);
     }
 }
 

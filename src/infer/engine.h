@@ -1,6 +1,7 @@
 /* infer/engine.h – generating from many prompts at once: prefill, decode, continuous batching, sampling.
  *
- * Requests wait in a queue; whenever a slot is free the next one is admitted, so long answers do not hold up short ones.
+ * Requests wait in a queue; whenever a slot is free the next one is admitted, so long answers do not hold up short
+ * ones.
  * One step is one forward pass over a mixture of prompt chunks and single tokens. The tokens of a request depend on its
  * prompt, sampling and key alone: not on the batch, the slot, the number of threads or the order of admission.
  *
@@ -28,10 +29,11 @@ struct lb_request {
     int n_stop;
     bool want_logprobs;
     void *user;
-    bool (*on_token)(lb_request *r, int id, float logprob);  /* may be NULL; false ends the request with LB_FINISH_STOP */
+    bool (*on_token)(lb_request *r, int id,
+                     float logprob); /* may be NULL; false ends the request with LB_FINISH_STOP */
     void (*on_done)(lb_request *r);                          /* may be NULL; may submit further requests */
     /* set by the engine */
-    int *out;                    /* [n_out] generated ids, the stop token included; owned by the engine, good until on_done returns */
+    int *out; /* [n_out] generated ids, the stop token included; owned by the engine, good until on_done returns */
     int n_out;
     lb_finish finish;
     lb_request *next;            /* the engine's own */
@@ -53,7 +55,8 @@ void lb_engine_close(lb_engine *e);
 size_t lb_engine_bytes(const lb_model *m, const lb_engine_opt *opt);
 /* Queues r. LB_EUSAGE if the prompt is empty, longer than the context, or holds an id outside the vocabulary. */
 bool lb_engine_submit(lb_engine *e, lb_request *r, lb_err *err);
-/* One forward pass. *busy: whether any request is still waiting or running. False on a device fault or broken logits; then
+/* One forward pass. *busy: whether any request is still waiting or running. False on a device fault or broken logits;
+ * then
  * every request is dropped without on_done, and the engine is ready for new ones. */
 bool lb_engine_step(lb_engine *e, bool *busy, lb_err *err);
 /* Steps until everything submitted is done. */

@@ -7,13 +7,15 @@
 
 static bool in_range(float v, float lo, float hi, const char *name, lb_err *err)
 {
-    return (v >= lo && v <= hi) || lb_fail(err, LB_EUSAGE, "%s is %g, wanted %g to %g", name, (double)v, (double)lo, (double)hi);
+    return (v >= lo && v <= hi) ||
+           lb_fail(err, LB_EUSAGE, "%s is %g, wanted %g to %g", name, (double)v, (double)lo, (double)hi);
 }
 
 bool lb_sampling_check(const lb_sampling *s, lb_err *err)
 {
     return in_range(s->temperature, 0, 100, "temperature", err) && in_range(s->top_p, 0, 1, "top-p", err) &&
-           in_range(s->min_p, 0, 1, "min-p", err) && in_range(s->repetition_penalty, 0.01f, 100, "repetition penalty", err) &&
+           in_range(s->min_p, 0, 1, "min-p", err) &&
+           in_range(s->repetition_penalty, 0.01f, 100, "repetition penalty", err) &&
            (s->top_k >= 0 || lb_fail(err, LB_EUSAGE, "top-k is %d, wanted 0 (off) or more", s->top_k));
 }
 
@@ -152,8 +154,10 @@ bool lb_sample(lb_sampler *s, const lb_sampling *how, const float *logits, const
         best = argmax(x, s->n_vocab);
     }
     if (best < 0)
-        return lb_fail(err, LB_ENUMERIC, "the model's logits hold NaN or nothing finite at position %llu of the answer; are its weights sound?",
-                       (unsigned long long)position);
+        return lb_fail(
+            err, LB_ENUMERIC,
+            "the model's logits hold NaN or nothing finite at position %llu of the answer; are its weights sound?",
+            (unsigned long long)position);
     *token = best;
     if (how->temperature >= COLDEST) {
         float inv = 1 / how->temperature, top = x[best];

@@ -75,7 +75,8 @@ static void attn_ref(const void *args, int i0, int i1, lb_exec *ex)
                     int page = page_of(&a->map, t, p);
                     double w = exp(score(a, q, page, h, p % LB_PAGE) - best) / sum;
                     for (int d = d0; d < d_head && d < d0 + 32; d++)
-                        y[d - d0] += w * (double)lb_load_f32(a->kv.v, a->kv.format->dtype, lb_kv_v_at(&a->kv, page, h, p % LB_PAGE, d));
+                        y[d - d0] += w * (double)lb_load_f32(a->kv.v, a->kv.format->dtype,
+                                                             lb_kv_v_at(&a->kv, page, h, p % LB_PAGE, d));
                 }
                 for (int d = d0; d < d_head && d < d0 + 32; d++) a->y[at + (size_t)d] = (float)y[d - d0];
             }

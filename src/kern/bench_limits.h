@@ -10,7 +10,7 @@ typedef struct lb_limit_impl {
     const char *name;                                        /* "ref", "avx2", "avx512" */
     unsigned needs;
     uint64_t (*read)(const void *p, size_t n);               /* reads n bytes (a multiple of 512, 64-byte aligned) */
-    double (*fma)(int64_t n);                                /* n rounds of f32 multiply-adds in registers; returns flops done */
+    double (*fma)(int64_t n); /* n rounds of f32 multiply-adds in registers; returns flops done */
 } lb_limit_impl;
 extern const lb_limit_impl lb_limit_impls[];                 /* ends with a name of NULL */
 
@@ -19,7 +19,8 @@ typedef struct lb_limit {
     int n;
 } lb_limit;
 
-/* GB/s (1e9) of reading `size_bytes` (much larger than the caches; 0: 512 MiB) of memory with all threads of ex, n passes. */
+/* GB/s (1e9) of reading `size_bytes` (much larger than the caches; 0: 512 MiB) of memory with all threads of ex, n
+ * passes. */
 bool lb_limit_read(lb_exec *ex, size_t size_bytes, int n, lb_limit *out, lb_err *err);
 /* GFLOP/s of f32 multiply-adds with all threads of ex, n passes of about 20 ms. */
 bool lb_limit_fma(lb_exec *ex, int n, lb_limit *out, lb_err *err);

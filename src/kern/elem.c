@@ -66,7 +66,8 @@ static void gather_ref(const void *args, int i0, int i1, lb_exec *ex)
     (void)ex;
     const lb_gather *a = args;
     for (int i = i0; i < i1; i++)
-        for (int j = 0; j < a->d; j++) a->y[(size_t)i * (size_t)a->d + (size_t)j] = a->x[(size_t)a->rows[i] * (size_t)a->d + (size_t)j];
+        for (int j = 0; j < a->d; j++)
+            a->y[(size_t)i * (size_t)a->d + (size_t)j] = a->x[(size_t)a->rows[i] * (size_t)a->d + (size_t)j];
 }
 
 static void scatter_ref(const void *args, int i0, int i1, lb_exec *ex)
@@ -75,7 +76,8 @@ static void scatter_ref(const void *args, int i0, int i1, lb_exec *ex)
     const lb_scatter *a = args;
     for (int i = i0; i < i1; i++)
         for (int j = 0; j < a->d; j++)
-            a->y[(size_t)a->rows[i] * (size_t)a->d + (size_t)j] += a->weight[i] * a->x[(size_t)i * (size_t)a->d + (size_t)j];
+            a->y[(size_t)a->rows[i] * (size_t)a->d + (size_t)j] +=
+                a->weight[i] * a->x[(size_t)i * (size_t)a->d + (size_t)j];
 }
 
 /* ---- tables, and units ---- */

@@ -10,11 +10,16 @@
 static bool cpu_open(lb_exec *ex, int index, lb_err *err)
 {
     if (index != 0) return lb_fail(err, LB_EUSAGE, "there is only one CPU device: use --device cpu");
-    snprintf(ex->name, sizeof ex->name, "cpu %s, %d thread%s", lb_cpu_level_name(ex->mask), ex->n_thread, ex->n_thread > 1 ? "s" : "");
+    snprintf(ex->name, sizeof ex->name, "cpu %s, %d thread%s", lb_cpu_level_name(ex->mask), ex->n_thread,
+             ex->n_thread > 1 ? "s" : "");
     return true;
 }
 static void cpu_close(lb_exec *ex) { (void)ex; }
-static void *cpu_alloc(lb_exec *ex, size_t n, const char *what, lb_err *err) { (void)ex; return lb_alloc(n, 1, what, err); }
+static void *cpu_alloc(lb_exec *ex, size_t n, const char *what, lb_err *err)
+{
+    (void)ex;
+    return lb_alloc(n, 1, what, err);
+}
 static void cpu_free(lb_exec *ex, void *p) { (void)ex; free(p); }
 static void cpu_copy_in(lb_exec *ex, void *dst, const void *src, size_t n) { (void)ex; memcpy(dst, src, n); }
 static bool cpu_sync(lb_exec *ex, lb_err *err) { (void)ex, (void)err; return true; }
@@ -37,12 +42,14 @@ static const lb_device *device_of(const char *text, int *index, lb_err *err)
     size_t n = strcspn(text, ":");
     char *end = NULL;
     long i = text[n] == ':' ? strtol(text + n + 1, &end, 10) : 0;
-    if (i < 0 || i > 1023 || (end && (*end || end == text + n + 1))) return lb_fail_null(err, LB_EUSAGE, "--device %s: the number behind ':' is no device", text);
+    if (i < 0 || i > 1023 || (end && (*end || end == text + n + 1)))
+        return lb_fail_null(err, LB_EUSAGE, "--device %s: the number behind ':' is no device", text);
     *index = (int)i;
     for (int d = 0; devices[d]; d++)
         if (strlen(devices[d]->name) == n && memcmp(devices[d]->name, text, n) == 0) return devices[d];
     if (n == 4 && memcmp(text, "cuda", 4) == 0)
-        return lb_fail_null(err, LB_EDEVICE, "--device %s: this lowbit was built without CUDA; build it with `make CUDA=1`", text);
+        return lb_fail_null(err, LB_EDEVICE,
+                            "--device %s: this lowbit was built without CUDA; build it with `make CUDA=1`", text);
     return lb_fail_null(err, LB_EUSAGE, "--device %s is unknown; there are cpu and cuda[:N]", text);
 }
 

@@ -19,7 +19,7 @@ typedef struct lb_exec_opt {     /* zero means default in every field */
 
 lb_exec *lb_exec_open(const lb_exec_opt *opt, lb_err *err);
 void lb_exec_close(lb_exec *ex);
-unsigned lb_exec_mask(const lb_exec *ex);        /* what rows of an operator table may need here: LB_AVX2 … or LB_CUDA */
+unsigned lb_exec_mask(const lb_exec *ex); /* what rows of an operator table may need here: LB_AVX2 … or LB_CUDA */
 int lb_exec_threads(const lb_exec *ex);
 const char *lb_exec_name(const lb_exec *ex);     /* "cpu avx512, 2 threads", "cuda:0 NVIDIA H200" */
 
@@ -39,7 +39,8 @@ bool lb_exec_reserve(lb_exec *ex, size_t size_bytes, lb_err *err);
 void *lb_exec_scratch(lb_exec *ex);
 
 /* The only place that knows OpenMP: calls fn(arg, begin, end) on disjoint pieces of [0,n), each piece but the last a
- * multiple of `grain` long, from this exec's threads. Work is split over outputs only, so results do not depend on it. */
+ * multiple of `grain` long, from this exec's threads. Work is split over outputs only, so results do not depend on
+ * it. */
 void lb_parallel(lb_exec *ex, int n, int grain, void (*fn)(void *arg, int begin, int end), void *arg);
 
 /* ---- for kern/ only: what a device is ---- */

@@ -41,7 +41,8 @@ static bool refuse_window(const lb_config *c, const json_t *o, const char *where
     }
     bool window = is_on(json_object_get(o, "sliding_window"));
     if (c->arch->flags & LB_ARCH_WINDOW_SWITCH) window = window && is_on(json_object_get(o, "use_sliding_window"));
-    return !window || lb_fail(err, LB_EUNSUPPORTED, "%s: sliding_window is in use; lowbit does full attention only", where);
+    return !window ||
+           lb_fail(err, LB_EUNSUPPORTED, "%s: sliding_window is in use; lowbit does full attention only", where);
 }
 
 static bool parse_experts(lb_config *c, const json_t *o, const char *where, lb_err *err)
@@ -61,7 +62,8 @@ static bool parse_experts(lb_config *c, const json_t *o, const char *where, lb_e
     json_array_foreach (only, i, v) {
         json_int_t layer = json_is_integer(v) ? json_integer_value(v) : -1;
         if (layer < 0 || layer >= c->n_layer)
-            return lb_fail(err, LB_EFORMAT, "%s: mlp_only_layers[%zu] is not a layer of 0 to %d", where, i, c->n_layer - 1);
+            return lb_fail(err, LB_EFORMAT, "%s: mlp_only_layers[%zu] is not a layer of 0 to %d", where, i,
+                           c->n_layer - 1);
         c->dense_layer[layer] = true;
     }
     return true;
@@ -70,12 +72,14 @@ static bool parse_experts(lb_config *c, const json_t *o, const char *where, lb_e
 static bool parse_dtype(lb_config *c, const json_t *o, const char *where, lb_err *err)
 {
     const char *name = "bfloat16";
-    if (!lb_json_opt_str(o, "torch_dtype", &name, where, err) || !lb_json_opt_str(o, "dtype", &name, where, err)) return false;
+    if (!lb_json_opt_str(o, "torch_dtype", &name, where, err) || !lb_json_opt_str(o, "dtype", &name, where, err))
+        return false;
     if (strncmp(name, "torch.", 6) == 0) name += 6;
     if (strcmp(name, "bfloat16") == 0) c->dtype = LB_BF16;
     else if (strcmp(name, "float16") == 0) c->dtype = LB_F16;
     else if (strcmp(name, "float32") == 0) c->dtype = LB_F32;
-    else return lb_fail(err, LB_EUNSUPPORTED, "%s: dtype '%s' is not one of bfloat16, float16 and float32", where, name);
+    else
+        return lb_fail(err, LB_EUNSUPPORTED, "%s: dtype '%s' is not one of bfloat16, float16 and float32", where, name);
     return true;
 }
 
@@ -114,13 +118,16 @@ bool lb_config_parse(lb_config *c, const json_t *o, const char *where, lb_err *e
     c->n_kv = c->n_head;
     if (!opt_dim(o, "num_key_value_heads", 1, c->n_head, &c->n_kv, where, err)) goto fail;
     if (c->n_head % c->n_kv != 0) {
-        lb_fail(err, LB_EFORMAT, "%s: %d attention heads do not divide among %d key-value heads", where, c->n_head, c->n_kv);
+        lb_fail(err, LB_EFORMAT, "%s: %d attention heads do not divide among %d key-value heads", where, c->n_head,
+                c->n_kv);
         goto fail;
     }
     c->d_head = c->d_model / c->n_head;
     if (!opt_dim(o, "head_dim", 1, 4096, &c->d_head, where, err)) goto fail;
-    if (c->d_head < 2 || c->d_head % 2 != 0 || (!json_is_integer(json_object_get(o, "head_dim")) && c->d_model % c->n_head != 0)) {
-        lb_fail(err, LB_EFORMAT, "%s: hidden_size %d and %d heads give no even head size; 'head_dim' is missing or odd", where, c->d_model, c->n_head);
+    if (c->d_head < 2 || c->d_head % 2 != 0 ||
+        (!json_is_integer(json_object_get(o, "head_dim")) && c->d_model % c->n_head != 0)) {
+        lb_fail(err, LB_EFORMAT, "%s: hidden_size %d and %d heads give no even head size; 'head_dim' is missing or odd",
+                where, c->d_model, c->n_head);
         goto fail;
     }
     if ((int64_t)c->n_head * c->d_head > MAX_DIM) {
@@ -140,7 +147,8 @@ bool lb_config_parse(lb_config *c, const json_t *o, const char *where, lb_err *e
     if (c->arch->flags & LB_ARCH_QKV_BIAS) c->qkv_bias = true;
     for (int i = 0; c->arch->refuse && c->arch->refuse[i]; i++) {
         if (!is_on(json_object_get(o, c->arch->refuse[i]))) continue;
-        lb_fail(err, LB_EUNSUPPORTED, "%s: '%s' is set; lowbit's %s does not have it", where, c->arch->refuse[i], c->arch->name);
+        lb_fail(err, LB_EUNSUPPORTED, "%s: '%s' is set; lowbit's %s does not have it", where, c->arch->refuse[i],
+                c->arch->name);
         goto fail;
     }
     if (!refuse_window(c, o, where, err) || !parse_dtype(c, o, where, err) ||
@@ -188,7 +196,8 @@ static bool get_eos(lb_gen_config *g, const json_t *o, int n_vocab, const char *
     for (size_t i = 0; i < n; i++) {
         const json_t *v = json_is_array(e) ? json_array_get(e, i) : e;
         if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) >= n_vocab)
-            return lb_fail(err, LB_EFORMAT, "%s: eos_token_id holds %s outside 0 to %d", where, lb_json_kind(v), n_vocab - 1);
+            return lb_fail(err, LB_EFORMAT, "%s: eos_token_id holds %s outside 0 to %d", where, lb_json_kind(v),
+                           n_vocab - 1);
         g->eos[i] = (int)json_integer_value(v);
     }
     g->n_eos = (int)n;
@@ -201,12 +210,14 @@ static bool read_gen(lb_gen_config *g, const json_t *o, int n_vocab, const char 
     int64_t k = 0, bos = -1;
     if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
     if (!lb_json_opt_bool(o, "do_sample", &g->sample, where, err) ||
-        !lb_json_opt_real(o, "temperature", 0, 100, &t, where, err) || !lb_json_opt_real(o, "top_p", 0, 1, &p, where, err) ||
-        !lb_json_opt_real(o, "min_p", 0, 1, &m, where, err) ||
+        !lb_json_opt_real(o, "temperature", 0, 100, &t, where, err) ||
+        !lb_json_opt_real(o, "top_p", 0, 1, &p, where, err) || !lb_json_opt_real(o, "min_p", 0, 1, &m, where, err) ||
         !lb_json_opt_real(o, "repetition_penalty", 1e-3, 100, &r, where, err) ||
         !lb_json_opt_int(o, "top_k", 0, INT32_MAX, &k, where, err) || !get_eos(g, o, n_vocab, where, err))
         return false;
-    if (json_is_integer(json_object_get(o, "bos_token_id")) && !lb_json_opt_int(o, "bos_token_id", 0, n_vocab - 1, &bos, where, err)) return false;
+    if (json_is_integer(json_object_get(o, "bos_token_id")) &&
+        !lb_json_opt_int(o, "bos_token_id", 0, n_vocab - 1, &bos, where, err))
+        return false;
     g->temperature = (float)t, g->top_p = (float)p, g->min_p = (float)m, g->repetition_penalty = (float)r;
     g->top_k = (int)k, g->bos = (int)bos;
     return true;

@@ -34,17 +34,32 @@ enum { N_NEED = 21 };
 /* Everything lb_forward owns, with sizes: one list for allocating, adding up and freeing. */
 static void needs(const lb_config *c, int max_tok, int max_out, lb_forward *f, need n[N_NEED])
 {
-    size_t t = (size_t)max_tok, o = (size_t)max_out, d = (size_t)c->d_model, e = (size_t)c->n_expert, u = (size_t)c->n_expert_used;
+    size_t t = (size_t)max_tok, o = (size_t)max_out, d = (size_t)c->d_model, e = (size_t)c->n_expert,
+           u = (size_t)c->n_expert_used;
     size_t qd = (size_t)c->n_head * (size_t)c->d_head, kd = (size_t)c->n_kv * (size_t)c->d_head;
     size_t ff = (size_t)(c->d_ff > c->d_expert ? c->d_ff : c->d_expert), moe = c->n_expert ? t : 0;
     need list[N_NEED] = {
-        {&f->x, t * d, 4, false}, {&f->h, t * d, 4, false}, {&f->q, t * qd, 4, false}, {&f->k, t * kd, 4, false},
-        {&f->v, t * kd, 4, false}, {&f->att, t * qd, 4, false}, {&f->gate, t * ff, 4, false}, {&f->up, t * ff, 4, false},
-        {&f->router, moe * e, 4, false}, {&f->ex_in, moe * d, 4, false}, {&f->ex_out, moe * d, 4, false},
-        {&f->logits, o, 4 * (size_t)c->n_vocab, false}, {&f->ids, t, 4, false}, {&f->seq, t, 4, false}, {&f->pos, t, 4, false},
-        {&f->rows, t, 4, false}, {&f->weight, moe, 4, false},
-        {&f->logits_host, o, 4 * (size_t)c->n_vocab, true}, {&f->router_host, moe * e + moe, 4, true},
-        {&f->rows_host, t, 4, true}, {&f->choice, moe * u * 2, 4, true},
+        {&f->x, t * d, 4, false},
+        {&f->h, t * d, 4, false},
+        {&f->q, t * qd, 4, false},
+        {&f->k, t * kd, 4, false},
+        {&f->v, t * kd, 4, false},
+        {&f->att, t * qd, 4, false},
+        {&f->gate, t * ff, 4, false},
+        {&f->up, t * ff, 4, false},
+        {&f->router, moe * e, 4, false},
+        {&f->ex_in, moe * d, 4, false},
+        {&f->ex_out, moe * d, 4, false},
+        {&f->logits, o, 4 * (size_t)c->n_vocab, false},
+        {&f->ids, t, 4, false},
+        {&f->seq, t, 4, false},
+        {&f->pos, t, 4, false},
+        {&f->rows, t, 4, false},
+        {&f->weight, moe, 4, false},
+        {&f->logits_host, o, 4 * (size_t)c->n_vocab, true},
+        {&f->router_host, moe * e + moe, 4, true},
+        {&f->rows_host, t, 4, true},
+        {&f->choice, moe * u * 2, 4, true},
     };
     memcpy(n, list, sizeof list);
 }
@@ -70,11 +85,13 @@ static bool check_ops(const lb_forward *f, lb_err *err)
     const lb_add a = {.n_tok = 1, .d = c->d_model};
     const lb_gather g = {.n = 1, .d = c->d_model};
     const lb_scatter t = {.n = 1, .d = c->d_model};
-    const struct { const lb_op *op; const void *args; } all[] = {
-        {&lb_op_embed, &e}, {&lb_op_rmsnorm, &n}, {&lb_op_rope, &r}, {&lb_op_swiglu, &s}, {&lb_op_add, &a}, {&lb_op_gather, &g}, {&lb_op_scatter, &t}};
+    const struct { const lb_op *op; const void *args;
+    } all[] = {{&lb_op_embed, &e}, {&lb_op_rmsnorm, &n}, {&lb_op_rope, &r},   {&lb_op_swiglu, &s},
+               {&lb_op_add, &a},   {&lb_op_gather, &g},  {&lb_op_scatter, &t}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!lb_op_pick(all[i].op, f->m->ex, all[i].args))
-            return lb_fail(err, LB_EUNSUPPORTED, "no %s kernel for this model on %s", all[i].op->name, lb_exec_name(f->m->ex));
+            return lb_fail(err, LB_EUNSUPPORTED, "no %s kernel for this model on %s", all[i].op->name,
+                           lb_exec_name(f->m->ex));
     return true;
 }
 
@@ -87,7 +104,8 @@ static bool check_linears(lb_forward *f, lb_err *err)
         lb_layer *l = &m->layers[i];
         const lb_linear *all[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down, &l->router};
         for (size_t j = 0; j < sizeof all / sizeof *all; j++)
-            if (all[j]->w.num && !lb_linear_check(all[j], "a linear layer", t, m->ex, &scratch, err)) return lb_wrap(err, "layer %d", i);
+            if (all[j]->w.num && !lb_linear_check(all[j], "a linear layer", t, m->ex, &scratch, err))
+                return lb_wrap(err, "layer %d", i);
         for (int e = 0; l->experts && e < m->cfg.n_expert; e++) {
             const lb_expert *x = &l->experts[e];
             if (!lb_linear_check(&x->gate, "gate_proj", t, m->ex, &scratch, err) ||
@@ -96,7 +114,8 @@ static bool check_linears(lb_forward *f, lb_err *err)
                 return lb_wrap(err, "layer %d, expert %d", i, e);
         }
     }
-    return lb_linear_check(&m->lm_head, "lm_head", f->max_out, m->ex, &scratch, err) && lb_exec_reserve(m->ex, scratch, err);
+    return lb_linear_check(&m->lm_head, "lm_head", f->max_out, m->ex, &scratch, err) &&
+           lb_exec_reserve(m->ex, scratch, err);
 }
 
 lb_forward *lb_forward_open(lb_model *m, int max_tok, int max_out, lb_err *err)
@@ -151,7 +170,12 @@ static void add(lb_exec *ex, float *x, const float *y, int n_tok, int d)
 static void rope(const lb_forward *f, float *x, int n_head, int n_tok)
 {
     const lb_config *c = &f->m->cfg;
-    lb_rope a = {.x = x, .pos = f->pos, .inv_freq = f->m->inv_freq, .n_tok = n_tok, .n_head = n_head, .d_head = c->d_head,
+    lb_rope a = {.x = x,
+                 .pos = f->pos,
+                 .inv_freq = f->m->inv_freq,
+                 .n_tok = n_tok,
+                 .n_head = n_head,
+                 .d_head = c->d_head,
                  .mscale = (float)c->rope.attention_factor};
     lb_op_do(&lb_op_rope, &a, f->m->ex);
 }
@@ -179,7 +203,8 @@ static void attention(lb_forward *f, const lb_layer *l, lb_kv *kv, int layer, in
 }
 
 /* y = down(silu(gate(x)) · up(x)) */
-static void mlp(lb_forward *f, const lb_linear *gate, const lb_linear *up, const lb_linear *down, float *y, const float *x, int n_tok)
+static void mlp(lb_forward *f, const lb_linear *gate, const lb_linear *up, const lb_linear *down, float *y,
+                const float *x, int n_tok)
 {
     lb_exec *ex = f->m->ex;
     int d = gate->w.n;

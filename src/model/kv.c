@@ -33,7 +33,8 @@ static bool check_ops(lb_exec *ex, const lb_config *c, const lb_kv_format *f, lb
     lb_attn a = {.kv = l, .n_tok = 1, .n_head = c->n_head};
     lb_kv_write w = {.kv = l, .n_tok = 1};
     if (lb_op_pick(&lb_op_attn, ex, &a) && lb_op_pick(&lb_op_kv_write, ex, &w)) return true;
-    return lb_fail(err, LB_EUNSUPPORTED, "no attention kernel for heads of %d with a %s cache on %s", c->d_head, f->name, lb_exec_name(ex));
+    return lb_fail(err, LB_EUNSUPPORTED, "no attention kernel for heads of %d with a %s cache on %s", c->d_head,
+                   f->name, lb_exec_name(ex));
 }
 
 lb_kv *lb_kv_open(lb_exec *ex, const lb_config *c, const char *format, int n_seq, int n_ctx, int n_page, lb_err *err)
@@ -97,7 +98,8 @@ bool lb_kv_grow(lb_kv *kv, int seq, int n_pos)
 
 void lb_kv_release(lb_kv *kv, int seq)
 {
-    while (kv->n_used[seq] > 0) kv->free_list[kv->n_free++] = kv->pages[(size_t)seq * (size_t)kv->max_pages + (size_t)--kv->n_used[seq]];
+    while (kv->n_used[seq] > 0)
+        kv->free_list[kv->n_free++] = kv->pages[(size_t)seq * (size_t)kv->max_pages + (size_t)--kv->n_used[seq]];
 }
 
 void lb_kv_upload(lb_kv *kv)

@@ -36,7 +36,8 @@ static const lb_tensor *find(binder *b, const char *name, int rank, int64_t n, i
     int64_t want[2] = {n, k};
     if (!lb_tensor_check_shape(t, want, rank, "config.json", b->err)) return NULL;
     if (t->dtype == LB_F32 || t->dtype == LB_F16 || t->dtype == LB_BF16) return t;
-    lb_fail(b->err, LB_EUNSUPPORTED, "%s: tensor '%s' is %s, wanted BF16, F16 or F32", t->file, name, lb_dtype_name(t->dtype));
+    lb_fail(b->err, LB_EUNSUPPORTED, "%s: tensor '%s' is %s, wanted BF16, F16 or F32", t->file, name,
+            lb_dtype_name(t->dtype));
     return NULL;
 }
 
@@ -49,7 +50,8 @@ static const float *vector(binder *b, const char *name, int n)
     for (int i = 0; i < n; i++) {
         v[i] = lb_load_f32(t->data, t->dtype, (size_t)i);
         if (isfinite(v[i])) continue;
-        lb_fail(b->err, LB_ENUMERIC, "%s: tensor '%s' holds %s at %d", t->file, name, isnan(v[i]) ? "NaN" : "infinity", i);
+        lb_fail(b->err, LB_ENUMERIC, "%s: tensor '%s' holds %s at %d", t->file, name, isnan(v[i]) ? "NaN" : "infinity",
+                i);
         return NULL;
     }
     return lb_exec_place(b->m->ex, v, (size_t)n * sizeof *v, name, b->err);
@@ -143,7 +145,8 @@ static bool bind_layer(binder *b, lb_layer *l, int i)
         !linear(b, &l->v, block, w->v, kd, d, c->qkv_bias) || !linear(b, &l->o, block, w->o, d, qd, c->o_bias))
         return false;
     if (lb_config_is_moe_layer(c, i)) return bind_experts(b, l, block);
-    return linear(b, &l->gate, block, w->gate, c->d_ff, d, c->mlp_bias) && linear(b, &l->up, block, w->up, c->d_ff, d, c->mlp_bias) &&
+    return linear(b, &l->gate, block, w->gate, c->d_ff, d, c->mlp_bias) &&
+           linear(b, &l->up, block, w->up, c->d_ff, d, c->mlp_bias) &&
            linear(b, &l->down, block, w->down, d, c->d_ff, c->mlp_bias);
 }
 
@@ -202,7 +205,8 @@ lb_model *lb_model_open(const char *dir, lb_exec *ex, lb_err *err)
     m->ex = ex;
     m->dir = strdup(dir);
     bool ok = m->dir || lb_fail_mem(err, strlen(dir), "a path");
-    ok = ok && lb_config_load(&m->cfg, dir, err) && load_quantization(&b) && (m->store = lb_store_open(dir, err)) != NULL &&
+    ok = ok && lb_config_load(&m->cfg, dir, err) && load_quantization(&b) &&
+         (m->store = lb_store_open(dir, err)) != NULL &&
          (m->layers = lb_alloc((size_t)m->cfg.n_layer, sizeof *m->layers, "the layers", err)) != NULL && bind(&b) &&
          place_inv_freq(m, err) && lb_exec_sync(ex, err);
     lb_ct_config_free(b.ct);
@@ -232,8 +236,14 @@ bool lb_config_linears(const lb_config *c, lb_linear_fn fn, void *arg, lb_err *e
     int d = c->d_model, qd = c->n_head * c->d_head, kd = c->n_kv * c->d_head;
     char name[512];
     for (int i = 0; i < c->n_layer; i++) {
-        const struct { const char *name; int n, k; } attn[] = {{w->q, qd, d}, {w->k, kd, d}, {w->v, kd, d}, {w->o, d, qd}};
-        const struct { const char *name; int n, k; } dense[] = {{w->gate, c->d_ff, d}, {w->up, c->d_ff, d}, {w->down, d, c->d_ff}};
+        const struct {
+            const char *name;
+            int n, k;
+        } attn[] = {{w->q, qd, d}, {w->k, kd, d}, {w->v, kd, d}, {w->o, d, qd}};
+        const struct {
+            const char *name;
+            int n, k;
+        } dense[] = {{w->gate, c->d_ff, d}, {w->up, c->d_ff, d}, {w->down, d, c->d_ff}};
         const struct { const char *name; int n, k; } expert[] = {
             {w->expert_gate, c->d_expert, d}, {w->expert_up, c->d_expert, d}, {w->expert_down, d, c->d_expert}};
         for (int j = 0; j < 4; j++) {

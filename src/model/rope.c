@@ -23,7 +23,8 @@ static bool parse_yarn(lb_rope_spec *r, const json_t *o, const char *where, lb_e
         !lb_json_opt_bool(o, "truncate", &r->truncate, where, err))
         return false;
     if (given > 0) r->attention_factor = given;
-    else if (mscale > 0 && mscale_all > 0) r->attention_factor = yarn_scale(r->factor, mscale) / yarn_scale(r->factor, mscale_all);
+    else if (mscale > 0 && mscale_all > 0)
+        r->attention_factor = yarn_scale(r->factor, mscale) / yarn_scale(r->factor, mscale_all);
     else r->attention_factor = yarn_scale(r->factor, 1);
     return true;
 }
@@ -46,7 +47,8 @@ bool lb_rope_parse(lb_rope_spec *r, const json_t *config, int n_ctx, const char 
          !lb_json_opt_real(o, "original_max_position_embeddings", 1, 1e9, &r->n_ctx_original, where, err)))
         return false;
     if (partial != 1)
-        return lb_fail(err, LB_EUNSUPPORTED, "%s: partial_rotary_factor is %g; lowbit rotates whole heads only", where, partial);
+        return lb_fail(err, LB_EUNSUPPORTED, "%s: partial_rotary_factor is %g; lowbit rotates whole heads only", where,
+                       partial);
     if (strcmp(type, "default") == 0) return true;
     if (!lb_json_get_real(o, "factor", 1e-3, 1e6, &r->factor, where, err)) return false;
     if (strcmp(type, "linear") == 0) {
@@ -59,13 +61,15 @@ bool lb_rope_parse(lb_rope_spec *r, const json_t *config, int n_ctx, const char 
             !lb_json_get_real(o, "high_freq_factor", 1e-6, 1e6, &r->high_freq, where, err))
             return false;
         if (r->high_freq > r->low_freq) return true;
-        return lb_fail(err, LB_EFORMAT, "%s: rope high_freq_factor %g is not above low_freq_factor %g", where, r->high_freq, r->low_freq);
+        return lb_fail(err, LB_EFORMAT, "%s: rope high_freq_factor %g is not above low_freq_factor %g", where,
+                       r->high_freq, r->low_freq);
     }
     if (strcmp(type, "yarn") == 0) {
         r->type = LB_ROPE_YARN;
         return parse_yarn(r, o, where, err);
     }
-    return lb_fail(err, LB_EUNSUPPORTED, "%s: rope type '%s' is not known; lowbit does default, linear, llama3 and yarn", where, type);
+    return lb_fail(err, LB_EUNSUPPORTED,
+                   "%s: rope type '%s' is not known; lowbit does default, linear, llama3 and yarn", where, type);
 }
 
 static double llama3_freq(const lb_rope_spec *r, double f)

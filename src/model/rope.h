@@ -18,6 +18,7 @@ typedef struct lb_rope_spec {
 
 /* Reads rope_parameters (transformers 5), or rope_theta and rope_scaling (before). */
 bool lb_rope_parse(lb_rope_spec *r, const json_t *config, int n_ctx, const char *where, lb_err *err);
-/* inv_freq[d_head/2]; d_head is even. Sources: linear, llama3: transformers' modeling_rope_utils; yarn: arXiv 2309.00071. */
+/* inv_freq[d_head/2]; d_head is even. Sources: linear, llama3: transformers' modeling_rope_utils; yarn: arXiv
+ * 2309.00071. */
 void lb_rope_inv_freq(const lb_rope_spec *r, int d_head, float *inv_freq);
 #endif

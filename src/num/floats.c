@@ -12,7 +12,8 @@ static size_t size(const lb_mat *m)
 
 static void decode(const lb_mat *m, int row, int k0, int k1, float *out)
 {
-    for (int k = k0; k < k1; k++) out[k - k0] = lb_load_f32(m->data, m->num->dtype, (size_t)row * (size_t)m->k + (size_t)k);
+    for (int k = k0; k < k1; k++)
+        out[k - k0] = lb_load_f32(m->data, m->num->dtype, (size_t)row * (size_t)m->k + (size_t)k);
 }
 
 const lb_num lb_num_f32 = {.name = "f32", .bits = 32, .dtype = LB_F32, .size = size, .decode = decode};

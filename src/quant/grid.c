@@ -1,7 +1,8 @@
 /* quant/grid.c – min-max grids and the clip search. */
 #include "quant/grid.h"
 
-static const float MIN_SCALE = 1e-10f; /* an all-zero group: any scale gives zeros, but it must not vanish in f16 or bf16 */
+static const float MIN_SCALE =
+    1e-10f; /* an all-zero group: any scale gives zeros, but it must not vanish in f16 or bf16 */
 
 static float stored(float scale, lb_dtype t)
 {
@@ -49,7 +50,8 @@ lb_grid lb_grid_mse(const float *w, int n, int bits, bool sym, lb_dtype scale_ty
     for (int i = 0; i < 80; i++) {
         lb_grid g = lb_grid_minmax(w, n, bits, sym, 1 - (float)i / 100, scale_type);
         float err = 0;
-        for (int j = 0; j < n && err < best_err; j++) err += powf(fabsf(lb_grid_value(&g, lb_grid_code(&g, w[j])) - w[j]), 2.4f);
+        for (int j = 0; j < n && err < best_err; j++)
+            err += powf(fabsf(lb_grid_value(&g, lb_grid_code(&g, w[j])) - w[j]), 2.4f);
         if (err < best_err) best_err = err, best = g;
     }
     return best;

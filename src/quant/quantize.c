@@ -50,7 +50,8 @@ static bool compile_rules(plan *x, lb_err *err)
         if (x->rules[i]) continue;
         PCRE2_UCHAR why[128];
         pcre2_get_error_message(code, why, sizeof why);
-        return lb_fail(err, LB_EUSAGE, "--tensor '%s' is not a regular expression: %s at %zu", text, (char *)why, (size_t)at);
+        return lb_fail(err, LB_EUSAGE, "--tensor '%s' is not a regular expression: %s at %zu", text, (char *)why,
+                       (size_t)at);
     }
     return true;
 }
@@ -65,7 +66,8 @@ static bool rule_for(const plan *x, const char *name, const lb_scheme **out, lb_
     for (int i = 0; ok && !*out && i < x->o->n_rule; i++) {
         int rc = pcre2_match(x->rules[i], (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, md, NULL);
         if (rc >= 0) *out = &x->o->rules[i].scheme;
-        else if (rc != PCRE2_ERROR_NOMATCH) ok = lb_fail(err, LB_EUSAGE, "--tensor '%s' takes too many steps on '%s'", x->o->rules[i].pattern, name);
+        else if (rc != PCRE2_ERROR_NOMATCH)
+            ok = lb_fail(err, LB_EUSAGE, "--tensor '%s' takes too many steps on '%s'", x->o->rules[i].pattern, name);
     }
     pcre2_match_data_free(md);
     return ok;
@@ -74,7 +76,10 @@ static bool rule_for(const plan *x, const char *name, const lb_scheme **out, lb_
 static bool add_module(plan *x, const char *name, int n, int k, const lb_scheme *s, lb_err *err)
 {
     if (s->w_bits < 16 && s->group > k)
-        return lb_fail(err, LB_EUSAGE, "%s: group %d is longer than the row of %d columns; choose a smaller group, or g-1 for the whole row", name, s->group, k);
+        return lb_fail(
+            err, LB_EUSAGE,
+            "%s: group %d is longer than the row of %d columns; choose a smaller group, or g-1 for the whole row", name,
+            s->group, k);
     if (!lb_grow(&x->p, &x->cap, x->n + 1, sizeof *x->p, "the plan", err)) return false;
     module *m = &x->p[x->n];
     *m = (module){.name = strdup(name), .n = n, .k = k, .scheme = *s};
@@ -100,7 +105,8 @@ static bool make_plan(plan *x, const lb_config *c, const lb_quantize_opt *o, lb_
     const char *head = c->arch->names->lm_head;
     const lb_scheme *s, none = {.w_bits = 16};
     if (!rule_for(x, head, &s, err) || !add_module(x, head, c->n_vocab, c->d_model, s ? s : &none, err)) return false;
-    if (x->n_quantized == 0) return lb_fail(err, LB_EUSAGE, "the scheme leaves every layer at 16 bits: there is nothing to quantize");
+    if (x->n_quantized == 0)
+        return lb_fail(err, LB_EUSAGE, "the scheme leaves every layer at 16 bits: there is nothing to quantize");
     return true;
 }
 
@@ -132,7 +138,8 @@ static bool find_source(module *m, const lb_store *s, const lb_config *c, lb_err
     int64_t want[2] = {m->n, m->k};
     if (!lb_tensor_check_shape(m->src, want, 2, "config.json", err)) return false;
     if (m->src->dtype != LB_BF16 && m->src->dtype != LB_F16 && m->src->dtype != LB_F32)
-        return lb_fail(err, LB_EUNSUPPORTED, "%s: tensor '%s' is %s, wanted BF16, F16 or F32", m->src->file, name, lb_dtype_name(m->src->dtype));
+        return lb_fail(err, LB_EUNSUPPORTED, "%s: tensor '%s' is %s, wanted BF16, F16 or F32", m->src->file, name,
+                       lb_dtype_name(m->src->dtype));
     return lb_tensor_need_finite(m->src, err);
 }
 
@@ -211,7 +218,11 @@ static bool write_module(module *m, const lb_qmat *q, lb_st_writer *w, lb_quanti
 static bool solve_module(const plan *x, module *m, lb_st_writer *w, lb_exec *ex, lb_quantize_report *rep, lb_err *err)
 {
     size_t n = (size_t)m->n * (size_t)m->k;
-    lb_qmat q = {.bits = m->scheme.w_bits, .n = m->n, .k = m->k, .group = m->scheme.group > 0 ? m->scheme.group : m->k, .scale_type = m->src->dtype};
+    lb_qmat q = {.bits = m->scheme.w_bits,
+                 .n = m->n,
+                 .k = m->k,
+                 .group = m->scheme.group > 0 ? m->scheme.group : m->k,
+                 .scale_type = m->src->dtype};
     float *f = lb_alloc(n, sizeof *f, m->name, err);
     bool ok = f && lb_qmat_alloc(&q, err);
     for (size_t i = 0; ok && i < n; i++) f[i] = lb_load_f32(m->src->data, m->src->dtype, i);
@@ -256,7 +267,8 @@ static bool write_config(const plan *x, const lb_config *c, const char *from, co
     bool ok = qc && lb_folder_write_config(from, to, qc, err);
     if (ok && untie) {
         size_t size;
-        char *path = lb_path_join(to, "config.json", err), *text = path ? lb_file_read(path, LB_JSON_MAX_BYTES, &size, err) : NULL;
+        char *path = lb_path_join(to, "config.json", err),
+             *text = path ? lb_file_read(path, LB_JSON_MAX_BYTES, &size, err) : NULL;
         char *now = text ? lb_json_set_text(text, "tie_word_embeddings", json_false(), path, err) : NULL;
         ok = now && lb_write_file(path, now, strlen(now), err);
         free(now);
@@ -282,7 +294,8 @@ static bool verify(const plan *x, const char *dir, lb_err *err)
         ok = lb_ct_unpack(s, m->name, &m->ct, m->n, m->k, &q, err);
         if (!ok) break;
         lb_hash h = hash_qmat(&q);
-        if (h.hi != m->hash.hi || h.lo != m->hash.lo) ok = lb_fail(err, LB_EVERIFY, "%s: '%s' reads back different from what was quantized", dir, m->name);
+        if (h.hi != m->hash.hi || h.lo != m->hash.lo)
+            ok = lb_fail(err, LB_EVERIFY, "%s: '%s' reads back different from what was quantized", dir, m->name);
         lb_qmat_free(&q);
     }
     lb_store_close(s);
@@ -296,7 +309,8 @@ static double store_bytes(const lb_store *s)
     return sum;
 }
 
-static bool write_all(plan *x, const lb_config *c, const lb_store *s, const char *from, const char *to, lb_exec *ex, lb_quantize_report *rep, lb_err *err)
+static bool write_all(plan *x, const lb_config *c, const lb_store *s, const char *from, const char *to, lb_exec *ex,
+                      lb_quantize_report *rep, lb_err *err)
 {
     double weights = 0;
     lb_st_writer *w = lb_st_writer_open(to, 0, err);
@@ -313,7 +327,8 @@ static bool write_all(plan *x, const lb_config *c, const lb_store *s, const char
             lb_progress_add(x->o->progress, 1, 0);
         }
     }
-    ok = ok && lb_st_writer_commit(w, err) && lb_folder_copy(from, to, err) && write_config(x, c, from, to, err) && verify(x, to, err);
+    ok = ok && lb_st_writer_commit(w, err) && lb_folder_copy(from, to, err) && write_config(x, c, from, to, err) &&
+         verify(x, to, err);
     lb_st_writer_close(w);
     rep->bits_per_weight /= weights > 0 ? weights : 1;
     rep->mse_rel /= rep->n_linear ? rep->n_linear : 1;
@@ -325,13 +340,15 @@ static bool refuse_quantized(const char *dir, lb_err *err)
     char *path = lb_path_join(dir, "config.json", err);
     json_t *o = path ? lb_json_load(path, err) : NULL;
     bool ok = o != NULL;
-    if (json_is_object(json_object_get(o, "quantization_config"))) ok = lb_fail(err, LB_EUNSUPPORTED, "%s: the model is quantized already; start from the 16-bit one", dir);
+    if (json_is_object(json_object_get(o, "quantization_config")))
+        ok = lb_fail(err, LB_EUNSUPPORTED, "%s: the model is quantized already; start from the 16-bit one", dir);
     json_decref(o);
     free(path);
     return ok;
 }
 
-bool lb_quantize(const char *model_dir, const char *out_dir, const lb_quantize_opt *o, lb_exec *ex, lb_quantize_report *rep, lb_err *err)
+bool lb_quantize(const char *model_dir, const char *out_dir, const lb_quantize_opt *o, lb_exec *ex,
+                 lb_quantize_report *rep, lb_err *err)
 {
     memset(rep, 0, sizeof *rep);
     if (lb_same_file(model_dir, out_dir)) return lb_fail(err, LB_EUSAGE, "the output %s is the input", out_dir);
@@ -339,7 +356,8 @@ bool lb_quantize(const char *model_dir, const char *out_dir, const lb_quantize_o
     plan x = {.o = o};
     lb_store *s = NULL;
     lb_outdir d = {0};
-    bool ok = lb_config_load(&c, model_dir, err) && refuse_quantized(model_dir, err) && make_plan(&x, &c, o, err) && (s = lb_store_open(model_dir, err)) != NULL;
+    bool ok = lb_config_load(&c, model_dir, err) && refuse_quantized(model_dir, err) && make_plan(&x, &c, o, err) &&
+              (s = lb_store_open(model_dir, err)) != NULL;
     for (size_t i = 0; ok && i < x.n; i++)
         if (x.p[i].scheme.w_bits < 16) ok = find_source(&x.p[i], s, &c, err);
     ok = ok && lb_outdir_open(&d, out_dir, err);

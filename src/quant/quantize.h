@@ -1,7 +1,9 @@
 /* quant/quantize.h – a model folder in, a quantized model folder out.
  *
- * The output is an ordinary Hugging Face folder in the compressed-tensors pack-quantized layout, complete with tokenizer,
- * template and generation config. It appears under its name whole or not at all. After writing it is read back and every
+ * The output is an ordinary Hugging Face folder in the compressed-tensors pack-quantized layout, complete with
+ * tokenizer,
+ * template and generation config. It appears under its name whole or not at all. After writing it is read back and
+ * every
  * code, scale and zero point is compared with what the method gave. */
 #ifndef LB_QUANT_QUANTIZE_H
 #define LB_QUANT_QUANTIZE_H
@@ -33,9 +35,11 @@ typedef struct lb_quantize_report {
 
 /* LB_EUSAGE if out_dir is the input or exists, LB_ENUMERIC naming tensor and index for NaN or infinite weights,
  * LB_EVERIFY if what was read back differs. */
-bool lb_quantize(const char *model_dir, const char *out_dir, const lb_quantize_opt *o, lb_exec *ex, lb_quantize_report *report, lb_err *err);
+bool lb_quantize(const char *model_dir, const char *out_dir, const lb_quantize_opt *o, lb_exec *ex,
+                 lb_quantize_report *report, lb_err *err);
 
 /* What --dry-run prints: fn is called for each linear layer with the scheme it would get. */
 bool lb_quantize_plan(const char *model_dir, const lb_quantize_opt *o,
-                      bool (*fn)(void *arg, const char *module, int n, int k, const lb_scheme *s), void *arg, lb_err *err);
+                      bool (*fn)(void *arg, const char *module, int n, int k, const lb_scheme *s), void *arg,
+                      lb_err *err);
 #endif

@@ -21,7 +21,8 @@ static void rows(void *arg, int row0, int row1)
             size_t i = (size_t)r * (size_t)n_group + (size_t)g;
             q->scales[i] = grid.scale;
             q->zeros[i] = (uint8_t)grid.zero;
-            for (int k = k0; k < k1; k++) q->codes[(size_t)r * (size_t)q->k + (size_t)k] = (uint8_t)lb_grid_code(&grid, w[k]);
+            for (int k = k0; k < k1; k++)
+                q->codes[(size_t)r * (size_t)q->k + (size_t)k] = (uint8_t)lb_grid_code(&grid, w[k]);
         }
     }
 }

@@ -36,13 +36,19 @@ bool lb_scheme_parse(const char *text, lb_scheme *out, lb_err *err)
     if (ok && letter(&p, 's')) sym = true;
     else if (ok) (void)letter(&p, 'a');
     if (!ok || *p)
-        return lb_fail(err, LB_EUSAGE, "scheme '%s' is not of the form wBITS[aBITS][kvBITS][gGROUP][s|a], such as w4a16kv16, w3g128 or w2g64s", text);
+        return lb_fail(
+            err, LB_EUSAGE,
+            "scheme '%s' is not of the form wBITS[aBITS][kvBITS][gGROUP][s|a], such as w4a16kv16, w3g128 or w2g64s",
+            text);
     if (w != 2 && w != 3 && w != 4 && w != 8 && w != 16)
         return lb_fail(err, LB_EUSAGE, "scheme '%s': weights of %d bits; there are 2, 3, 4, 8 and 16", text, w);
     if (g != -1 && (g < 32 || g % 32 != 0))
-        return lb_fail(err, LB_EUSAGE, "scheme '%s': group %d; wanted a multiple of 32, or -1 for the whole row", text, g);
-    if (a != 16) return lb_fail(err, LB_EUNSUPPORTED, "scheme '%s': no method here quantizes activations to %d bits", text, a);
-    if (kv != 16) return lb_fail(err, LB_EUNSUPPORTED, "scheme '%s': no method here quantizes the KV cache to %d bits", text, kv);
+        return lb_fail(err, LB_EUSAGE, "scheme '%s': group %d; wanted a multiple of 32, or -1 for the whole row", text,
+                       g);
+    if (a != 16)
+        return lb_fail(err, LB_EUNSUPPORTED, "scheme '%s': no method here quantizes activations to %d bits", text, a);
+    if (kv != 16)
+        return lb_fail(err, LB_EUNSUPPORTED, "scheme '%s': no method here quantizes the KV cache to %d bits", text, kv);
     *out = (lb_scheme){.w_bits = w, .group = g, .sym = sym};
     return true;
 }

@@ -16,7 +16,8 @@ typedef struct lb_scheme {
 
 enum { LB_SCHEME_TEXT = 24 };
 
-/* LB_EUSAGE for what is not a scheme; LB_EUNSUPPORTED for activation or KV bits other than 16, which no method here does. */
+/* LB_EUSAGE for what is not a scheme; LB_EUNSUPPORTED for activation or KV bits other than 16, which no method here
+ * does. */
 bool lb_scheme_parse(const char *text, lb_scheme *out, lb_err *err);
 /* "w3g128", "w4g-1s": the shortest form that parses back to the same. */
 void lb_scheme_text(const lb_scheme *s, char out[LB_SCHEME_TEXT]);

@@ -40,10 +40,13 @@ typedef struct spec { char name[96]; int64_t n, k; } spec;    /* k 0: a vector o
 static spec *specs(const lb_shape *s, int *n, lb_err *err)
 {
     int qd = s->n_head * s->d_head, kd = s->n_kv * s->d_head, d = s->d_model;
-    const struct { const char *name; int n, k; } block[] = {
-        {"input_layernorm", d, 0}, {"post_attention_layernorm", d, 0}, {"self_attn.q_norm", s->d_head, 0}, {"self_attn.k_norm", s->d_head, 0},
-        {"self_attn.q_proj", qd, d}, {"self_attn.k_proj", kd, d}, {"self_attn.v_proj", kd, d}, {"self_attn.o_proj", d, qd},
-        {"mlp.gate_proj", s->d_ff, d}, {"mlp.up_proj", s->d_ff, d}, {"mlp.down_proj", d, s->d_ff}};
+    const struct { const char *name; int n, k;
+    } block[] = {{"input_layernorm", d, 0},          {"post_attention_layernorm", d, 0},
+                 {"self_attn.q_norm", s->d_head, 0}, {"self_attn.k_norm", s->d_head, 0},
+                 {"self_attn.q_proj", qd, d},        {"self_attn.k_proj", kd, d},
+                 {"self_attn.v_proj", kd, d},        {"self_attn.o_proj", d, qd},
+                 {"mlp.gate_proj", s->d_ff, d},      {"mlp.up_proj", s->d_ff, d},
+                 {"mlp.down_proj", d, s->d_ff}};
     enum { PER = sizeof block / sizeof *block };
     spec *out = lb_alloc((size_t)(s->n_layer * PER + 3), sizeof *out, "the shape", err);
     if (!out) return NULL;
@@ -95,11 +98,13 @@ static bool write_tensor(lb_st_writer *w, const spec *x, uint32_t number, uint16
 
 static bool write_config(const lb_shape *s, const char *dir, lb_err *err)
 {
-    json_t *j = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:b, s:s, s:b, s:i}", "architectures", "Qwen3ForCausalLM",
-                          "model_type", "qwen3", "hidden_size", s->d_model, "num_hidden_layers", s->n_layer, "num_attention_heads", s->n_head,
-                          "num_key_value_heads", s->n_kv, "head_dim", s->d_head, "intermediate_size", s->d_ff, "vocab_size", s->n_vocab,
-                          "max_position_embeddings", 40960, "hidden_act", "silu", "rms_norm_eps", 1e-6, "rope_theta", 1e6, "tie_word_embeddings", s->tied,
-                          "torch_dtype", "bfloat16", "attention_bias", 0, "eos_token_id", 1);
+    json_t *j =
+        json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:b, s:s, s:b, s:i}",
+                  "architectures", "Qwen3ForCausalLM", "model_type", "qwen3", "hidden_size", s->d_model,
+                  "num_hidden_layers", s->n_layer, "num_attention_heads", s->n_head, "num_key_value_heads", s->n_kv,
+                  "head_dim", s->d_head, "intermediate_size", s->d_ff, "vocab_size", s->n_vocab,
+                  "max_position_embeddings", 40960, "hidden_act", "silu", "rms_norm_eps", 1e-6, "rope_theta", 1e6,
+                  "tie_word_embeddings", s->tied, "torch_dtype", "bfloat16", "attention_bias", 0, "eos_token_id", 1);
     char *path = lb_path_join(dir, "config.json", err);
     bool ok = path && (j ? lb_json_save(path, j, err) : lb_fail_mem(err, 0, "the config"));
     json_decref(j);

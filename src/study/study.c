@@ -29,9 +29,11 @@ static bool parse_seeds(const json_t *o, lb_eval_opt *e, const char *where, lb_e
         return lb_fail(err, LB_EFORMAT, "%s: 'seeds' wants an array of 1 to %d whole numbers", where, LB_MAX_SEEDS);
     e->n_seed = 0;
     json_array_foreach (a, i, v) {
-        if (!json_is_integer(v) || json_integer_value(v) < 0) return lb_fail(err, LB_EFORMAT, "%s: seeds[%zu] is %s, wanted a whole number", where, i, lb_json_kind(v));
+        if (!json_is_integer(v) || json_integer_value(v) < 0)
+            return lb_fail(err, LB_EFORMAT, "%s: seeds[%zu] is %s, wanted a whole number", where, i, lb_json_kind(v));
         for (int j = 0; j < e->n_seed; j++)
-            if (e->seeds[j] == json_integer_value(v)) return lb_fail(err, LB_EFORMAT, "%s: seeds has %lld twice", where, (long long)e->seeds[j]);
+            if (e->seeds[j] == json_integer_value(v))
+                return lb_fail(err, LB_EFORMAT, "%s: seeds has %lld twice", where, (long long)e->seeds[j]);
         e->seeds[e->n_seed++] = json_integer_value(v);
     }
     return true;
@@ -41,7 +43,8 @@ static bool parse_seeds(const json_t *o, lb_eval_opt *e, const char *where, lb_e
 static bool parse_size(const json_t *o, lb_eval_opt *e, const char *where, lb_err *err)
 {
     int64_t limit = e->limit, samples = e->n_sample, max_new = e->max_new;
-    if (!lb_json_opt_int(o, "limit", 1, 1 << 20, &limit, where, err) || !lb_json_opt_int(o, "samples", 1, 4096, &samples, where, err) ||
+    if (!lb_json_opt_int(o, "limit", 1, 1 << 20, &limit, where, err) ||
+        !lb_json_opt_int(o, "samples", 1, 4096, &samples, where, err) ||
         !lb_json_opt_int(o, "max_new", 1, 1 << 28, &max_new, where, err) || !parse_seeds(o, e, where, err))
         return false;
     e->limit = (int)limit, e->n_sample = (int)samples, e->max_new = (int)max_new;
@@ -54,11 +57,12 @@ static bool parse_run(const json_t *o, lb_study_run *r, const char *where, lb_er
     const char *scheme, *method = NULL, *clip = "none";
     char text[LB_SCHEME_TEXT];
     if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
-    if (!known_keys(o, keys, where, err) || !lb_json_get_str(o, "scheme", &scheme, where, err) || !lb_json_opt_str(o, "method", &method, where, err) ||
-        !lb_json_opt_str(o, "clip", &clip, where, err))
+    if (!known_keys(o, keys, where, err) || !lb_json_get_str(o, "scheme", &scheme, where, err) ||
+        !lb_json_opt_str(o, "method", &method, where, err) || !lb_json_opt_str(o, "clip", &clip, where, err))
         return false;
     if (!lb_scheme_parse(scheme, &r->scheme, err)) return lb_wrap(err, "%s", where);
-    if (strcmp(clip, "none") != 0 && strcmp(clip, "mse") != 0) return lb_fail(err, LB_EFORMAT, "%s: 'clip' is '%s', wanted none or mse", where, clip);
+    if (strcmp(clip, "none") != 0 && strcmp(clip, "mse") != 0)
+        return lb_fail(err, LB_EFORMAT, "%s: 'clip' is '%s', wanted none or mse", where, clip);
     r->clip_mse = strcmp(clip, "mse") == 0;
     if (r->scheme.w_bits == 16) {
         snprintf(r->label, sizeof r->label, "w16");
@@ -74,7 +78,8 @@ static bool parse_run(const json_t *o, lb_study_run *r, const char *where, lb_er
 
 static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
 {
-    static const char *const keys[] = {"name", "about", "model", "data", "tasks", "limit", "seeds", "samples", "max_new", "runs", "quick", NULL};
+    static const char *const keys[] = {"name",  "about",   "model",   "data", "tasks", "limit",
+                                       "seeds", "samples", "max_new", "runs", "quick", NULL};
     static const char *const quick_keys[] = {"limit", "seeds", "samples", "max_new", NULL};
     const json_t *o = s->recipe, *q = json_object_get(o, "quick"), *runs = json_object_get(o, "runs"), *v;
     const char *name, *tasks = "abacus";
@@ -82,12 +87,16 @@ static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
     s->data = "data";
     s->eval = (lb_eval_opt){.n_seed = 3, .seeds = {42, 43, 44}, .n_sample = 1};
     if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", path, lb_json_kind(o));
-    if (!known_keys(o, keys, path, err) || !lb_json_get_str(o, "name", &name, path, err) || !lb_json_get_str(o, "model", &s->model, path, err) ||
-        !lb_json_opt_str(o, "data", &s->data, path, err) || !lb_json_opt_str(o, "tasks", &tasks, path, err) || !parse_size(o, &s->eval, path, err))
+    if (!known_keys(o, keys, path, err) || !lb_json_get_str(o, "name", &name, path, err) ||
+        !lb_json_get_str(o, "model", &s->model, path, err) || !lb_json_opt_str(o, "data", &s->data, path, err) ||
+        !lb_json_opt_str(o, "tasks", &tasks, path, err) || !parse_size(o, &s->eval, path, err))
         return false;
-    if (!lb_is_plain_name(name) || strlen(name) >= sizeof s->name) return lb_fail(err, LB_EFORMAT, "%s: 'name' is no plain file name of less than %zu bytes", path, sizeof s->name);
+    if (!lb_is_plain_name(name) || strlen(name) >= sizeof s->name)
+        return lb_fail(err, LB_EFORMAT, "%s: 'name' is no plain file name of less than %zu bytes", path,
+                       sizeof s->name);
     snprintf(s->name, sizeof s->name, "%s", name);
-    if (quick && json_is_object(q) && (!known_keys(q, quick_keys, path, err) || !parse_size(q, &s->eval, path, err))) return lb_wrap(err, "quick");
+    if (quick && json_is_object(q) && (!known_keys(q, quick_keys, path, err) || !parse_size(q, &s->eval, path, err)))
+        return lb_wrap(err, "quick");
     if (quick && !json_is_object(q)) return lb_fail(err, LB_EFORMAT, "%s has no 'quick' part for --quick", path);
     if (!json_is_array(runs) || json_array_size(runs) == 0 || json_array_size(runs) > LB_STUDY_MAX_RUNS)
         return lb_fail(err, LB_EFORMAT, "%s: 'runs' wants an array of 1 to %d runs", path, LB_STUDY_MAX_RUNS);
@@ -127,7 +136,9 @@ static bool place_model(lb_study_run *r, const lb_study *s, const char *base_has
     char text[LB_SCHEME_TEXT];
     lb_scheme_text(&r->scheme, text);
     if (r->scheme.w_bits == 16) n = snprintf(r->dir, sizeof r->dir, "%s", s->model);
-    else n = snprintf(r->dir, sizeof r->dir, "%s/models/%s-%s%s-%.8s", out_dir, text, r->method->name, r->clip_mse ? "-clip" : "", base_hash);
+    else
+        n = snprintf(r->dir, sizeof r->dir, "%s/models/%s-%s%s-%.8s", out_dir, text, r->method->name,
+                     r->clip_mse ? "-clip" : "", base_hash);
     return n < (int)sizeof r->dir || lb_fail(err, LB_EUSAGE, "the path of the output is too long: %s", out_dir);
 }
 
@@ -135,7 +146,10 @@ static bool quantize(lb_study_run *r, const lb_study *s, const lb_study_opt *o, 
 {
     if (r->scheme.w_bits == 16 || lb_file_exists(r->dir)) return true; /* a folder is there only when it is whole */
     lb_quantize_report rep;
-    lb_quantize_opt q = {.method = r->method, .scheme = r->scheme, .clip_mse = r->clip_mse, .stop = (volatile const int *)o->stop};
+    lb_quantize_opt q = {.method = r->method,
+                         .scheme = r->scheme,
+                         .clip_mse = r->clip_mse,
+                         .stop = (volatile const int *)o->stop};
     return lb_quantize(s->model, r->dir, &q, ex, &rep, err);
 }
 
@@ -158,7 +172,8 @@ static bool compare(lb_study_run *r, const lb_study_run *base, const lb_study *s
     for (int k = 0; k < s->n_task; k++) {
         const lb_task_result *a = &base->result.tasks[k], *b = &r->result.tasks[k];
         lb_paired d;
-        if (!lb_stats_paired(a->outcomes, (size_t)a->n_samples, b->outcomes, (size_t)b->n_samples, 1000, 1, &d, err)) return lb_wrap(err, "%s", a->bench->name);
+        if (!lb_stats_paired(a->outcomes, (size_t)a->n_samples, b->outcomes, (size_t)b->n_samples, 1000, 1, &d, err))
+            return lb_wrap(err, "%s", a->bench->name);
         r->drop += d.diff / s->n_task;
         var += d.stderr_diff * d.stderr_diff;
     }
@@ -173,12 +188,17 @@ static bool save(const lb_study *s, const char *dir, lb_err *err)
     json_t *j = lb_study_json(s);
     lb_study_table(s, &table);
     lb_study_csv(s, &csv);
-    bool ok = lb_buf_ok(&table, "the table", err) && lb_buf_ok(&csv, "the table", err) && (j || lb_fail_mem(err, 0, "the results"));
-    const struct { const char *name; const lb_buf *text; const json_t *json; } files[] = {
-        {"table.txt", &table, NULL}, {"results.csv", &csv, NULL}, {"results.json", NULL, j}, {"recipe.json", NULL, s->recipe}};
+    bool ok = lb_buf_ok(&table, "the table", err) && lb_buf_ok(&csv, "the table", err) &&
+              (j || lb_fail_mem(err, 0, "the results"));
+    const struct { const char *name; const lb_buf *text; const json_t *json;
+    } files[] = {{"table.txt", &table, NULL},
+                 {"results.csv", &csv, NULL},
+                 {"results.json", NULL, j},
+                 {"recipe.json", NULL, s->recipe}};
     for (size_t i = 0; ok && i < sizeof files / sizeof *files; i++) {
         char *path = lb_path_join(dir, files[i].name, err);
-        ok = path && (files[i].json ? lb_json_save(path, files[i].json, err) : lb_write_file(path, files[i].text->p, files[i].text->n, err));
+        ok = path && (files[i].json ? lb_json_save(path, files[i].json, err)
+                                    : lb_write_file(path, files[i].text->p, files[i].text->n, err));
         free(path);
     }
     lb_buf_free(&table);
@@ -192,7 +212,8 @@ bool lb_study_run_all(lb_study *s, const lb_study_opt *o, lb_exec *ex, lb_err *e
     s->eval.fresh = o->fresh, s->eval.allow_weak_sandbox = o->allow_weak_sandbox, s->eval.stop = o->stop;
     int64_t per_run;
     lb_target base = {0};
-    bool ok = lb_eval_count(&s->eval, &per_run, err) && lb_mkdirs(o->out_dir, err) && lb_target_open(&base, s->model, ex, err) && lb_target_hash(&base, err);
+    bool ok = lb_eval_count(&s->eval, &per_run, err) && lb_mkdirs(o->out_dir, err) &&
+              lb_target_open(&base, s->model, ex, err) && lb_target_hash(&base, err);
     if (ok) s->eval.sampling = lb_target_sampling(&base); /* every run is sampled as the baseline is */
     char hash[33];
     memcpy(hash, base.hash, sizeof hash);

@@ -98,10 +98,12 @@ void lb_study_table(const lb_study *s, lb_buf *b)
 {
     int n = 0;
     for (int k = 0; k < s->n_task; k++) n += s->runs[0].result.tasks[k].n;
-    lb_buf_fmt(b, "%s: %s, %d problems, %d seeds × %d samples, %s\n\n", s->name, s->model, n, s->eval.n_seed, s->eval.n_sample, s->runs[0].result.sampling);
+    lb_buf_fmt(b, "%s: %s, %d problems, %d seeds × %d samples, %s\n\n", s->name, s->model, n, s->eval.n_seed,
+               s->eval.n_sample, s->runs[0].result.sampling);
     main_table(s, b);
     level_table(s, b);
-    lb_buf_str(b, "\naccuracy in %; ± is one standard error, clustered by problem; drop is paired by problem; class: lossless ≤ 1 point, fair ≤ 3, risky > 3\n");
+    lb_buf_str(b, "\naccuracy in %; ± is one standard error, clustered by problem; drop is paired by problem; class: "
+                  "lossless ≤ 1 point, fair ≤ 3, risky > 3\n");
 }
 
 static void csv_number(lb_buf *b, double v)
@@ -113,7 +115,8 @@ static void csv_number(lb_buf *b, double v)
 /* One row for each run and task, then one for the run's average, which alone has a drop and a class. */
 void lb_study_csv(const lb_study *s, lb_buf *b)
 {
-    lb_buf_str(b, "scheme,method,bits_per_weight,task,n,n_samples,accuracy,accuracy_stderr,drop,drop_stderr,class,truncated,think_closed,tokens_mean");
+    lb_buf_str(b, "scheme,method,bits_per_weight,task,n,n_samples,accuracy,accuracy_stderr,drop,drop_stderr,class,"
+                  "truncated,think_closed,tokens_mean");
     for (int l = 0; l < LB_N_LEVEL; l++) lb_buf_fmt(b, ",level_%d", l + 1);
     for (int i = 0; i < s->eval.n_seed; i++) lb_buf_fmt(b, ",seed_%lld", (long long)s->eval.seeds[i]);
     lb_buf_byte(b, '\n');
@@ -125,8 +128,8 @@ void lb_study_csv(const lb_study *s, lb_buf *b)
         for (int k = 0; k <= s->n_task; k++) {
             const lb_task_result *t = k < s->n_task ? &r->result.tasks[k] : NULL;
             if (t) n += t->n, n_samples += t->n_samples;
-            lb_buf_fmt(b, "%s,%s,%.4f,%s,%d,%d", scheme, r->method ? r->method->name : "", r->bits_per_weight, t ? t->bench->name : "average", t ? t->n : n,
-                       t ? t->n_samples : n_samples);
+            lb_buf_fmt(b, "%s,%s,%.4f,%s,%d,%d", scheme, r->method ? r->method->name : "", r->bits_per_weight,
+                       t ? t->bench->name : "average", t ? t->n : n, t ? t->n_samples : n_samples);
             csv_number(b, t ? t->accuracy : r->result.average);
             csv_number(b, t ? t->accuracy_stderr : r->result.average_stderr);
             csv_number(b, t || i == 0 ? NAN : r->drop);
@@ -175,5 +178,6 @@ json_t *lb_study_json(const lb_study *s)
         }
         json_array_append_new(runs, j);
     }
-    return json_pack("{s:s, s:s, s:s, s:i, s:o}", "study", s->name, "model", s->model, "version", lb_version(), "schema", 1, "runs", runs);
+    return json_pack("{s:s, s:s, s:s, s:i, s:o}", "study", s->name, "model", s->model, "version", lb_version(),
+                     "schema", 1, "runs", runs);
 }
