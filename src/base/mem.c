@@ -7,9 +7,8 @@
 
 enum { ALIGN = 64, HUGE_BYTES = 2 << 20 };
 
-/* Zeroes a large block without touching it: the kernel hands out zero pages when they are first used, so a KV cache
- * for a
- * long context costs what is used of it. Huge pages are advice: fewer TLB misses when weights stream by. */
+/* Zeroes a large block without touching it: the kernel hands out zero pages when they are first used, so a KV cache for
+ * a long context costs what is used of it. Huge pages are advice: fewer TLB misses when weights stream by. */
 static void zero_lazily(char *p, size_t n)
 {
     (void)madvise(p, n, MADV_HUGEPAGE);

@@ -2,8 +2,7 @@
  *
  * Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): the number at a position is a
  * function of (key, position) and nothing else, so the text for (seed, problem, sample) is the same in any batch, on
- * any
- * thread and after a resume. */
+ * any thread and after a resume. */
 #ifndef LB_BASE_RNG_H
 #define LB_BASE_RNG_H
 #include <stdint.h>

@@ -1,8 +1,7 @@
 /* cli/args.h – flags: one table per command, read from the command line and from LOWBIT_* in the environment.
  *
  * --flag value, --flag=value, -f value; '_' and '-' are the same in long names; an unknown flag is an error that names
- * the nearest one. The command line wins over the environment. A flag given twice counts the last time, except lists.
- * */
+ * the nearest one. The command line wins over the environment. A flag given twice counts the last time, except lists. */
 #ifndef LB_CLI_ARGS_H
 #define LB_CLI_ARGS_H
 #include "base/err.h"

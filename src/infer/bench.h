@@ -1,8 +1,7 @@
 /* infer/bench.h – how fast a whole model prefills and decodes, beside what the machine could do.
  *
  * Weights count as read once per token in decode; the limit is bytes over the read bandwidth, measured by the caller
- * right
- * before and after. Prefill's limit is operations over the multiply peak. */
+ * right before and after. Prefill's limit is operations over the multiply peak. */
 #ifndef LB_INFER_BENCH_H
 #define LB_INFER_BENCH_H
 #include "model/model.h"

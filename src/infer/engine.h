@@ -56,8 +56,7 @@ size_t lb_engine_bytes(const lb_model *m, const lb_engine_opt *opt);
 /* Queues r. LB_EUSAGE if the prompt is empty, longer than the context, or holds an id outside the vocabulary. */
 bool lb_engine_submit(lb_engine *e, lb_request *r, lb_err *err);
 /* One forward pass. *busy: whether any request is still waiting or running. False on a device fault or broken logits;
- * then
- * every request is dropped without on_done, and the engine is ready for new ones. */
+ * then every request is dropped without on_done, and the engine is ready for new ones. */
 bool lb_engine_step(lb_engine *e, bool *busy, lb_err *err);
 /* Steps until everything submitted is done. */
 bool lb_engine_drain(lb_engine *e, lb_err *err);

@@ -30,9 +30,8 @@ bool lb_sampler_open(lb_sampler *s, int n_vocab, lb_err *err);
 void lb_sampler_close(lb_sampler *s);
 
 /* The next token for `logits` [n_vocab], at `position` of the stream `key`. `history` (prompt and output so far) is
- * read
- * only with a repetition penalty. *logprob (optional) is ln softmax(logits)[token], before any filter. LB_ENUMERIC if a
- * logit is NaN or none is finite. */
+ * read only with a repetition penalty. *logprob (optional) is ln softmax(logits)[token], before any filter. LB_ENUMERIC
+ * if a logit is NaN or none is finite. */
 bool lb_sample(lb_sampler *s, const lb_sampling *how, const float *logits, const int *history, size_t n_history,
                lb_rng_key key, uint64_t position, int *token, float *logprob, lb_err *err);
 #endif

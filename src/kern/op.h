@@ -1,16 +1,13 @@
 /* kern/op.h – what an operator is: an argument struct, a scalar reference, and a table of implementations.
  *
  * The table is the dispatch, the test list and the bench list. Row 0 is plain C that accumulates in double and
- * *defines*
- * the operator; it is in every build. Later rows are faster; the last one whose needs the exec meets and that fits the
- * arguments wins. A row computes units [i0,i1) of the output on one thread; loops over threads live once, in
- * lb_op_run. A
- * CUDA row gets all units in one call and queues its work on the exec's stream. Kernels do not fail: fits() settled the
- * shapes.
+ * *defines* the operator; it is in every build. Later rows are faster; the last one whose needs the exec meets and that
+ * fits the arguments wins. A row computes units [i0,i1) of the output on one thread; loops over threads live once, in
+ * lb_op_run. A CUDA row gets all units in one call and queues its work on the exec's stream. Kernels do not fail:
+ * fits() settled the shapes.
  *
  * Results of a unit do not depend on how units are split or on what else is in the call: that is promise 2 of the
- * design
- * (same text in any batch), and tests/kern checks it for every row. */
+ * design (same text in any batch), and tests/kern checks it for every row. */
 #ifndef LB_KERN_OP_H
 #define LB_KERN_OP_H
 #include "kern/exec.h"
@@ -21,8 +18,7 @@ typedef struct lb_impl {
     bool (*fits)(const void *args);              /* NULL: any arguments */
     void (*run)(const void *args, int i0, int i1, lb_exec *ex);
     /* Optional first stage, for work shared by all units (say, quantizing the activations): units of its own, run to
-     * the
-     * end before run() starts; it leaves its result in lb_exec_scratch(). */
+     * the end before run() starts; it leaves its result in lb_exec_scratch(). */
     size_t (*scratch)(const void *args);         /* bytes; NULL: none */
     void (*prep)(const void *args, int i0, int i1, lb_exec *ex);
 } lb_impl;

@@ -1,8 +1,7 @@
 /* model/kv.h – the paged KV cache: one for all sequences of a batch.
  *
  * Positions are stored in pages of LB_PAGE; a sequence takes pages as it grows and gives them back when it ends, so
- * memory
- * follows the tokens there are, not the longest there could be. The number format is a row of kern/kvs.def. */
+ * memory follows the tokens there are, not the longest there could be. The number format is a row of kern/kvs.def. */
 #ifndef LB_MODEL_KV_H
 #define LB_MODEL_KV_H
 #include "kern/attn.h"

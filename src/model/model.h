@@ -43,8 +43,7 @@ void lb_model_close(lb_model *m);
 
 /* Calls fn for each linear layer inside the blocks, in order of layers, with its module name
  * ("model.layers.0.self_attn.q_proj") and shape: what quantization methods rewrite. Stops at the first false. The
- * router
- * of an expert layer is not among them. */
+ * router of an expert layer is not among them. */
 typedef bool (*lb_linear_fn)(void *arg, const char *name, int layer, int n, int k, lb_err *err);
 bool lb_config_linears(const lb_config *c, lb_linear_fn fn, void *arg, lb_err *err);
 

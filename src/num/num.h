@@ -3,8 +3,7 @@
  * A format is one row of nums.def. Float formats (bf16, f16, f32) are row-major, exactly as a safetensors file holds
  * them, so that a mapped file is used in place. Integer formats (int2, int3, int4, int8) hold a code per weight with a
  * scale and a zero point per group of `group` consecutive columns of a row, w = scale · (code − zero), in the tile
- * layout
- * of num/tile.h, which is what the kernels stream. */
+ * layout of num/tile.h, which is what the kernels stream. */
 #ifndef LB_NUM_NUM_H
 #define LB_NUM_NUM_H
 #include "base/err.h"

@@ -13,8 +13,7 @@
  *     int4   one vector per 8 columns:    low nibble = column 8s+j, high nibble = column 8s+4+j
  *     int2   one vector per 16 columns:   bits 2t…2t+1 = column 16s+4t+j, t = 0…3
  *     int3   three vectors per 32 columns: two int2 vectors hold the low two bits of columns 32s…32s+15 and
- * 32s+16…32s+31,
- *            then one vector holds the high bits: bit t = column 32s+4t+j, t = 0…7
+ *            32s+16…32s+31, then one vector holds the high bits: bit t = column 32s+4t+j, t = 0…7
  *
  * so a shift and a mask give four consecutive columns of 16 rows: the operand of vpdpbusd. Rows beyond n have scale
  * 0. */
@@ -57,8 +56,7 @@ static inline const uint8_t *lb_tile_block(const lb_mat *m, const lb_tile_layout
 }
 
 /* Packs q into out (num->size bytes, 64-byte aligned, owned by the caller) and describes it in *m. m's fields other
- * than
- * data are set here; group must be a multiple of 32 or cover the whole row. */
+ * than data are set here; group must be a multiple of 32 or cover the whole row. */
 void lb_tile_pack(const lb_qmat *q, void *out, lb_mat *m);
 /* The inverse. q's arrays are the caller's, of the sizes above. */
 void lb_tile_unpack(const lb_mat *m, lb_qmat *q);

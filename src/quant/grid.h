@@ -3,8 +3,7 @@
  *     code = clamp(round(w / scale) + zero, 0, 2^bits − 1)        w ≈ scale · (code − zero)
  *
  * round is to nearest, ties to even. The scale is rounded to the type it is stored in first, so that codes are chosen
- * for
- * the scale that will be used. Asymmetric ranges always contain 0. */
+ * for the scale that will be used. Asymmetric ranges always contain 0. */
 #ifndef LB_QUANT_GRID_H
 #define LB_QUANT_GRID_H
 #include "num/dtype.h"

@@ -1,10 +1,8 @@
 /* quant/quantize.h – a model folder in, a quantized model folder out.
  *
  * The output is an ordinary Hugging Face folder in the compressed-tensors pack-quantized layout, complete with
- * tokenizer,
- * template and generation config. It appears under its name whole or not at all. After writing it is read back and
- * every
- * code, scale and zero point is compared with what the method gave. */
+ * tokenizer, template and generation config. It appears under its name whole or not at all. After writing it is read
+ * back and every code, scale and zero point is compared with what the method gave. */
 #ifndef LB_QUANT_QUANTIZE_H
 #define LB_QUANT_QUANTIZE_H
 #include "base/progress.h"

@@ -1,5 +1,4 @@
-/* study/shape.h – model folders with random weights in the shape of a real model: for speed, where only shapes count.
- * */
+/* study/shape.h – model folders with random weights in the shape of a real model: for speed, where only shapes count. */
 #ifndef LB_STUDY_SHAPE_H
 #define LB_STUDY_SHAPE_H
 #include "kern/exec.h"

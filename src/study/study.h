@@ -6,9 +6,8 @@
  *      "quick": {"limit": 10, "seeds": [42]}}
  *
  * Paths are relative to the working directory. The first run is the baseline that the others are compared with, problem
- * by problem. Quantized models, the results database, table.txt, results.json, results.csv and the effective recipe
- * are kept
- * in the output folder; running the recipe again does only what is missing. */
+ * by problem. Quantized models, the results database, table.txt, results.json, results.csv and the effective recipe are
+ * kept in the output folder; running the recipe again does only what is missing. */
 #ifndef LB_STUDY_STUDY_H
 #define LB_STUDY_STUDY_H
 #include "eval/eval.h"
