@@ -12,7 +12,7 @@ typedef struct opts {
     lb_list stop;
     double temp, top_p, min_p, penalty;
     int64_t top_k, seed, n, ctx;
-    bool raw, special;
+    bool raw, special, logprobs;
 } opts;
 
 /* What arrives while an answer is made. */
@@ -24,6 +24,7 @@ typedef struct answer {
     bool stream;
     const lb_target *t;
     double t_first;
+    json_t *tokens;              /* with --logprobs: [{"id", "logprob"}, …]; owned */
 } answer;
 
 /* Where a stop string begins, or the longest suffix that might become one begins: text before it may be shown. */
@@ -50,8 +51,8 @@ static size_t safe_end(const answer *a, bool *hit)
 
 static bool on_token(lb_request *r, int id, float logprob)
 {
-    (void)logprob;
     answer *a = r->user;
+    if (a->tokens) json_array_append_new(a->tokens, json_pack("{s:i, s:f}", "id", id, "logprob", (double)logprob));
     if (a->t_first == 0) a->t_first = lb_now_s();
     for (int i = 0; i < r->n_stop; i++)
         if (id == r->stop[i]) return true; /* not part of the answer; the engine ends here */
@@ -70,7 +71,7 @@ static bool on_token(lb_request *r, int id, float logprob)
 static bool generate(const opts *o, const lb_target *t, lb_engine *e, const lb_sampling *s, const lb_ids *ids,
                      answer *a, lb_request *r, lb_err *err)
 {
-    *a = (answer){.stop = &o->stop, .stream = !o->c.json, .t = t};
+    *a = (answer){.stop = &o->stop, .stream = !o->c.json, .t = t, .tokens = o->logprobs ? json_array() : NULL};
     lb_detok_init(&a->detok, t->tok, !o->special);
     *r = (lb_request){.prompt = ids->p,
                       .n_prompt = (int)ids->n,
@@ -81,6 +82,7 @@ static bool generate(const opts *o, const lb_target *t, lb_engine *e, const lb_s
                       .n_stop = t->gen.n_eos,
                       .user = a,
                       .on_token = on_token};
+    r->want_logprobs = o->logprobs;
     if (!lb_engine_submit(e, r, err)) return false;
     for (bool busy = true; busy && !lb_cmd_stop;)
         if (!lb_engine_step(e, &busy, err)) return false;
@@ -104,7 +106,8 @@ static bool print_json(const opts *o, const lb_target *t, const lb_sampling *s, 
                   (double)s->temperature, "top_k", s->top_k, "top_p", (double)s->top_p, "min_p", (double)s->min_p,
                   "repetition_penalty", (double)s->repetition_penalty, "seed", (json_int_t)o->seed, "seconds", seconds,
                   "version", lb_version());
-    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    if (j && a->tokens) json_object_set(j, "tokens", a->tokens);
+    char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(7)) : NULL; /* what a float holds */
     json_decref(j);
     if (!text) return lb_fail_mem(err, a->text.n, "the answer");
     puts(text);
@@ -131,6 +134,7 @@ static bool answer_one(const opts *o, const lb_target *t, lb_engine *e, const lb
         fprintf(stderr, "[%d prompt tokens, %d generated, %.1f tok/s, %s]\n", (int)ids.n, r.n_out,
                 r.n_out > 1 ? (r.n_out - 1) / (t1 - a.t_first) : 0.0,
                 r.finish == LB_FINISH_STOP ? "stop" : "length: raise -n or the context");
+    json_decref(a.tokens);
     lb_buf_free(&a.text);
     lb_ids_free(&ids);
     return ok;
@@ -201,6 +205,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"thinking", 0, LB_ARG_STR, &o.thinking, "HOW", "on, off, auto (default): the template's enable_thinking", 0, 0,
          false},
         {"special", 0, LB_ARG_FLAG, &o.special, "", "show special tokens", 0, 0, false},
+        {"logprobs", 0, LB_ARG_FLAG, &o.logprobs, "", "with --json: every token's id and log-probability", 0, 0, false},
         LB_COMMON_ARGS(o.c),
         {0},
     };
@@ -208,6 +213,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (done) return true;
     if (!lb_cmd_need_model(&o.c, err)) return false;
     if (!o.prompt && (o.c.json || o.raw)) return lb_fail(err, LB_EUSAGE, "--json and --raw want a prompt: -p TEXT");
+    if (o.logprobs && !o.c.json) return lb_fail(err, LB_EUSAGE, "--logprobs goes with --json");
     for (int i = 0; i < o.stop.n; i++)
         if (!*o.stop.p[i]) return lb_fail(err, LB_EUSAGE, "--stop is empty");
     json_t *kwargs = NULL;

@@ -14,6 +14,7 @@ two=$("$LOWBIT" run -q -m $M -p "$P" --temp 1 -t 2)
 cut=$("$LOWBIT" run -q -m $M -p "$P" --temp 0 --stop '</think>')
 [ "$cut" = "$(printf %s "${want%%</think>*}")" ] || { echo "FAIL: stop string: $cut"; bad=1; }
 "$LOWBIT" run --json -m $M -p "$P" --temp 0 -n 5 | grep -q '"finish_reason": "length"' || { echo "FAIL: json"; bad=1; }
+"$LOWBIT" run --json --logprobs -m $M -p "$P" --temp 0 -n 3 | grep -c '"logprob": -\{0,1\}[0-9]' | grep -q 3 || { echo "FAIL: logprobs"; bad=1; }
 printf 'Compute $3 + 4$.\nCompute $5 + 6$.\n' | "$LOWBIT" run -q -m $M --temp 0 2>/dev/null | grep -c 'boxed' | grep -q 2 || { echo "FAIL: chat"; bad=1; }
 expect 0 'Qwen3ForCausalLM' "$LOWBIT" inspect $M
 expect 0 '"bits_per_weight": 16' "$LOWBIT" inspect --json $M
