@@ -3,8 +3,8 @@
 
     python3 tools/make_template_fixtures.py          # needs transformers, jinja2 and tokenizers
 
-chats.json      conversations × our own templates (*.jinja beside it, and abacus-5m's), through apply_chat_template of a
-                real tokenizer object; expected text, or null where transformers fails.
+chats.json      conversations × our own templates (*.jinja beside it, and abacus-5m's), through apply_chat_template of
+                a real tokenizer object; expected text, or null where transformers fails.
 snippets.json   the lines and blocks of snippets.txt through the Jinja environment that transformers builds.
                 expected text, null where it fails, and "unsupported": true where lowbit declines on purpose (the list
                 UNSUPPORTED below, kept in step with the tables of src/text/template_*.c).
@@ -84,7 +84,8 @@ def conversations():
         ([user("2+2?"), bot(think)], False, {}),
         ([user("2+2?"), bot(think), user("sure?")], True, {}),
         ([user("2+2?"), bot(think), user("sure?"), bot("<think>\n\n</think>\n\nyes")], False, {}),
-        ([user("a"), bot("A", reasoning_content="first"), user("b"), bot("B", reasoning_content="\nsecond\n")], False, {}),
+        ([user("a"), bot("A", reasoning_content="first"), user("b"), bot("B", reasoning_content="\nsecond\n")],
+         False, {}),
         ([user("a"), bot("A", thinking="other name"), user("b")], True, {"enable_thinking": False}),
         ([user("a"), bot("A", reasoning="third name")], False, {}),
         ([user("a"), bot("A", reasoning_content=None)], False, {}),
@@ -117,7 +118,8 @@ def conversations():
           tool("ok")], True, {}),
         ([user("x"), bot(None, tool_calls=[call("now", "{\"a\": 1}")]), tool("ok")], True, {}),
         ([user("x"), bot("", tool_calls=[call("now", {"q": "π"})]), tool({"t": [1, 2.0, None, True]})], True, {}),
-        ([user("<tool_response>\nfake\n</tool_response>"), bot("x", reasoning_content="r"), user("q"), bot("y")], False, {}),
+        ([user("<tool_response>\nfake\n</tool_response>"), bot("x", reasoning_content="r"), user("q"), bot("y")],
+         False, {}),
         ([user("builtin"), bot("", tool_calls=[call("search", {"query": "a", "n": 3})]), tool("found")], True,
          {"builtin_tools": ["search", "code_interpreter"]}),
         ([user("docs")], True, {"documents": [{"title": "T", "text": "body\nof doc"}]}),
@@ -151,7 +153,8 @@ def chats():
 # Where lowbit says LB_EUNSUPPORTED although Jinja renders (or prints an address).
 UNSUPPORTED = set((DATA / "unsupported.txt").read_text().splitlines())
 VARS = {
-    "s": "héllo wörld", "e": "", "n": None, "i": 7, "z": 0, "f": 2.5, "b": True, "l": [3, 1, 2], "ls": ["b", "A", "c", "a"],
+    "s": "héllo wörld", "e": "", "n": None, "i": 7, "z": 0, "f": 2.5, "b": True, "l": [3, 1, 2],
+    "ls": ["b", "A", "c", "a"],
     "d": {"k": "v", "a": 1, "nested": {"x": [1, 2]}}, "big": 1e20, "tiny": 1e-7, "ws": "  \n x y \t\n",
     "msgs": [{"role": "user", "content": "hi <think> 'q' \"d\""},
              {"role": "assistant", "content": "a\n\nb</think>c\n", "n": 2}, {"role": "tool", "content": None}],

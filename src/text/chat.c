@@ -12,7 +12,8 @@ struct lb_chat {
     json_t *tokens;                /* owned: {"eos_token": "…", …} */
 };
 
-static const char *const token_names[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+static const char *const token_names[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
+    "mask_token"};
 enum { N_TOKENS = sizeof token_names / sizeof *token_names };
 
 /* dir/name if there is such a file: *path (owned by the caller) is NULL when there is none. */
@@ -42,7 +43,8 @@ static bool load_text(const char *dir, const char *name, lb_template **t, lb_err
 static bool parse(const json_t *s, const char *where, lb_template **t, lb_err *err)
 {
     if (*t) return lb_fail(err, LB_EFORMAT, "%s: two templates of the same name", where);
-    if (!json_is_string(s)) return lb_fail(err, LB_EFORMAT, "%s: a chat template is %s, wanted a string", where, lb_json_kind(s));
+    if (!json_is_string(s))
+        return lb_fail(err, LB_EFORMAT, "%s: a chat template is %s, wanted a string", where, lb_json_kind(s));
     *t = lb_template_parse(json_string_value(s), json_string_length(s), where, err);
     return *t != NULL;
 }
@@ -64,7 +66,8 @@ static bool from_config(lb_chat *c, const json_t *v, const char *path, lb_err *e
             else if (!strcmp(name, "tool_use")) ok = parse(text, where.p, &c->tools, err);
             if (!ok) break;
         }
-        if (ok && !c->plain && json_array_size(v)) ok = lb_fail(err, LB_EFORMAT, "%s: none of the templates is named 'default'", where.p);
+        if (ok && !c->plain && json_array_size(v))
+            ok = lb_fail(err, LB_EFORMAT, "%s: none of the templates is named 'default'", where.p);
     } else if (ok) {
         ok = parse(v, where.p, &c->plain, err);
     }
@@ -80,7 +83,8 @@ static bool add_tokens(lb_chat *c, const json_t *config, const char *path, lb_er
         if (!v || json_is_null(v) || json_object_get(c->tokens, token_names[i])) continue;
         json_t *text = json_is_object(v) ? json_object_get(v, "content") : v;
         if (!json_is_string(text))
-            return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a string or an object with content", path, token_names[i], lb_json_kind(v));
+            return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a string or an object with content", path,
+                           token_names[i], lb_json_kind(v));
         if (json_object_set(c->tokens, token_names[i], text)) return lb_fail_mem(err, 0, "special tokens");
     }
     return true;
@@ -93,7 +97,8 @@ static bool read_config(lb_chat *c, const char *name, bool wants_template, lb_er
     if (!path) return true;
     json_t *config = lb_json_load(path, err);
     bool ok = config != NULL;
-    if (ok && !json_is_object(config)) ok = lb_fail(err, LB_EFORMAT, "%s: the file holds %s, wanted an object", path, lb_json_kind(config));
+    if (ok && !json_is_object(config))
+        ok = lb_fail(err, LB_EFORMAT, "%s: the file holds %s, wanted an object", path, lb_json_kind(config));
     const json_t *v = ok ? json_object_get(config, "chat_template") : NULL;
     if (v && !json_is_null(v) && wants_template && !c->plain) ok = from_config(c, v, path, err);
     ok = ok && add_tokens(c, config, path, err);
@@ -112,7 +117,8 @@ lb_chat *lb_chat_open(const char *model_dir, lb_err *err)
     if (ok && !lb_is_folder(model_dir)) ok = lb_fail(err, LB_EIO, "%s: no such folder", model_dir);
     ok = ok && load_text(c->dir, "chat_template.jinja", &c->plain, err);
     if (ok && c->plain) ok = load_text(c->dir, "additional_chat_templates/tool_use.jinja", &c->tools, err);
-    ok = ok && read_config(c, "tokenizer_config.json", true, err) && read_config(c, "special_tokens_map.json", false, err);
+    ok = ok && read_config(c, "tokenizer_config.json", true, err) &&
+         read_config(c, "special_tokens_map.json", false, err);
     if (ok) return c;
     lb_chat_close(c);
     return NULL;
@@ -159,7 +165,8 @@ static bool add_messages(const lb_chat *c, json_t *vars, const json_t *messages,
     json_t *m, *list = json_array();
     if (json_object_set_new(vars, "messages", list)) return lb_fail_mem(err, 0, "messages");
     json_array_foreach(messages, i, m) {
-        if (!json_is_object(m)) return lb_fail(err, LB_EUSAGE, "%s: message %zu is %s, wanted an object", c->dir, i, lb_json_kind(m));
+        if (!json_is_object(m))
+            return lb_fail(err, LB_EUSAGE, "%s: message %zu is %s, wanted an object", c->dir, i, lb_json_kind(m));
         if (json_array_append_new(list, message(m))) return lb_fail_mem(err, 0, "messages");
     }
     return true;
@@ -168,35 +175,45 @@ static bool add_messages(const lb_chat *c, json_t *vars, const json_t *messages,
 static bool add_extra(const lb_chat *c, json_t *vars, const json_t *extra, lb_err *err)
 {
     if (!extra) return true;
-    if (!json_is_object(extra)) return lb_fail(err, LB_EUSAGE, "%s: the template's extra variables are %s, wanted an object", c->dir, lb_json_kind(extra));
+    if (!json_is_object(extra))
+        return lb_fail(err, LB_EUSAGE, "%s: the template's extra variables are %s, wanted an object", c->dir,
+                       lb_json_kind(extra));
     if (json_object_get(extra, "messages") || json_object_get(extra, "add_generation_prompt"))
-        return lb_fail(err, LB_EUSAGE, "%s: 'messages' and 'add_generation_prompt' are no extra variables of a template", c->dir);
+        return lb_fail(err, LB_EUSAGE, "%s: 'messages' and 'add_generation_prompt' are no extra variables", c->dir);
     if (json_object_update(vars, (json_t *)(uintptr_t)extra)) return lb_fail_mem(err, 0, "template variables");
     return true;
 }
 
-bool lb_chat_render(const lb_chat *c, const json_t *messages, bool add_generation_prompt, const json_t *extra, lb_buf *out, lb_err *err)
+bool lb_chat_render(const lb_chat *c, const json_t *messages, bool add_generation_prompt, const json_t *extra,
+                    lb_buf *out, lb_err *err)
 {
     if (!c->plain)
-        return lb_fail(err, LB_EFORMAT, "%s: the model has no chat template (no chat_template.jinja, no chat_template in tokenizer_config.json)", c->dir);
+        return lb_fail(err, LB_EFORMAT, "%s: the model has no chat template (no chat_template.jinja, no chat_template "
+                       "in tokenizer_config.json)", c->dir);
     if (!json_is_array(messages) || !json_array_size(messages))
-        return lb_fail(err, LB_EUSAGE, "%s: messages are %s, wanted an array of at least one", c->dir, json_is_array(messages) ? "empty" : lb_json_kind(messages));
+        return lb_fail(err, LB_EUSAGE, "%s: messages are %s, wanted an array of at least one", c->dir,
+                       json_is_array(messages) ? "empty" : lb_json_kind(messages));
     json_t *vars = json_copy(c->tokens);
     bool bad = json_object_set_new(vars, "tools", json_null()) || json_object_set_new(vars, "documents", json_null()) ||
                json_object_set_new(vars, "add_generation_prompt", json_boolean(add_generation_prompt));
-    bool ok = bad ? lb_fail_mem(err, 0, "template variables") : add_extra(c, vars, extra, err) && add_messages(c, vars, messages, err);
+    bool ok = bad ? lb_fail_mem(err, 0, "template variables")
+                  : add_extra(c, vars, extra, err) && add_messages(c, vars, messages, err);
     const lb_template *t = c->tools && get(vars, "tools") ? c->tools : c->plain;
     ok = ok && lb_template_render(t, vars, out, err);
     json_decref(vars);
     return ok;
 }
 
-bool lb_chat_prompt(const lb_chat *c, const char *system_or_null, const char *user, const json_t *extra, lb_buf *out, lb_err *err)
+bool lb_chat_prompt(const lb_chat *c, const char *system_or_null, const char *user, const json_t *extra, lb_buf *out,
+                    lb_err *err)
 {
     json_t *messages = json_array();
-    bool bad = system_or_null && json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", system_or_null));
-    bad = bad || json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "user", "content", user));
-    bool ok = bad ? lb_fail(err, LB_EUSAGE, "%s: a message is not valid UTF-8", c->dir) : lb_chat_render(c, messages, true, extra, out, err);
+    static const char form[] = "{s:s, s:s}";
+    bool bad = system_or_null &&
+               json_array_append_new(messages, json_pack(form, "role", "system", "content", system_or_null));
+    bad = bad || json_array_append_new(messages, json_pack(form, "role", "user", "content", user));
+    bool ok = bad ? lb_fail(err, LB_EUSAGE, "%s: a message is not valid UTF-8", c->dir)
+                  : lb_chat_render(c, messages, true, extra, out, err);
     json_decref(messages);
     return ok;
 }

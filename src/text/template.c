@@ -37,8 +37,10 @@ static bool parse(lb_template *t, const char *src, size_t n, lb_err *err)
 lb_template *lb_template_parse(const char *src, size_t n, const char *where, lb_err *err)
 {
     if (n > LB_TEMPLATE_MAX_SOURCE)
-        return lb_fail_null(err, LB_EFORMAT, "%s: the chat template has %zu bytes, more than %zu MiB", where, n, LB_TEMPLATE_MAX_SOURCE >> 20);
-    if (!lb_tpl_utf8_ok(src, n)) return lb_fail_null(err, LB_EFORMAT, "%s: the chat template is not valid UTF-8", where);
+        return lb_fail_null(err, LB_EFORMAT, "%s: the chat template has %zu bytes, more than %zu MiB", where, n,
+                            LB_TEMPLATE_MAX_SOURCE >> 20);
+    if (!lb_tpl_utf8_ok(src, n))
+        return lb_fail_null(err, LB_EFORMAT, "%s: the chat template is not valid UTF-8", where);
     lb_template *t = lb_alloc(1, sizeof *t, "a chat template", err);
     if (!t) return NULL;
     t->pool.limit = (size_t)1 << 30;   /* a megabyte of the densest syntax takes less than half of it */
@@ -78,8 +80,10 @@ static bool bind_globals(tpl_rt *rt, const json_t *vars)
 bool lb_template_render(const lb_template *t, const json_t *vars, lb_buf *out, lb_err *err)
 {
     lb_buf text = {0};
-    tpl_rt rt = {.t = t, .err = err, .out = &text, .t0_ns = lb_tpl_clock_ns(), .pool = {.limit = LB_TEMPLATE_MAX_MEMORY}};
-    if (!json_is_object(vars)) return lb_fail(err, LB_EUSAGE, "%s: the variables are %s, wanted an object", t->where, lb_json_kind(vars));
+    tpl_rt rt = {.t = t, .err = err, .out = &text, .t0_ns = lb_tpl_clock_ns(),
+        .pool = {.limit = LB_TEMPLATE_MAX_MEMORY}};
+    if (!json_is_object(vars))
+        return lb_fail(err, LB_EUSAGE, "%s: the variables are %s, wanted an object", t->where, lb_json_kind(vars));
     tpl_scope *top = lb_tpl_alloc(&rt, 1, sizeof *top);
     bool ok = top && bind_globals(&rt, vars) && lb_tpl_exec(&rt, top, t->body, t->n_body) == TPL_NEXT;
     if (ok) {

@@ -23,7 +23,7 @@ enum {
     LB_TEMPLATE_MAX_DEPTH = 64,        /* syntax levels; macro calls inside each other */
     LB_TEMPLATE_MAX_FRAMES = 1024,     /* evaluations inside each other, over all macros */
     LB_TEMPLATE_MAX_VALUE_DEPTH = 128, /* lists and dicts inside each other that are printed or compared */
-    LB_TEMPLATE_MAX_MS = 1000          /* processor time of the rendering thread, so that a busy machine changes nothing */
+    LB_TEMPLATE_MAX_MS = 1000          /* of the rendering thread's processor time: a busy machine changes nothing */
 };
 
 typedef struct lb_template lb_template;   /* read-only once parsed: any number of threads may render it */

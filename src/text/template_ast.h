@@ -1,13 +1,14 @@
 /* text/template_ast.h – the parsed template: tokens, nodes, and the parser's shared state.
  *
- * Internal to the template interpreter. Tokens and nodes live in the template's pool and are read-only after parsing. */
+ * Internal to the template interpreter. Nodes live in the template's pool and are read-only after parsing. */
 #ifndef LB_TEXT_TEMPLATE_AST_H
 #define LB_TEXT_TEMPLATE_AST_H
 #include "text/template_value.h"
 
 /* ---- tokens ---- */
 typedef enum tpl_tok_kind {
-    TOK_EOF, TOK_DATA, TOK_VAR_BEGIN, TOK_VAR_END, TOK_BLOCK_BEGIN, TOK_BLOCK_END, TOK_NAME, TOK_STR, TOK_INT, TOK_REAL, TOK_OP
+    TOK_EOF, TOK_DATA, TOK_VAR_BEGIN, TOK_VAR_END, TOK_BLOCK_BEGIN, TOK_BLOCK_END,
+    TOK_NAME, TOK_STR, TOK_INT, TOK_REAL, TOK_OP
 } tpl_tok_kind;
 
 /* One-character operators are their own character. */
@@ -26,7 +27,8 @@ typedef struct tpl_tok {
 /* Splits the source into tokens (TOK_EOF last) the way Jinja's lexer does: white space control, trim_blocks,
  * lstrip_blocks, raw blocks, comments. The text must stay alive; new strings go to the pool. *tok is freed by the
  * caller. */
-bool lb_tpl_lex(tpl_pool *pool, const char *src, size_t n, const char *where, tpl_tok **tok, size_t *n_tok, lb_err *err);
+bool lb_tpl_lex(tpl_pool *pool, const char *src, size_t n, const char *where, tpl_tok **tok, size_t *n_tok,
+                lb_err *err);
 /* How a token is called in messages. */
 const char *lb_tpl_tok_text(const tpl_tok *t, char *buf, size_t size);
 const char *lb_tpl_op_text(int op);
@@ -128,7 +130,8 @@ typedef struct tpl_parser {
     size_t n_slots, cap_names;
 } tpl_parser;
 
-bool lb_tpl_parse_fail(tpl_parser *p, lb_code code, int line, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+bool lb_tpl_parse_fail(tpl_parser *p, lb_code code, int line, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 bool lb_tpl_parse_enter(tpl_parser *p);                    /* one level deeper, or the depth limit's error */
 void *lb_tpl_parse_alloc(tpl_parser *p, size_t count, size_t elem);
 tpl_node *lb_tpl_node_new(tpl_parser *p, tpl_node_kind kind, int line);

@@ -43,7 +43,10 @@ static const struct { uint32_t cp; const char *upper, *title; } grow[] = {
 static utf8proc_category_t category(uint32_t c) { return utf8proc_category((utf8proc_int32_t)c); }
 static bool is_upper(uint32_t c) { return c < 0x80 ? c >= 'A' && c <= 'Z' : category(c) == UTF8PROC_CATEGORY_LU; }
 static bool is_lower(uint32_t c) { return c < 0x80 ? c >= 'a' && c <= 'z' : category(c) == UTF8PROC_CATEGORY_LL; }
-static bool is_cased(uint32_t c) { return is_upper(c) || is_lower(c) || (c >= 0x80 && category(c) == UTF8PROC_CATEGORY_LT); }
+static bool is_cased(uint32_t c)
+{
+    return is_upper(c) || is_lower(c) || (c >= 0x80 && category(c) == UTF8PROC_CATEGORY_LT);
+}
 
 /* Characters that a word may contain without ending it, for the final sigma. */
 static bool case_ignorable(uint32_t c)

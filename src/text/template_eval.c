@@ -62,7 +62,8 @@ bool lb_tpl_eval_args(tpl_rt *rt, tpl_scope *s, const tpl_args *a, tpl_call *out
         if (!lb_tpl_eval(rt, s, a->kw[i], &kw[i].val)) return false;
     }
     for (size_t i = 0; starstar && i < starstar->n; i++) {
-        if (starstar->v[i].key.kind != TPL_STR) return lb_tpl_type_error(rt, "keywords must be strings", starstar->v[i].key);
+        if (starstar->v[i].key.kind != TPL_STR)
+            return lb_tpl_type_error(rt, "keywords must be strings", starstar->v[i].key);
         kw[a->n_kw + (int)i] = starstar->v[i];
     }
     for (size_t i = 0; i < n_kw; i++)
@@ -106,7 +107,8 @@ static bool bind(tpl_rt *rt, const tpl_builtin *f, const tpl_call *call, tpl_val
         if (arg[k].kind == TPL_MISSING && !optional)
             return lb_tpl_fail(rt, LB_EFORMAT, "%s() misses its argument '%.*s'", f->name, (int)n, name);
     }
-    if (call->n_pos > k) return lb_tpl_fail(rt, LB_EFORMAT, "%s() takes at most %d arguments, got %d", f->name, k, call->n_pos);
+    if (call->n_pos > k)
+        return lb_tpl_fail(rt, LB_EFORMAT, "%s() takes at most %d arguments, got %d", f->name, k, call->n_pos);
     if (used < call->n_kw) return lb_tpl_fail(rt, LB_EFORMAT, "%s() got a keyword argument it does not take", f->name);
     return true;
 }

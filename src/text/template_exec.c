@@ -34,8 +34,11 @@ bool lb_tpl_assign(tpl_rt *rt, tpl_scope *s, const tpl_node *target, tpl_val v)
         tpl_val ns;
         tpl_node name = {.kind = N_NAME, .id = target->id, .line = target->line};
         if (!lb_tpl_eval(rt, s, &name, &ns)) return false;
-        if (ns.kind != TPL_NS) return lb_tpl_fail(rt, LB_EFORMAT, "cannot set an attribute of a '%s', only of a namespace", lb_tpl_type(ns));
-        if (target->v.s->p[0] == '_') return lb_tpl_fail(rt, LB_EFORMAT, "a namespace attribute may not start with '_'");
+        if (ns.kind != TPL_NS)
+            return lb_tpl_fail(rt, LB_EFORMAT, "cannot set an attribute of a '%s', only of a namespace",
+                               lb_tpl_type(ns));
+        if (target->v.s->p[0] == '_')
+            return lb_tpl_fail(rt, LB_EFORMAT, "a namespace attribute may not start with '_'");
         return lb_tpl_dict_put(rt, ns.dict, target->v, v);
     }
     const tpl_seq *items;
@@ -80,14 +83,17 @@ static bool bind_rest(tpl_rt *rt, const tpl_macro_def *d, const tpl_call *call, 
         if (is_arg(d, name)) continue;
         if (d->uses_caller && lb_tpl_str_is(name, "caller")) caller = call->kw[i].val;
         else if (!d->uses_kwargs)
-            return lb_tpl_fail(rt, LB_EFORMAT, "macro '%.*s' takes no argument '%.*s'", (int)d->name->n, d->name->p, (int)name->n, name->p);
+            return lb_tpl_fail(rt, LB_EFORMAT, "macro '%.*s' takes no argument '%.*s'", (int)d->name->n, d->name->p,
+                               (int)name->n, name->p);
         else if (!lb_tpl_dict_put(rt, kwargs.dict, call->kw[i].key, call->kw[i].val)) return false;
     }
     if (call->n_pos > d->n_arg && !d->uses_varargs)
-        return lb_tpl_fail(rt, LB_EFORMAT, "macro '%.*s' takes at most %d arguments, got %d", (int)d->name->n, d->name->p, d->n_arg, call->n_pos);
+        return lb_tpl_fail(rt, LB_EFORMAT, "macro '%.*s' takes at most %d arguments, got %d", (int)d->name->n,
+                           d->name->p, d->n_arg, call->n_pos);
     for (int i = d->n_arg; i < call->n_pos; i++)
         if (!lb_tpl_push(rt, varargs.seq, call->pos[i])) return false;
-    if (d->uses_caller && caller.kind == TPL_MISSING && !lb_tpl_undef_new(rt, "no caller defined", NULL, NULL, &caller)) return false;
+    if (d->uses_caller && caller.kind == TPL_MISSING && !lb_tpl_undef_new(rt, "no caller defined", NULL, NULL, &caller))
+        return false;
     return (!d->uses_caller || lb_tpl_scope_set(rt, s, TPL_ID_CALLER, caller)) &&
            (!d->uses_kwargs || lb_tpl_scope_set(rt, s, TPL_ID_KWARGS, kwargs)) &&
            (!d->uses_varargs || lb_tpl_scope_set(rt, s, TPL_ID_VARARGS, varargs));
@@ -101,7 +107,8 @@ static bool bind_args(tpl_rt *rt, const tpl_macro_def *d, const tpl_call *call, 
         for (int k = 0; k < call->n_kw; k++) {
             const tpl_str *name = call->kw[k].key.s;
             if (name->n != d->arg_name[i]->n || memcmp(name->p, d->arg_name[i]->p, name->n)) continue;
-            if (v.kind != TPL_MISSING) return lb_tpl_fail(rt, LB_EFORMAT, "a macro got the argument '%.*s' twice", (int)name->n, name->p);
+            if (v.kind != TPL_MISSING)
+                return lb_tpl_fail(rt, LB_EFORMAT, "a macro got the argument '%.*s' twice", (int)name->n, name->p);
             v = call->kw[k].val;
         }
         int k = i - (d->n_arg - d->n_default);
@@ -164,6 +171,7 @@ static tpl_flow exec_for(tpl_rt *rt, tpl_scope *s, const tpl_node *n)
     tpl_val v;
     tpl_loop *loop = lb_tpl_alloc(rt, 1, sizeof *loop);
     tpl_scope *inner = NULL;
+    bool finished = false;   /* some iteration came to its end; Jinja decides `else` by that, not by the items */
     if (!loop || !lb_tpl_eval(rt, s, n->b, &v)) return TPL_FAILED;
     if (!lb_tpl_items(rt, v, &loop->items)) return TPL_FAILED;
     if (n->c && !filtered(rt, s, n, &loop->items)) return TPL_FAILED;
@@ -179,8 +187,9 @@ static tpl_flow exec_for(tpl_rt *rt, tpl_scope *s, const tpl_node *n)
         tpl_flow flow = lb_tpl_exec(rt, inner, n->kid, n->n_kid);
         if (flow == TPL_FAILED) return flow;
         if (flow == TPL_BREAK) break;
+        finished |= flow == TPL_NEXT;
     }
-    if (loop->items->n || !n->d) return TPL_NEXT;
+    if (finished || !n->d) return TPL_NEXT;
     tpl_scope *other = lb_tpl_alloc(rt, 1, sizeof *other);
     if (!other) return TPL_FAILED;
     other->up = s;
@@ -223,7 +232,8 @@ static tpl_flow exec_with(tpl_rt *rt, tpl_scope *s, const tpl_node *n)
     inner->up = s;
     for (int i = 0; i < n->args->n_pos; i++) {
         tpl_val v;
-        if (!lb_tpl_eval(rt, s, n->args->kw[i], &v) || !lb_tpl_scope_set(rt, inner, n->args->pos[i]->id, v)) return TPL_FAILED;
+        if (!lb_tpl_eval(rt, s, n->args->kw[i], &v) || !lb_tpl_scope_set(rt, inner, n->args->pos[i]->id, v))
+            return TPL_FAILED;
     }
     return lb_tpl_exec(rt, inner, n->kid, n->n_kid);
 }

@@ -11,7 +11,8 @@ static tpl_node *parse_primary(tpl_parser *p, bool ns);
 static tpl_node *unexpected(tpl_parser *p, const char *wanted)
 {
     char buf[80];
-    lb_tpl_parse_fail(p, LB_EFORMAT, p->tok->line, "found %s, wanted %s", lb_tpl_tok_text(p->tok, buf, sizeof buf), wanted);
+    lb_tpl_parse_fail(p, LB_EFORMAT, p->tok->line, "found %s, wanted %s", lb_tpl_tok_text(p->tok, buf, sizeof buf),
+                      wanted);
     return NULL;
 }
 
@@ -43,7 +44,7 @@ fail:
     return n;
 }
 
-/* Callers of chain() below; signed char codes on purpose: strchr compares char. */
+/* The operators of a level, for strchr, which compares char: hence the casts. */
 static const char pow_ops[] = {(char)OP_POW, 0}, mul_ops[] = {'*', '/', '%', (char)OP_FLOORDIV, 0};
 static tpl_node *parse_operand(tpl_parser *p) { return parse_unary(p, true); }
 static tpl_node *parse_pow(tpl_parser *p) { return chain(p, N_CHAIN, pow_ops, parse_operand); }
@@ -149,7 +150,8 @@ tpl_node *lb_tpl_parse_expr(tpl_parser *p, bool cond)
 static bool tuple_ends(const tpl_parser *p, const char *end_name)
 {
     const tpl_tok *t = p->tok;
-    return t->kind == TOK_VAR_END || t->kind == TOK_BLOCK_END || lb_tpl_is_op(t, ')') || (end_name && lb_tpl_is_name(t, end_name));
+    return t->kind == TOK_VAR_END || t->kind == TOK_BLOCK_END || lb_tpl_is_op(t, ')') ||
+        (end_name && lb_tpl_is_name(t, end_name));
 }
 
 /* a, b, c or just a. target: only names and, with ns, attributes of namespaces. */
@@ -372,7 +374,8 @@ static bool parse_args(tpl_parser *p, tpl_args *a)
             tpl_node *n = NULL;
             ok = !a->star && !a->starstar && !kw.n && (n = lb_tpl_parse_expr(p, true)) && lb_tpl_list_add(p, &pos, n);
         }
-        if (!ok && p->err && !p->failed) lb_tpl_parse_fail(p, LB_EFORMAT, line, "the arguments of a call are out of order");
+        if (!ok && p->err && !p->failed)
+            lb_tpl_parse_fail(p, LB_EFORMAT, line, "the arguments of a call are out of order");
         if (ok && !lb_tpl_is_op(p->tok, ')')) ok = lb_tpl_expect_op(p, ',');
     }
     p->tok++;
@@ -414,7 +417,8 @@ static tpl_node *parse_postfix(tpl_parser *p, tpl_node *n)
 /* The name of a filter or test behind '|' or 'is'; dotted names exist in Jinja but no such filter does. */
 static bool named(tpl_parser *p, tpl_node *n)
 {
-    if (p->tok->kind != TOK_NAME) return unexpected(p, n->kind == N_FILTER ? "a filter's name" : "a test's name") != NULL;
+    if (p->tok->kind != TOK_NAME)
+        return unexpected(p, n->kind == N_FILTER ? "a filter's name" : "a test's name") != NULL;
     n->v = (tpl_val){.kind = TPL_STR, .s = lb_tpl_parse_str(p, p->tok->p, p->tok->n)};
     if (!n->v.s) return false;
     p->tok++;
@@ -446,8 +450,10 @@ static tpl_node *parse_test(tpl_parser *p, tpl_node *a)
     if (!named(p, n)) return NULL;
     n->a = a;
     const tpl_tok *t = p->tok;
-    bool bare = (t->kind == TOK_NAME && !lb_tpl_is_name(t, "else") && !lb_tpl_is_name(t, "or") && !lb_tpl_is_name(t, "and")) ||
-                t->kind == TOK_STR || t->kind == TOK_INT || t->kind == TOK_REAL || lb_tpl_is_op(t, '[') || lb_tpl_is_op(t, '{');
+    bool bare = (t->kind == TOK_NAME && !lb_tpl_is_name(t, "else") && !lb_tpl_is_name(t, "or") &&
+                 !lb_tpl_is_name(t, "and")) ||
+                t->kind == TOK_STR || t->kind == TOK_INT || t->kind == TOK_REAL || lb_tpl_is_op(t, '[') ||
+                    lb_tpl_is_op(t, '{');
     if (bare && lb_tpl_is_name(t, "is")) return unexpected(p, "one test: 'is' cannot be chained");
     if (!(n->args = new_args(p, lb_tpl_is_op(t, '('))) || !bare) return n->args ? n : NULL;
     tpl_list l = {0};

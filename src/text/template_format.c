@@ -49,7 +49,8 @@ static bool put_real(tpl_rt *rt, lb_buf *b, const spec *f, double d)
     char how[16], text[512];
     if (f->prec > MAX_PREC) return lb_tpl_fail(rt, LB_EUNSUPPORTED, "a format with more than %d digits", MAX_PREC);
     bool percent = f->type == '%';
-    snprintf(how, sizeof how, "%%%s.%d%c", f->sign == '+' ? "+" : f->sign == ' ' ? " " : "", f->prec < 0 ? 6 : (int)f->prec, percent ? 'f' : f->type);
+    char sign[2] = {f->sign, 0};
+    snprintf(how, sizeof how, "%%%s.%d%c", sign, f->prec < 0 ? 6 : (int)f->prec, percent ? 'f' : f->type);
     int n = snprintf(text, sizeof text - 1, how, percent ? d * 100 : d);
     if (percent) text[n++] = '%';
     return put_padded(rt, b, f, text, (size_t)n, true);
@@ -129,8 +130,10 @@ static bool percent_spec(tpl_rt *rt, const char **p, const char *end, spec *f)
     f->type = *(*p)++;
     if (f->type == 'i' || f->type == 'u') f->type = 'd';
     if (!strchr("srdxXoeEfFgGc%", f->type) || !f->type) {
-        if (f->type == '*' || f->type == '#' || f->type == 'a') return lb_tpl_fail(rt, LB_EUNSUPPORTED, "'%%%c' in a format string", f->type);
-        return lb_tpl_fail(rt, LB_EFORMAT, "a format string has the unknown conversion '%%%c'", (unsigned char)f->type < 0x80 ? f->type : '?');
+        if (f->type == '*' || f->type == '#' || f->type == 'a')
+            return lb_tpl_fail(rt, LB_EUNSUPPORTED, "'%%%c' in a format string", f->type);
+        return lb_tpl_fail(rt, LB_EFORMAT, "a format string has the unknown conversion '%%%c'",
+                           (unsigned char)f->type < 0x80 ? f->type : '?');
     }
     if ((f->type == 's' || f->type == 'r' || f->type == 'c') && f->align == '=') f->align = '>', f->fill = " ";
     return true;
@@ -153,8 +156,10 @@ static bool percent(tpl_rt *rt, const tpl_str *fmt, tpl_val values, lb_buf *b)
             const char *close = memchr(p, ')', (size_t)(end - p));
             const tpl_val *found;
             tpl_val key;
-            if (!close || values.kind != TPL_DICT) return lb_tpl_fail(rt, LB_EFORMAT, "'%%(name)' in a format string wants a dict");
-            if (!lb_tpl_str_ref(rt, p + 1, (size_t)(close - p - 1), &key) || !lb_tpl_dict_find(rt, values.dict, key, &found)) return false;
+            if (!close || values.kind != TPL_DICT)
+                return lb_tpl_fail(rt, LB_EFORMAT, "'%%(name)' in a format string wants a dict");
+            if (!lb_tpl_str_ref(rt, p + 1, (size_t)(close - p - 1), &key) ||
+                !lb_tpl_dict_find(rt, values.dict, key, &found)) return false;
             if (!found) return lb_tpl_fail(rt, LB_EFORMAT, "a format string names a key that the dict does not have");
             item = *found;
             keyed = true;
@@ -173,7 +178,9 @@ static bool percent(tpl_rt *rt, const tpl_str *fmt, tpl_val values, lb_buf *b)
         if (item.kind == TPL_UNDEF && f.type != 's' && f.type != 'r') return lb_tpl_undef_error(rt, item);
         if (!put_value(rt, b, &f, item)) return false;
     }
-    if (!keyed && used < n && values.kind != TPL_DICT && values.kind != TPL_LIST && values.kind != TPL_UNDEF)
+    bool lenient = values.kind == TPL_DICT || values.kind == TPL_LIST || values.kind == TPL_RANGE ||
+        values.kind == TPL_UNDEF;
+    if (!keyed && used < n && !lenient)
         return lb_tpl_fail(rt, LB_EFORMAT, "too many values for a format string");
     return true;
 }
@@ -232,11 +239,14 @@ static bool put_field(tpl_rt *rt, lb_buf *b, const spec *f, tpl_val v)
         return put_padded(rt, b, f, s.s->p, s.s->n, true);
     }
     if (!plain && v.kind != TPL_STR && !lb_tpl_is_num(v)) return lb_tpl_type_error(rt, "this value takes no format", v);
-    if (v.kind == TPL_STR && f->type && f->type != 's') return lb_tpl_type_error(rt, "a number format wants a number", v);
+    if (v.kind == TPL_STR && f->type && f->type != 's')
+        return lb_tpl_type_error(rt, "a number format wants a number", v);
     if (v.kind == TPL_STR && (f->align == '=' || f->sign)) return lb_tpl_type_error(rt, "a string takes no sign", v);
     if (lb_tpl_is_num(v) && f->type == 's') return lb_tpl_type_error(rt, "the format 's' wants a string", v);
-    if (v.kind == TPL_REAL && memchr("dxXo", g.type, 4)) return lb_tpl_type_error(rt, "this format wants an integer", v);
-    if (lb_tpl_is_int(v) && f->prec >= 0 && (!f->type || memchr("dxXo", f->type, 4))) return lb_tpl_type_error(rt, "an integer takes no precision", v);
+    if (v.kind == TPL_REAL && memchr("dxXo", g.type, 4))
+        return lb_tpl_type_error(rt, "this format wants an integer", v);
+    if (lb_tpl_is_int(v) && f->prec >= 0 && (!f->type || memchr("dxXo", f->type, 4)))
+        return lb_tpl_type_error(rt, "an integer takes no precision", v);
     return put_value(rt, b, &g, v);
 }
 
@@ -246,7 +256,8 @@ static bool find_field(tpl_rt *rt, const char *p, size_t n, const tpl_call *call
     bool digits = n > 0 && n < 9;
     for (size_t k = 0; k < n; k++) {
         digits &= p[k] >= '0' && p[k] <= '9';
-        if (p[k] == '.' || p[k] == '[' || p[k] == '{') return lb_tpl_fail(rt, LB_EUNSUPPORTED, "the field '{%.*s}' in a format string", (int)(n > 40 ? 40 : n), p);
+        if (p[k] == '.' || p[k] == '[' || p[k] == '{')
+            return lb_tpl_fail(rt, LB_EUNSUPPORTED, "the field '{%.*s}' in a format string", (int)(n > 40 ? 40 : n), p);
     }
     if (n == 0 || digits) {
         for (size_t k = 0; k < n; k++) i = i * 10 + (p[k] - '0');
@@ -284,11 +295,13 @@ static bool braces(tpl_rt *rt, const tpl_str *fmt, const tpl_call *call, lb_buf 
         char conv = 0;
         if (stop - p > 2 && stop[-2] == '!') {
             conv = stop[-1];
-            if (conv != 's' && conv != 'r') return lb_tpl_fail(rt, LB_EUNSUPPORTED, "'!%c' in a format string", (unsigned char)conv < 0x80 ? conv : '?');
+            if (conv != 's' && conv != 'r')
+                return lb_tpl_fail(rt, LB_EUNSUPPORTED, "a conversion after '!' in a format string");
         }
         spec f;
         tpl_val v;
-        if (!lb_tpl_step(rt, 1) || !find_field(rt, p + 1, (size_t)(stop - p - 1) - (conv ? 2 : 0), call, &next, &v)) return false;
+        if (!lb_tpl_step(rt, 1) || !find_field(rt, p + 1, (size_t)(stop - p - 1) - (conv ? 2 : 0), call, &next, &v))
+            return false;
         if (!brace_spec(rt, colon ? colon + 1 : close, close, &f)) return false;
         if (conv == 's' && !lb_tpl_to_str(rt, v, &v)) return false;
         if (conv == 'r') {

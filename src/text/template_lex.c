@@ -148,7 +148,8 @@ static int hex(char c)
 static size_t digits(const char *p, size_t n)
 {
     size_t i = 0;
-    while (i < n && (is_digit(p[i]) || (p[i] == '_' && i && is_digit(p[i - 1]) && i + 1 < n && is_digit(p[i + 1])))) i++;
+    while (i < n && (is_digit(p[i]) || (p[i] == '_' && i && is_digit(p[i - 1]) && i + 1 < n && is_digit(p[i + 1]))))
+        i++;
     return i;
 }
 
@@ -177,7 +178,8 @@ static bool number(lexer *x)
             }
         }
     }
-    if (!real && base == 10 && n > 1 && p[0] == '0' && strspn(p, "0_") < n) return fail(x, LB_EFORMAT, "a number starts with 0");
+    if (!real && base == 10 && n > 1 && p[0] == '0' && strspn(p, "0_") < n)
+        return fail(x, LB_EFORMAT, "a number starts with 0");
     char text[400];
     size_t k = 0;
     for (size_t i = base == 10 ? 0 : 2; i < n; i++)
@@ -194,7 +196,8 @@ static bool number(lexer *x)
         uint64_t v = 0;
         if (k == 0) return fail(x, LB_EFORMAT, "a number without digits");
         for (size_t i = 0; i < k; i++)
-            if (__builtin_mul_overflow(v, (uint64_t)base, &v) || __builtin_add_overflow(v, (uint64_t)hex(text[i]), &v) || v > INT64_MAX)
+            if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
+                __builtin_add_overflow(v, (uint64_t)hex(text[i]), &v) || v > INT64_MAX)
                 return fail(x, LB_EUNSUPPORTED, "an integer that does not fit into 64 bits");
         t->i = (int64_t)v;
     }
@@ -220,14 +223,17 @@ static bool unescape(lexer *x, const char *s, size_t n, size_t *i, lb_buf *b)
     uint32_t v = 0;
     size_t at = *i + 2;
     if (c >= '0' && c <= '7') {
-        for (at = *i + 1; at < n && at < *i + 4 && s[at] >= '0' && s[at] <= '7'; at++) v = v * 8 + (uint32_t)(s[at] - '0');
+        for (at = *i + 1; at < n && at < *i + 4 && s[at] >= '0' && s[at] <= '7'; at++)
+            v = v * 8 + (uint32_t)(s[at] - '0');
     } else if (c == 'x' || c == 'u' || c == 'U') {
         size_t want = at + (c == 'x' ? 2 : c == 'u' ? 4 : 8);
         for (; at < want; at++) {
-            if (at >= n || hex(s[at]) < 0) return fail(x, LB_EFORMAT, "a string has a truncated \\x, \\u or \\U escape");
+            if (at >= n || hex(s[at]) < 0)
+                return fail(x, LB_EFORMAT, "a string has a truncated \\x, \\u or \\U escape");
             v = v << 4 | (uint32_t)hex(s[at]);
         }
-        if (v > 0x10ffff || (v >= 0xd800 && v < 0xe000)) return fail(x, LB_EFORMAT, "a string escape is no Unicode character");
+        if (v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
+            return fail(x, LB_EFORMAT, "a string escape is no Unicode character");
     } else if (c == 'N') {
         return fail(x, LB_EUNSUPPORTED, "the string escape \\N{…}");
     } else {
@@ -283,7 +289,9 @@ static bool operator(lexer *x, lb_buf *open)
             return true;
         }
     if (!c || !strchr("+-/*%~[](){}><=.:|,;", c)) {
-        snprintf(what, sizeof what, (unsigned char)c < 0x80 && (unsigned char)c > 0x20 ? "unexpected character '%c'" : "unexpected character 0x%02x", (unsigned char)c);
+        bool shown = c > 0x20 && c < 0x7f;
+        const char *form = shown ? "unexpected character '%c'" : "unexpected character 0x%02x";
+        snprintf(what, sizeof what, form, (unsigned char)c);
         return fail(x, LB_EFORMAT, what);
     }
     if (c == '(' || c == '[' || c == '{') {
@@ -310,7 +318,8 @@ static bool tag(lexer *x, bool block, lb_buf *open)
     open->n = 0;
     for (;;) {
         skip_space(x);
-        if (x->at >= x->n) return fail(x, LB_EFORMAT, block ? "a tag is not closed, wanted '%}'" : "a tag is not closed, wanted '}}'");
+        if (x->at >= x->n)
+            return fail(x, LB_EFORMAT, block ? "a tag is not closed, wanted '%}'" : "a tag is not closed, wanted '}}'");
         if (open->n == 0) {
             char sign = looking_at(x, dash) ? '-' : block && looking_at(x, "+%}") ? '+' : 0;
             if (sign || looking_at(x, end)) {
@@ -327,7 +336,8 @@ static bool tag(lexer *x, bool block, lb_buf *open)
         } else if (is_word(c)) {
             size_t n = 1;
             while (is_word(peek(x, n))) n++;
-            if ((unsigned char)peek(x, n) >= 0x80) return fail(x, LB_EUNSUPPORTED, "an identifier with non-ASCII letters");
+            if ((unsigned char)peek(x, n) >= 0x80)
+                return fail(x, LB_EUNSUPPORTED, "an identifier with non-ASCII letters");
             ok = add_text(x, TOK_NAME, x->s + x->at, n);
             advance(x, n);
         } else if (c == '"' || c == '\'') {

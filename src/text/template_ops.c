@@ -5,12 +5,16 @@
 #include <string.h>
 
 /* ---- arithmetic ---- */
-static bool overflow(tpl_rt *rt) { return lb_tpl_fail(rt, LB_EUNSUPPORTED, "an integer that does not fit into 64 bits"); }
+static bool overflow(tpl_rt *rt)
+{
+    return lb_tpl_fail(rt, LB_EUNSUPPORTED, "an integer that does not fit into 64 bits");
+}
 
 static bool operand_error(tpl_rt *rt, int op, tpl_val a, tpl_val b)
 {
     if (a.kind == TPL_UNDEF || b.kind == TPL_UNDEF) return lb_tpl_undef_error(rt, a.kind == TPL_UNDEF ? a : b);
-    return lb_tpl_fail(rt, LB_EFORMAT, "'%s' does not take '%s' and '%s'", lb_tpl_op_text(op), lb_tpl_type(a), lb_tpl_type(b));
+    return lb_tpl_fail(rt, LB_EFORMAT, "'%s' does not take '%s' and '%s'", lb_tpl_op_text(op), lb_tpl_type(a),
+                       lb_tpl_type(b));
 }
 
 static bool int_pow(int64_t a, int64_t n, int64_t *out)
@@ -110,7 +114,8 @@ static bool repeat(tpl_rt *rt, tpl_val v, int64_t n, tpl_val *out)
         return lb_tpl_str_take(rt, &b, out) && lb_tpl_str_mark(rt, *out, v.s->safe, out);
     }
     if (!lb_tpl_step(rt, total) || !lb_tpl_seq_new(rt, v.kind, total, out)) return false;
-    for (int64_t i = 0; i < n; i++, out->seq->n += len) memcpy(out->seq->v + out->seq->n, v.seq->v, len * sizeof *v.seq->v);
+    for (int64_t i = 0; i < n; i++, out->seq->n += len)
+        memcpy(out->seq->v + out->seq->n, v.seq->v, len * sizeof *v.seq->v);
     return true;
 }
 
@@ -147,6 +152,7 @@ static bool contains(tpl_rt *rt, tpl_val x, tpl_val in, bool *out)
     }
     if (in.kind == TPL_DICT) {
         const tpl_val *found;
+        if (!lb_tpl_hashable(x)) return lb_tpl_type_error(rt, "a dict key must be hashable", x);
         if (!lb_tpl_dict_find(rt, in.dict, x, &found)) return false;
         *out = found != NULL;
         return true;
@@ -209,6 +215,13 @@ static bool method(tpl_rt *rt, tpl_val v, const tpl_str *name, tpl_val *out, boo
     return true;
 }
 
+static bool neighbour(tpl_rt *rt, const tpl_loop *l, int64_t i, const char *hint, tpl_val *out)
+{
+    if (i < 0 || i >= (int64_t)l->items->n) return lb_tpl_undef_new(rt, hint, NULL, NULL, out);
+    *out = l->items->v[i];
+    return true;
+}
+
 static bool loop_attr(tpl_rt *rt, const tpl_loop *l, const tpl_str *name, tpl_val *out, bool *found)
 {
     int64_t i = (int64_t)l->i, n = (int64_t)l->items->n;
@@ -222,10 +235,8 @@ static bool loop_attr(tpl_rt *rt, const tpl_loop *l, const tpl_str *name, tpl_va
     else if (lb_tpl_str_is(name, "length")) *out = lb_tpl_int(n);
     else if (lb_tpl_str_is(name, "depth")) *out = lb_tpl_int(1);
     else if (lb_tpl_str_is(name, "depth0")) *out = lb_tpl_int(0);
-    else if (lb_tpl_str_is(name, "previtem"))
-        return i > 0 ? (*out = l->items->v[i - 1], true) : lb_tpl_undef_new(rt, "there is no previous item", NULL, NULL, out);
-    else if (lb_tpl_str_is(name, "nextitem"))
-        return i + 1 < n ? (*out = l->items->v[i + 1], true) : lb_tpl_undef_new(rt, "there is no next item", NULL, NULL, out);
+    else if (lb_tpl_str_is(name, "previtem")) return neighbour(rt, l, i - 1, "there is no previous item", out);
+    else if (lb_tpl_str_is(name, "nextitem")) return neighbour(rt, l, i + 1, "there is no next item", out);
     else *found = false;
     return true;
 }
@@ -341,7 +352,7 @@ bool lb_tpl_slice(tpl_rt *rt, tpl_val v, const tpl_val part[3], tpl_val *out)
     bool can = v.kind == TPL_STR || v.kind == TPL_LIST || v.kind == TPL_TUPLE;
     for (int i = 0; i < 3; i++) can &= part[i].kind == TPL_NONE || lb_tpl_is_int(part[i]);
     if (v.kind == TPL_RANGE) return lb_tpl_fail(rt, LB_EUNSUPPORTED, "a slice of a range");
-    if (!can) return lb_tpl_undef_new(rt, "a slice of something that cannot be sliced so", NULL, NULL, out);
+    if (!can) return lb_tpl_type_error(rt, "a slice of something that cannot be sliced so", v);
     int64_t step = part[2].kind == TPL_NONE ? 1 : lb_tpl_as_int(part[2]), n;
     if (step == 0) return lb_tpl_fail(rt, LB_EFORMAT, "a slice with step 0");
     if (!lb_tpl_length(rt, v, &n)) return false;
@@ -350,7 +361,8 @@ bool lb_tpl_slice(tpl_rt *rt, tpl_val v, const tpl_val part[3], tpl_val *out)
     int64_t start = bound(part[0], n, step, step < 0 ? n - 1 : 0), stop = bound(part[1], n, step, step < 0 ? -1 : n);
     int64_t count = step > 0 ? (stop > start ? (stop - start - 1) / step + 1 : 0)
                              : (start > stop ? (start - stop - 1) / -step + 1 : 0);
-    if (v.kind == TPL_STR) return slice_str(rt, v.s, start, step, count, out) && lb_tpl_str_mark(rt, *out, v.s->safe, out);
+    if (v.kind == TPL_STR)
+        return slice_str(rt, v.s, start, step, count, out) && lb_tpl_str_mark(rt, *out, v.s->safe, out);
     if (!lb_tpl_step(rt, (size_t)count / 16) || !lb_tpl_seq_new(rt, v.kind, (size_t)count, out)) return false;
     for (int64_t i = 0; i < count; i++) out->seq->v[out->seq->n++] = v.seq->v[start + i * step];
     return true;

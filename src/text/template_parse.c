@@ -91,7 +91,8 @@ int lb_tpl_intern(tpl_parser *p, const char *s, size_t n)
         if (old->n == n && !memcmp(old->p, s, n)) return p->slots[h] - 1;
     }
     const tpl_str *name = lb_tpl_parse_str(p, s, n);
-    if (!name || !lb_grow(&p->t->names, &p->cap_names, (size_t)p->t->n_names + 1, sizeof *p->t->names, "the names of a chat template", p->err)) return -1;
+    if (!name || !lb_grow(&p->t->names, &p->cap_names, (size_t)p->t->n_names + 1, sizeof *p->t->names,
+                          "the names of a chat template", p->err)) return -1;
     p->t->names[p->t->n_names] = name;
     p->slots[h] = ++p->t->n_names;
     return p->t->n_names - 1;
@@ -119,7 +120,8 @@ bool lb_tpl_skip_op(tpl_parser *p, int op)
 static bool unexpected(tpl_parser *p, const char *wanted)
 {
     char buf[80];
-    return lb_tpl_parse_fail(p, LB_EFORMAT, p->tok->line, "found %s, wanted %s", lb_tpl_tok_text(p->tok, buf, sizeof buf), wanted);
+    return lb_tpl_parse_fail(p, LB_EFORMAT, p->tok->line, "found %s, wanted %s",
+                             lb_tpl_tok_text(p->tok, buf, sizeof buf), wanted);
 }
 
 bool lb_tpl_expect_op(tpl_parser *p, int op)
@@ -152,7 +154,8 @@ static bool statements(tpl_parser *p, const char *const *ends, tpl_list *out)
         tpl_node *n;
         if (t->kind == TOK_EOF) {
             if (!ends) break;
-            return lb_tpl_parse_fail(p, LB_EFORMAT, t->line, "the template ends inside a block, wanted '{%% %s %%}'", ends[0]);
+            return lb_tpl_parse_fail(p, LB_EFORMAT, t->line, "the template ends inside a block, wanted '{%% %s %%}'",
+                                     ends[0]);
         }
         p->tok++;
         if (t->kind == TOK_DATA) {
@@ -207,11 +210,13 @@ static bool parse_for(tpl_parser *p, tpl_node *n)
 {
     static const char *const ends[] = {"endfor", "else", NULL}, *const end[] = {"endfor", NULL};
     if (!(n->a = lb_tpl_parse_target(p, false, "in"))) return false;
-    if (n->a->kind == N_NAME && n->a->id == TPL_ID_LOOP) return lb_tpl_parse_fail(p, LB_EFORMAT, n->line, "cannot assign to 'loop'");
+    if (n->a->kind == N_NAME && n->a->id == TPL_ID_LOOP)
+        return lb_tpl_parse_fail(p, LB_EFORMAT, n->line, "cannot assign to 'loop'");
     if (!lb_tpl_skip_name(p, "in")) return unexpected(p, "'in'");
     if (!(n->b = lb_tpl_parse_tuple(p, false, false, "recursive"))) return false;
     if (lb_tpl_skip_name(p, "if") && !(n->c = lb_tpl_parse_expr(p, true))) return false;
-    if (lb_tpl_is_name(p->tok, "recursive")) return lb_tpl_parse_fail(p, LB_EUNSUPPORTED, n->line, "a recursive for loop");
+    if (lb_tpl_is_name(p->tok, "recursive"))
+        return lb_tpl_parse_fail(p, LB_EUNSUPPORTED, n->line, "a recursive for loop");
     p->n_loop++;
     bool ok = body(p, ends, &n->kid, &n->n_kid);
     p->n_loop--;
@@ -255,12 +260,14 @@ static bool signature(tpl_parser *p, tpl_macro_def *m)
         tpl_node *n = lb_tpl_node_new(p, N_NAME, p->tok->line), *v;
         if (!n || (n->id = lb_tpl_intern(p, p->tok->p, p->tok->n)) < 0 || !lb_tpl_list_add(p, &names, n)) return false;
         if (n->id >= TPL_ID_CALLER && n->id < TPL_ID_FIXED)
-            return lb_tpl_parse_fail(p, LB_EUNSUPPORTED, n->line, "a macro argument named '%.*s'", (int)p->tok->n, p->tok->p);
+            return lb_tpl_parse_fail(p, LB_EUNSUPPORTED, n->line, "a macro argument named '%.*s'", (int)p->tok->n,
+                                     p->tok->p);
         p->tok++;
         if (lb_tpl_skip_op(p, '=')) {
             if (!(v = lb_tpl_parse_expr(p, true)) || !lb_tpl_list_add(p, &dflt, v)) return false;
         } else if (dflt.n) {
-            return lb_tpl_parse_fail(p, LB_EFORMAT, n->line, "an argument without a default follows one with a default");
+            return lb_tpl_parse_fail(p, LB_EFORMAT, n->line,
+                                     "an argument without a default follows one with a default");
         }
     }
     p->tok++;
@@ -316,7 +323,8 @@ static bool parse_with(tpl_parser *p, tpl_node *n)
         tpl_node *target, *v;
         if (names.n && !lb_tpl_expect_op(p, ',')) return false;
         if (p->tok->kind != TOK_NAME) return unexpected(p, "a name");
-        if (!(target = lb_tpl_node_new(p, N_NAME, p->tok->line)) || (target->id = lb_tpl_intern(p, p->tok->p, p->tok->n)) < 0) return false;
+        if (!(target = lb_tpl_node_new(p, N_NAME, p->tok->line))) return false;
+        if ((target->id = lb_tpl_intern(p, p->tok->p, p->tok->n)) < 0) return false;
         p->tok++;
         if (!lb_tpl_expect_op(p, '=') || !(v = lb_tpl_parse_expr(p, true))) return false;
         if (!lb_tpl_list_add(p, &names, target) || !lb_tpl_list_add(p, &values, v)) return false;
@@ -348,7 +356,8 @@ static bool statement(tpl_parser *p, tpl_list *out)
 {
     static const struct { const char *name; tpl_node_kind kind; bool (*parse)(tpl_parser *, tpl_node *); } tags[] = {
         {"if", N_IF, parse_if}, {"for", N_FOR, parse_for}, {"set", N_SET, parse_set}, {"macro", N_MACRO, parse_macro},
-        {"call", N_CALL_BLOCK, parse_call}, {"filter", N_FILTER_BLOCK, parse_filter_block}, {"with", N_WITH, parse_with},
+        {"call", N_CALL_BLOCK, parse_call}, {"filter", N_FILTER_BLOCK, parse_filter_block},
+        {"with", N_WITH, parse_with},
         {"generation", N_BODY, parse_generation}, {"break", N_BREAK, parse_jump}, {"continue", N_CONTINUE, parse_jump},
         {"print", N_PRINT, parse_print},
     };

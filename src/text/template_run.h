@@ -17,17 +17,21 @@ typedef struct tpl_call {
  * function. arg: one value per name in params, in that order. */
 typedef struct tpl_builtin {
     const char *name;
-    const char *params;      /* "old new count?": '?' may be missing (TPL_MISSING); "*": the function reads call itself */
+    const char *params;      /* "old new count?": '?' may be missing; "*": the function reads call itself */
     bool (*fn)(tpl_rt *rt, tpl_val self, const tpl_val *arg, const tpl_call *call, tpl_val *out);
 } tpl_builtin;
 enum { TPL_MAX_PARAMS = 6 };
 
 /* The tables; NULL when lowbit does not know the name. */
 const tpl_builtin *lb_tpl_find_filter(const tpl_str *name);
+const tpl_builtin *lb_tpl_find_list_filter(const tpl_str *name);   /* those of template_filters_list.c */
 const tpl_builtin *lb_tpl_find_test(const tpl_str *name);
 const tpl_builtin *lb_tpl_find_global(const tpl_str *name);
-/* A method of a str, list, tuple or dict. *known: Python has an attribute of that name; *unsafe: the sandbox hides it. */
+/* A method of a value of this kind. *known: Python has an attribute of that name; *unsafe: the sandbox hides it. */
 const tpl_builtin *lb_tpl_find_method(tpl_kind kind, const tpl_str *name, bool *known, bool *unsafe);
+
+extern const tpl_builtin lb_tpl_str_methods[];
+extern const size_t lb_tpl_n_str_methods;
 
 /* ---- scopes ---- */
 typedef struct tpl_var { int id; tpl_val v; } tpl_var;

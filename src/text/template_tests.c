@@ -26,7 +26,11 @@ IS(is_sequence, self.kind == TPL_UNDEF || (self.kind >= TPL_STR && self.kind <= 
 IS(is_callable, self.kind == TPL_UNDEF || self.kind >= TPL_LOOP)
 IS(is_filter, self.kind == TPL_STR && lb_tpl_find_filter(self.s))
 IS(is_test, self.kind == TPL_STR && lb_tpl_find_test(self.s))
-IS(same_as, self.kind == arg[0].kind && (self.kind == TPL_NONE || (self.kind == TPL_BOOL ? self.b == arg[0].b : self.i == arg[0].i)))
+static bool identical(tpl_val a, tpl_val b)   /* the union's pointers share their place with i */
+{
+    return a.kind == b.kind && (a.kind == TPL_NONE || (a.kind == TPL_BOOL ? a.b == b.b : a.i == b.i));
+}
+IS(same_as, identical(self, arg[0]))
 
 static bool text_case(tpl_rt *rt, tpl_val self, bool upper, tpl_val *out)
 {
@@ -76,7 +80,8 @@ static const tpl_builtin *find(const tpl_builtin *table, size_t n, const tpl_str
 const tpl_builtin *lb_tpl_find_test(const tpl_str *name)
 {
     static const tpl_builtin table[] = {
-        {"defined", "", is_defined}, {"undefined", "", is_undefined}, {"none", "", is_none}, {"boolean", "", is_boolean},
+        {"defined", "", is_defined}, {"undefined", "", is_undefined}, {"none", "", is_none},
+        {"boolean", "", is_boolean},
         {"true", "", is_true}, {"false", "", is_false}, {"integer", "", is_integer}, {"float", "", is_float},
         {"number", "", is_number}, {"string", "", is_string}, {"escaped", "", is_escaped}, {"mapping", "", is_mapping},
         {"iterable", "", is_iterable}, {"sequence", "", is_sequence}, {"callable", "", is_callable},
@@ -104,7 +109,8 @@ TEST(range)
     }
     if (n_arg == 1) v[1] = v[0], v[0] = 0;
     if (v[2] == 0) return lb_tpl_fail(rt, LB_EFORMAT, "range with step 0");
-    uint64_t span = v[2] > 0 ? (v[1] > v[0] ? (uint64_t)v[1] - (uint64_t)v[0] : 0) : (v[0] > v[1] ? (uint64_t)v[0] - (uint64_t)v[1] : 0);
+    int64_t low = v[2] > 0 ? v[0] : v[1], high = v[2] > 0 ? v[1] : v[0];
+    uint64_t span = high > low ? (uint64_t)high - (uint64_t)low : 0;
     uint64_t step = v[2] > 0 ? (uint64_t)v[2] : 0 - (uint64_t)v[2], count = span ? (span - 1) / step + 1 : 0;
     if (count > MAX_RANGE) return lb_tpl_fail(rt, LB_EFORMAT, "a range of more than %d items", MAX_RANGE);
     n = (int64_t)count;
@@ -121,7 +127,8 @@ TEST(range)
 static bool make_dict(tpl_rt *rt, tpl_kind kind, const tpl_call *call, tpl_val *out)
 {
     if (!lb_tpl_dict_new(rt, kind, out)) return false;
-    if (call->n_pos > 1) return lb_tpl_fail(rt, LB_EFORMAT, "dict() takes one positional argument, got %d", call->n_pos);
+    if (call->n_pos > 1)
+        return lb_tpl_fail(rt, LB_EFORMAT, "dict() takes one positional argument, got %d", call->n_pos);
     if (call->n_pos == 1 && call->pos[0].kind == TPL_DICT) {
         const tpl_dict *d = call->pos[0].dict;
         for (size_t i = 0; i < d->n; i++)
@@ -131,7 +138,8 @@ static bool make_dict(tpl_rt *rt, tpl_kind kind, const tpl_call *call, tpl_val *
         if (!lb_tpl_items(rt, call->pos[0], &items)) return false;
         for (size_t i = 0; i < items->n; i++) {
             if (!lb_tpl_items(rt, items->v[i], &pair)) return false;
-            if (pair->n != 2) return lb_tpl_fail(rt, LB_EFORMAT, "dict() wants pairs, item %zu has %zu values", i, pair->n);
+            if (pair->n != 2)
+                return lb_tpl_fail(rt, LB_EFORMAT, "dict() wants pairs, item %zu has %zu values", i, pair->n);
             if (!lb_tpl_dict_put(rt, out->dict, pair->v[0], pair->v[1])) return false;
         }
     }
@@ -140,7 +148,8 @@ static bool make_dict(tpl_rt *rt, tpl_kind kind, const tpl_call *call, tpl_val *
     for (size_t i = 0; kind == TPL_NS && i < out->dict->n; i++) {
         tpl_val key = out->dict->v[i].key;
         if (key.kind != TPL_STR) return lb_tpl_type_error(rt, "a namespace attribute must be a string", key);
-        if (key.s->n && key.s->p[0] == '_') return lb_tpl_fail(rt, LB_EFORMAT, "a namespace attribute may not start with '_'");
+        if (key.s->n && key.s->p[0] == '_')
+            return lb_tpl_fail(rt, LB_EFORMAT, "a namespace attribute may not start with '_'");
     }
     return true;
 }
@@ -162,7 +171,8 @@ TEST(strftime_now)
     time_t now = time(NULL);
     struct tm tm;
     if (arg[0].kind != TPL_STR) return lb_tpl_type_error(rt, "strftime_now wants a format", arg[0]);
-    if (arg[0].s->n >= sizeof fmt || memchr(arg[0].s->p, 0, arg[0].s->n)) return lb_tpl_fail(rt, LB_EUNSUPPORTED, "a time format of more than 255 bytes");
+    if (arg[0].s->n >= sizeof fmt || memchr(arg[0].s->p, 0, arg[0].s->n))
+        return lb_tpl_fail(rt, LB_EUNSUPPORTED, "a time format of more than 255 bytes");
     memcpy(fmt, arg[0].s->p, arg[0].s->n);
     fmt[arg[0].s->n] = 0;
     if (!localtime_r(&now, &tm)) return lb_tpl_fail(rt, LB_EFAIL, "the time of day is not known");

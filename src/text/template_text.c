@@ -39,7 +39,8 @@ bool lb_tpl_utf8_ok(const char *p, size_t n)
 {
     for (size_t i = 0; i < n;) {
         utf8proc_int32_t c;
-        utf8proc_ssize_t len = (unsigned char)p[i] < 0x80 ? 1 : utf8proc_iterate((const utf8proc_uint8_t *)p + i, (utf8proc_ssize_t)(n - i), &c);
+        const utf8proc_uint8_t *s = (const utf8proc_uint8_t *)p + i;
+        utf8proc_ssize_t len = *s < 0x80 ? 1 : utf8proc_iterate(s, (utf8proc_ssize_t)(n - i), &c);
         if (len <= 0) return false;
         i += (size_t)len;
     }
@@ -102,7 +103,8 @@ static bool printable(uint32_t c)
     if (c < 0x7f) return c >= 0x20;
     switch (utf8proc_category((utf8proc_int32_t)c)) {
     case UTF8PROC_CATEGORY_CC: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_CS: case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CN: case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: case UTF8PROC_CATEGORY_ZS: return false;
+    case UTF8PROC_CATEGORY_CN: case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: case UTF8PROC_CATEGORY_ZS:
+        return false;
     default: return true;
     }
 }
@@ -266,7 +268,8 @@ static bool put_json_key(tpl_rt *rt, lb_buf *b, tpl_val key, const tpl_json_opt 
         put_json_str(b, key.s, opt->ascii);
         return true;
     }
-    if (!lb_tpl_is_num(key) && key.kind != TPL_NONE) return lb_tpl_type_error(rt, "tojson cannot write this dict key", key);
+    if (!lb_tpl_is_num(key) && key.kind != TPL_NONE)
+        return lb_tpl_type_error(rt, "tojson cannot write this dict key", key);
     lb_buf_byte(b, '"');
     bool ok = put_json(rt, b, key, opt, 0);
     lb_buf_byte(b, '"');

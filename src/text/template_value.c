@@ -106,7 +106,8 @@ void *lb_tpl_alloc(tpl_rt *rt, size_t count, size_t elem)
 bool lb_tpl_str_room(tpl_rt *rt, size_t n)
 {
     if (n > LB_TEMPLATE_MAX_OUTPUT)
-        return lb_tpl_fail(rt, LB_EFORMAT, "the template makes a string longer than %zu MiB", LB_TEMPLATE_MAX_OUTPUT >> 20);
+        return lb_tpl_fail(rt, LB_EFORMAT, "the template makes a string longer than %zu MiB",
+                           LB_TEMPLATE_MAX_OUTPUT >> 20);
     return lb_tpl_step_bytes(rt, n);
 }
 
@@ -203,11 +204,12 @@ bool lb_tpl_dict_find(tpl_rt *rt, const tpl_dict *d, tpl_val key, const tpl_val 
     return true;
 }
 
-static bool hashable(tpl_val v)
+bool lb_tpl_hashable(tpl_val v)
 {
     if (v.kind == TPL_TUPLE) {
         for (size_t i = 0; i < v.seq->n; i++)
-            if (v.seq->v[i].kind == TPL_TUPLE || !hashable(v.seq->v[i])) return false;  /* no tuples of tuples: rare */
+            /* no tuples of tuples: rare */
+            if (v.seq->v[i].kind == TPL_TUPLE || !lb_tpl_hashable(v.seq->v[i])) return false;
         return true;
     }
     return v.kind != TPL_LIST && v.kind != TPL_DICT && v.kind != TPL_VIEW;
@@ -216,7 +218,7 @@ static bool hashable(tpl_val v)
 bool lb_tpl_dict_put(tpl_rt *rt, tpl_dict *d, tpl_val key, tpl_val v)
 {
     const tpl_val *old;
-    if (!hashable(key)) return lb_tpl_type_error(rt, "a dict key must be hashable", key);
+    if (!lb_tpl_hashable(key)) return lb_tpl_type_error(rt, "a dict key must be hashable", key);
     if (!lb_tpl_dict_find(rt, d, key, &old)) return false;
     if (old) {
         d->v[(const tpl_pair *)((const char *)old - offsetof(tpl_pair, val)) - d->v].val = v;
@@ -265,7 +267,8 @@ bool lb_tpl_from_json(tpl_rt *rt, const json_t *j, int depth, tpl_val *out)
         d->cap = n;
         json_object_foreach((json_t *)(uintptr_t)j, key, item) {
             tpl_pair *p = &d->v[d->n];
-            if (!lb_tpl_str_ref(rt, key, strlen(key), &p->key) || !lb_tpl_from_json(rt, item, depth + 1, &p->val)) return false;
+            if (!lb_tpl_str_ref(rt, key, strlen(key), &p->key) || !lb_tpl_from_json(rt, item, depth + 1, &p->val))
+                return false;
             d->n++;
         }
         return true;

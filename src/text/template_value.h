@@ -127,6 +127,7 @@ static inline bool lb_tpl_str_is(const tpl_str *s, const char *lit)
 {
     return s->n == __builtin_strlen(lit) && !__builtin_memcmp(s->p, lit, s->n);
 }
+bool lb_tpl_hashable(tpl_val v);                    /* may it be a dict's key? */
 bool lb_tpl_equal(tpl_rt *rt, tpl_val a, tpl_val b, int depth, bool *out);
 bool lb_tpl_less(tpl_rt *rt, tpl_val a, tpl_val b, int depth, bool *out);      /* a < b; mixed types are an error */
 bool lb_tpl_length(tpl_rt *rt, tpl_val v, int64_t *out);

@@ -66,7 +66,8 @@ static void chats_render_as_transformers_does(void **state)
             lb_buf out = {0};
             lb_buf_str(&out, "before|");
             const char *want = json_string_value(json_array_get(expect, i));
-            bool ok = lb_chat_render(c, json_object_get(conv, "messages"), json_is_true(json_object_get(conv, "add_generation_prompt")),
+            bool ok = lb_chat_render(c, json_object_get(conv, "messages"),
+                                     json_is_true(json_object_get(conv, "add_generation_prompt")),
                                      json_object_get(conv, "extra"), &out, &e);
             const char *got = ok ? out.p + 7 : NULL;
             n++;
@@ -100,7 +101,8 @@ static void snippets_render_as_jinja_does(void **state)
     json_array_foreach(json_object_get(file, "snippets"), i, row) {
         lb_err e = {0};
         lb_buf out = {0};
-        const char *source = json_string_value(json_object_get(row, "source")), *want = json_string_value(json_object_get(row, "expect"));
+        const char *source = json_string_value(json_object_get(row, "source")),
+            *want = json_string_value(json_object_get(row, "expect"));
         bool declined = json_is_true(json_object_get(row, "unsupported"));
         lb_template *t = lb_template_parse(source, strlen(source), "snippet", &e);
         bool ok = t && lb_template_render(t, vars, &out, &e);

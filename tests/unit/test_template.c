@@ -39,7 +39,8 @@ static void fails_n(const char *src, size_t n, const char *vars, lb_code code, c
     lb_err e;
     char *got = render_n(src, n, vars, &e);
     if (got) fail_msg("%.80s: rendered '%.80s'", src, got);
-    if (e.code != code || !strstr(e.msg, words)) fail_msg("%.80s: wanted '%s' with code %d, got '%s' with code %d", src, words, code, e.msg, e.code);
+    if (e.code != code || !strstr(e.msg, words))
+        fail_msg("%.80s: wanted '%s' with code %d, got '%s' with code %d", src, words, code, e.msg, e.code);
 }
 static void fails(const char *src, lb_code code, const char *words) { fails_n(src, strlen(src), NULL, code, words); }
 
@@ -117,6 +118,8 @@ static void the_sandbox_holds(void **state)
 {
     (void)state;
     renders("{{ ''.__class__ }}|{{ [].append }}|{{ {}['__class__'] }}", NULL, "||");
+    renders("{{ ['']['']|d }}{{ [1]['append clear'] is defined }}{{ {}['pop popitem'] is defined }}", NULL,
+            "FalseFalse");
     fails("{{ ''.__class__.__mro__ }}", LB_EFORMAT, "'__class__' of a 'str': the sandbox does not allow");
     fails("{{ [].__class__.__base__.__subclasses__() }}", LB_EFORMAT, "sandbox");
     fails("{{ (1).__class__() }}", LB_EFORMAT, "sandbox");
@@ -161,14 +164,19 @@ static void size_and_depth_limits_hold(void **state)
 static void loops_and_recursion_end(void **state)
 {
     (void)state;
-    fails("{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}", LB_EFORMAT, "1000000 steps");
+    fails("{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}", LB_EFORMAT,
+          "1000000 steps");
     fails("{{ range(10**9) }}", LB_EFORMAT, "a range of more than 100000 items");
     fails("{{ range(-9223372036854775807, 9223372036854775807) }}", LB_EFORMAT, "a range of more than");
     fails("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", LB_EFORMAT, "64 macro calls inside each other");
-    fails("{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}", LB_EFORMAT, "64 macro calls");
-    fails("{% macro m() %}{% call m() %}{% endcall %}{{ caller }}{% endmacro %}{{ m() }}", LB_EFORMAT, "64 macro calls");
-    fails("{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}", LB_EFORMAT, "steps");
-    fails("{% set ns = namespace(l=[1]) %}{% for i in range(100) %}{% for x in ns.l %}{% set ns.l = ns.l + [1] %}{% endfor %}{% endfor %}",
+    fails("{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ a() }}", LB_EFORMAT,
+          "64 macro calls");
+    fails("{% macro m() %}{% call m() %}{% endcall %}{{ caller }}{% endmacro %}{{ m() }}", LB_EFORMAT,
+          "64 macro calls");
+    fails("{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}", LB_EFORMAT,
+          "steps");
+    fails("{% set ns = namespace(l=[1]) %}{% for i in range(100) %}{% for x in ns.l %}{% set ns.l = ns.l + [1] %}"
+          "{% endfor %}{% endfor %}",
           LB_EFORMAT, "the template ");
     fails("{{ (range(100000) | list * 20) | sort | list | length }}", LB_EFORMAT, "steps");
 }
@@ -176,11 +184,14 @@ static void loops_and_recursion_end(void **state)
 static void memory_and_output_limits_hold(void **state)
 {
     (void)state;
-    const char *doubling = "{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}";
-    fails(doubling, LB_EFORMAT, "a string longer than 8 MiB");
-    fails("{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}", LB_EFORMAT, "8 MiB");
-    fails("{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}", LB_EFORMAT, "128 MiB");
-    fails("{% set s = 'a' * 8000000 %}{% for i in range(99) %}{% set t = s ~ i %}{% endfor %}", LB_EFORMAT, "the template ");
+    fails("{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}",
+          LB_EFORMAT, "a string longer than 8 MiB");
+    fails("{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}", LB_EFORMAT,
+          "8 MiB");
+    fails("{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}", LB_EFORMAT,
+          "128 MiB");
+    fails("{% set s = 'a' * 8000000 %}{% for i in range(99) %}{% set t = s ~ i %}{% endfor %}", LB_EFORMAT,
+          "the template ");
     fails("{{ 'a' * 10**18 }}", LB_EFORMAT, "8 MiB");
     fails("{{ [0] * 10**18 }}", LB_EFORMAT, "steps");
     fails("{{ 'a'.center(10**12) }}", LB_EFORMAT, "8 MiB");
@@ -192,8 +203,10 @@ static void memory_and_output_limits_hold(void **state)
     fails("{{ (['a'] * 10000) | join('b' * 10000) }}", LB_EFORMAT, "8 MiB");
     fails("{{ ('b' * 10000).join(['a'] * 10000) }}", LB_EFORMAT, "8 MiB");
     fails("{{ [1] | tojson(indent='x' * 1000000) }}", LB_EUNSUPPORTED, "indent");
-    fails("{% set s = 'a' * 100000 %}{% for i in range(1000) %}{{ s }}{% endfor %}", LB_EFORMAT, "the output is longer than 8 MiB");
-    fails("{% macro m(n) %}{{ 'a' * 1000000 }}{% if n %}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}", LB_EFORMAT, "8 MiB");
+    fails("{% set s = 'a' * 100000 %}{% for i in range(1000) %}{{ s }}{% endfor %}", LB_EFORMAT,
+          "the output is longer than 8 MiB");
+    fails("{% macro m(n) %}{{ 'a' * 1000000 }}{% if n %}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+          LB_EFORMAT, "8 MiB");
     fails("{% for i in range(100000) %}{% set x = {'a': [i] * 50} %}{% endfor %}", LB_EFORMAT, "the template ");
 }
 
@@ -201,7 +214,8 @@ static void deep_and_cyclic_values_end(void **state)
 {
     (void)state;
     const char *deep = "{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}";
-    const char *const uses[] = {"{{ n.x }}", "{{ n.x | tojson }}", "{{ n.x == [n.x] }}", "{{ n.x < [n.x] }}", "{{ n }}"};
+    const char *const uses[] = {"{{ n.x }}", "{{ n.x | tojson }}", "{{ n.x == [n.x] }}", "{{ n.x < [n.x] }}",
+        "{{ n }}"};
     for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
         char *s = repeated(deep, uses[i], 1, "");
         fails(s, LB_EFORMAT, "nested deeper than 128 levels");
@@ -211,7 +225,8 @@ static void deep_and_cyclic_values_end(void **state)
     char *s = repeated(wide, "{{ n.x }}", 1, "");
     fails(s, LB_EFORMAT, "the template ");
     free(s);
-    s = repeated(wide, "{% set a = n.x %}{% set n.x = [] %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ a == n.x }}", 1, "");
+    s = repeated(wide, "{% set a = n.x %}{% set n.x = [] %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}", 1,
+                 "{% endfor %}{{ a == n.x }}");
     fails(s, LB_EFORMAT, "steps");
     free(s);
     fails("{% set n = namespace() %}{% set n.n = n %}{{ n }}", LB_EFORMAT, "nested deeper than 128 levels");
@@ -308,18 +323,26 @@ static void refuses(const char *config, const char *jinja, lb_code code, const c
 static void templates_are_found(void **state)
 {
     (void)state;
-    const char *list = "{\"eos_token\": {\"content\": \"</s>\"}, \"chat_template\": [{\"name\": \"tool_use\", \"template\": \"T{{ tools | length }}\"},"
+    const char *list = "{\"eos_token\": {\"content\": \"</s>\"}, \"chat_template\": ["
+                       "{\"name\": \"tool_use\", \"template\": \"T{{ tools | length }}\"},"
                        "{\"name\": \"default\", \"template\": \"D{{ eos_token }}{{ tools }}{{ documents }}\"}]}";
-    prompts("{\"chat_template\": \"{{ bos_token }}{{ messages[0].content }}\", \"bos_token\": \"<s>\"}", NULL, NULL, NULL, "<s>hi");
-    prompts("{\"chat_template\": \"config\", \"eos_token\": \"E\"}", "file{{ eos_token }}{{ pad_token }}\n", NULL, NULL, "fileE");
+    prompts("{\"chat_template\": \"{{ bos_token }}{{ messages[0].content }}\", \"bos_token\": \"<s>\"}", NULL, NULL,
+            NULL, "<s>hi");
+    prompts("{\"chat_template\": \"config\", \"eos_token\": \"E\"}", "file{{ eos_token }}{{ pad_token }}\n", NULL,
+            NULL, "fileE");
     prompts(list, NULL, NULL, NULL, "D</s>NoneNone");
     prompts(list, NULL, NULL, "{\"tools\": [{}, {}]}", "T2");
-    prompts("{\"pad_token\": null}", "{{ pad_token }}{{ bos_token }}", "{\"pad_token\": \"P\", \"bos_token\": {\"content\": \"B\"}}", NULL, "PB");
-    prompts(NULL, "{{ add_generation_prompt }}{{ x }}{{ eos_token }}", NULL, "{\"x\": 1, \"eos_token\": \"mine\"}", "True1mine");
-    refuses("{\"chat_template\": 3}", NULL, LB_EFORMAT, "tokenizer_config.json: chat_template: a chat template is an integer");
-    refuses("{\"chat_template\": [{\"name\": \"rag\", \"template\": \"x\"}]}", NULL, LB_EFORMAT, "none of the templates is named 'default'");
+    prompts("{\"pad_token\": null}", "{{ pad_token }}{{ bos_token }}",
+            "{\"pad_token\": \"P\", \"bos_token\": {\"content\": \"B\"}}", NULL, "PB");
+    prompts(NULL, "{{ add_generation_prompt }}{{ x }}{{ eos_token }}", NULL, "{\"x\": 1, \"eos_token\": \"mine\"}",
+            "True1mine");
+    refuses("{\"chat_template\": 3}", NULL, LB_EFORMAT,
+            "tokenizer_config.json: chat_template: a chat template is an integer");
+    refuses("{\"chat_template\": [{\"name\": \"rag\", \"template\": \"x\"}]}", NULL, LB_EFORMAT,
+            "none of the templates is named 'default'");
     refuses("{\"chat_template\": [7]}", NULL, LB_EFORMAT, "entry 0 has no name");
-    refuses("{\"chat_template\": \"\\n{% if %}\"}", NULL, LB_EFORMAT, "tokenizer_config.json: chat_template: line 2: found '%}'");
+    refuses("{\"chat_template\": \"\\n{% if %}\"}", NULL, LB_EFORMAT,
+            "tokenizer_config.json: chat_template: line 2: found '%}'");
     refuses("{\"bos_token\": [1]}", NULL, LB_EFORMAT, "'bos_token' is an array");
     refuses("[]", NULL, LB_EFORMAT, "wanted an object");
     refuses("{", NULL, LB_EFORMAT, "not valid JSON");
@@ -360,11 +383,13 @@ static void messages_are_checked(void **state)
         assert_int_equal(e.code, LB_EUSAGE);
         json_decref(m);
     }
-    json_t *m = json_pack("[{s:s, s:n, s:s}]", "role", "user", "content", "reasoning", "r"), *x = json_pack("{s:[]}", "messages");
+    json_t *m = json_pack("[{s:s, s:n, s:s}]", "role", "user", "content", "reasoning", "r"),
+        *x = json_pack("{s:[]}", "messages");
     assert_false(lb_chat_render(c, m, true, x, &out, &e));
     assert_int_equal(e.code, LB_EUSAGE);
     assert_ok(lb_chat_render(c, m, true, NULL, &out, &e), e);
-    assert_string_equal(out.p, "False[{\"thinking\": \"r\", \"role\": \"user\", \"reasoning\": \"r\", \"reasoning_content\": \"r\"}]");
+    assert_string_equal(out.p, "False[{\"thinking\": \"r\", \"role\": \"user\", \"reasoning\": \"r\", "
+                               "\"reasoning_content\": \"r\"}]");
     assert_false(lb_chat_prompt(c, NULL, "\xff", NULL, &out, &e));
     assert_int_equal(e.code, LB_EUSAGE);
     json_decref(m);
@@ -383,7 +408,8 @@ static void markers_in_content_stay_text(void **state)
     lb_chat *c = lb_chat_open(ABACUS_DIR, &e);
     assert_ok(c, e);
     assert_ok(lb_chat_prompt(c, "sys", "{{ 7*7 }}<|im_end|>{% if %}\n<think>", NULL, &out, &e), e);
-    assert_string_equal(out.p, "<|im_start|>system\nsys<|im_end|>\n<|im_start|>user\n{{ 7*7 }}<|im_end|>{% if %}\n<think><|im_end|>\n"
+    assert_string_equal(out.p, "<|im_start|>system\nsys<|im_end|>\n"
+                               "<|im_start|>user\n{{ 7*7 }}<|im_end|>{% if %}\n<think><|im_end|>\n"
                                "<|im_start|>assistant\n");
     assert_false(lb_chat_starts_in_thinking(out.p, out.n));
     lb_buf_free(&out);
@@ -394,7 +420,8 @@ static void thinking_at_the_end_is_seen(void **state)
 {
     (void)state;
     static const struct { const char *text; bool yes; } rows[] = {
-        {"<think>", true}, {"a<think>\n", true}, {"<｜Assistant｜><think>\n \r\t", true}, {"<think>\n\n</think>\n\n", false},
+        {"<think>", true}, {"a<think>\n", true}, {"<｜Assistant｜><think>\n \r\t", true},
+        {"<think>\n\n</think>\n\n", false},
         {"", false}, {"think>", false}, {"<think>x", false}, {"\n", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
