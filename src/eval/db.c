@@ -21,9 +21,10 @@ static const char schema[] =
 #define KEY "model=?1 AND task=?2 AND version=?3 AND item=?4 AND prompt=?5 AND sampling=?6 AND seed=?7 AND sample=?8"
 static const char *const sql[] = {
     "SELECT n_tokens, finish, think_closed, verdict, extracted, why, text FROM samples WHERE " KEY,
-    "INSERT OR IGNORE INTO samples (model, task, version, item, prompt, sampling, seed, sample,"
+    "INSERT INTO samples (model, task, version, item, prompt, sampling, seed, sample,"
     " text, n_tokens, finish, think_closed, verdict, extracted, why, t_unix)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+    " ON CONFLICT (model, task, version, item, prompt, sampling, seed, sample) DO NOTHING",
     "UPDATE samples SET verdict=?9, extracted=?10, why=?11 WHERE " KEY,
     "DELETE FROM samples WHERE " KEY,
 };
@@ -37,8 +38,9 @@ struct lb_db {
 
 static bool fail_db(lb_db *db, lb_err *err)
 {
-    int rc = sqlite3_errcode(db->db);
-    lb_code code = rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT ? LB_EFORMAT : rc == SQLITE_NOMEM ? LB_ENOMEM : LB_EIO;
+    int rc = sqlite3_errcode(db->db); /* SQLITE_ERROR: our statements do not fit its tables */
+    bool format = rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT || rc == SQLITE_ERROR;
+    lb_code code = format ? LB_EFORMAT : rc == SQLITE_NOMEM ? LB_ENOMEM : LB_EIO;
     return lb_fail(err, code, "%s: %s", db->path, sqlite3_errmsg(db->db));
 }
 
@@ -67,11 +69,31 @@ static bool claim(lb_db *db, lb_err *err)
     if (tables == 0 && app == 0) {
         char text[128];
         snprintf(text, sizeof text, "PRAGMA application_id=%d; PRAGMA user_version=%d;", APP_ID, SCHEMA);
-        return exec_sql(db, text, err);
+        return exec_sql(db, text, err) && exec_sql(db, schema, err);
     }
     if (app != APP_ID) return lb_fail(err, LB_EFORMAT, "%s is a database of another program; choose another --db", db->path);
     if (version != SCHEMA)
         return lb_fail(err, LB_EUNSUPPORTED, "%s has schema %lld, this lowbit knows %d", db->path, (long long)version, SCHEMA);
+    return true;
+}
+
+/* In one transaction, so that of two processes that meet at a new file one makes it and the other finds it whole, and
+ * one that is killed here leaves an empty file. */
+static bool claim_at_once(lb_db *db, lb_err *err)
+{
+    if (!exec_sql(db, sqlite3_db_readonly(db->db, "main") == 1 ? "BEGIN" : "BEGIN IMMEDIATE", err)) return false;
+    if (claim(db, err) && exec_sql(db, "COMMIT", err)) return true;
+    sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
+    return false;
+}
+
+/* The switch to WAL needs the file for itself for a moment and, unlike everything else, does not wait for it. */
+static bool use_wal(lb_db *db, lb_err *err)
+{
+    for (int ms = 0; sqlite3_exec(db->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;", NULL, NULL, NULL) != SQLITE_OK; ms += 10) {
+        if (sqlite3_errcode(db->db) != SQLITE_BUSY || ms >= BUSY_MS) return fail_db(db, err);
+        sqlite3_sleep(10);
+    }
     return true;
 }
 
@@ -91,9 +113,10 @@ lb_db *lb_db_open(const char *path, lb_err *err)
     if (!db) return NULL;
     db->path = strdup(path);
     bool ok = (db->path || lb_fail_mem(err, strlen(path), "a path")) && make_folder(path, err);
+    if (ok && !*path) ok = lb_fail(err, LB_EUSAGE, "the results database has no name"); /* SQLite would take a temporary one */
     if (ok && sqlite3_open_v2(path, &db->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) ok = fail_db(db, err);
     if (ok) sqlite3_busy_timeout(db->db, BUSY_MS);
-    ok = ok && claim(db, err) && exec_sql(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;", err) && exec_sql(db, schema, err);
+    ok = ok && claim_at_once(db, err) && use_wal(db, err);
     for (int i = 0; ok && i < N_SQL; i++)
         if (sqlite3_prepare_v2(db->db, sql[i], -1, &db->st[i], NULL) != SQLITE_OK) ok = fail_db(db, err);
     if (ok) return db;
@@ -135,10 +158,11 @@ static bool run(lb_db *db, sqlite3_stmt *st, lb_err *err)
     return ok;
 }
 
-static void column_text(sqlite3_stmt *st, int i, char *out, size_t size)
+/* NULL, which only a hand-made file holds where text belongs, reads as "". */
+static const char *column_text(sqlite3_stmt *st, int i)
 {
     const unsigned char *s = sqlite3_column_text(st, i);
-    snprintf(out, size, "%s", s ? (const char *)s : "");
+    return s ? (const char *)s : "";
 }
 
 bool lb_db_find(lb_db *db, const lb_sample_key *k, bool want_text, bool *found, lb_sample_row *row, lb_err *err)
@@ -150,12 +174,12 @@ bool lb_db_find(lb_db *db, const lb_sample_key *k, bool want_text, bool *found, 
     memset(row, 0, sizeof *row);
     if (*found) {
         row->n_tokens = sqlite3_column_int(st, 0);
-        row->truncated = strcmp((const char *)sqlite3_column_text(st, 1), "length") == 0;
+        row->truncated = strcmp(column_text(st, 1), "length") == 0;
         row->think_closed = sqlite3_column_int(st, 2) != 0;
         row->verdict = sqlite3_column_type(st, 3) == SQLITE_NULL ? -1 : sqlite3_column_int(st, 3);
-        column_text(st, 4, row->extracted, sizeof row->extracted);
-        column_text(st, 5, row->why, sizeof row->why);
-        if (want_text && !(row->text = strdup((const char *)sqlite3_column_text(st, 6)))) ok = lb_fail_mem(err, 0, "a sample");
+        snprintf(row->extracted, sizeof row->extracted, "%s", column_text(st, 4));
+        snprintf(row->why, sizeof row->why, "%s", column_text(st, 5));
+        if (want_text && !(row->text = strdup(column_text(st, 6)))) ok = lb_fail_mem(err, 0, "a sample");
     }
     sqlite3_reset(st);
     return ok;
@@ -182,7 +206,8 @@ bool lb_db_set_verdict(lb_db *db, const lb_sample_key *k, int verdict, const cha
     sqlite3_bind_int(st, 9, verdict);
     sqlite3_bind_text(st, 10, extracted, -1, SQLITE_TRANSIENT);
     sqlite3_bind_text(st, 11, why, -1, SQLITE_TRANSIENT);
-    return run(db, st, err);
+    if (!run(db, st, err)) return false;
+    return sqlite3_changes(db->db) > 0 || lb_fail(err, LB_EIO, "%s has no such sample of %s; was it deleted meanwhile?", db->path, k->task);
 }
 
 bool lb_db_delete(lb_db *db, const lb_sample_key *k, lb_err *err)

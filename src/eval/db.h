@@ -38,6 +38,7 @@ void lb_db_close(lb_db *db);
 bool lb_db_find(lb_db *db, const lb_sample_key *k, bool want_text, bool *found, lb_sample_row *row, lb_err *err);
 /* Writes a finished sample (verdict −1 if grading comes later). One that is there already stays. */
 bool lb_db_put(lb_db *db, const lb_sample_key *k, const lb_sample_row *row, lb_err *err);
+/* LB_EIO if the sample is not there. */
 bool lb_db_set_verdict(lb_db *db, const lb_sample_key *k, int verdict, const char *extracted, const char *why, lb_err *err);
 bool lb_db_delete(lb_db *db, const lb_sample_key *k, lb_err *err);           /* for --fresh */
 #endif
