@@ -14,7 +14,7 @@ const lb_bench *const lb_benches[] = {
 #include "eval/benches.def"
     NULL};
 
-enum { N_BENCH = sizeof lb_benches / sizeof *lb_benches - 1, MAX_ROWS = 1 << 20 };
+enum { N_BENCH = sizeof lb_benches / sizeof *lb_benches - 1, MAX_ROWS = 1 << 20, MAX_LINE = 64 << 20 };
 
 static bool names_eq(const char *a, size_t n, const char *b) { return strlen(b) == n && memcmp(a, b, n) == 0; }
 
@@ -73,8 +73,12 @@ static lb_hash hash_item(const lb_item *it)
     return h;
 }
 
-static bool add_line(const lb_bench *b, const char *line, size_t n, const char *where, lb_items *out, size_t *cap, lb_err *err)
+static bool add_line(const lb_bench *b, const char *line, size_t n, const char *where, lb_items *out, size_t *cap,
+                     lb_err *err)
 {
+    if (n > MAX_LINE)
+        return lb_fail(err, LB_EFORMAT, "%s has %zu bytes in one line, more than %d MiB", where, n, MAX_LINE >> 20);
+    if (out->n == MAX_ROWS) return lb_fail(err, LB_EFORMAT, "%s: more than %d rows", where, MAX_ROWS);
     json_t *row = lb_json_parse(line, n, where, err);
     if (!row) return false;
     if (!json_is_object(row)) {
@@ -95,31 +99,39 @@ static bool add_line(const lb_bench *b, const char *line, size_t n, const char *
     return true;
 }
 
-bool lb_items_load(const lb_bench *b, const char *data_dir, int limit, lb_items *out, lb_err *err)
+bool lb_items_parse(const lb_bench *b, const char *text, size_t size, const char *name, int limit, lb_items *out,
+                    lb_err *err)
 {
     memset(out, 0, sizeof *out);
-    lb_map map = {0};
     size_t cap = 0, line_no = 0;
-    char *path = lb_path_join(data_dir, b->file, err);
-    bool ok = path && lb_map_open(&map, path, err);
-    if (path && !ok) lb_wrap(err, "task %s (--data names the folder)", b->name);
-    for (size_t at = 0; ok && at < map.size && (limit <= 0 || out->n < limit);) {
-        const char *line = (const char *)map.p + at, *nl = memchr(line, '\n', map.size - at);
-        size_t n = nl ? (size_t)(nl - line) : map.size - at;
+    bool ok = true;
+    for (size_t at = 0; ok && at < size && (limit <= 0 || out->n < limit);) {
+        const char *line = text + at, *nl = memchr(line, '\n', size - at);
+        size_t n = nl ? (size_t)(nl - line) : size - at;
         at += n + 1;
         line_no++;
         if (line_no == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) line += 3, n -= 3;
         while (n && (line[n - 1] == '\r' || line[n - 1] == ' ' || line[n - 1] == '\t')) n--;
         if (n == 0) continue;
         char where[600];
-        snprintf(where, sizeof where, "%.500s:%zu", path, line_no);
+        snprintf(where, sizeof where, "%.500s:%zu", name, line_no);
         ok = add_line(b, line, n, where, out, &cap, err);
-        if (ok && out->n > MAX_ROWS) ok = lb_fail(err, LB_EFORMAT, "%s has more than %d rows", path, MAX_ROWS);
     }
-    if (ok && out->n == 0) ok = lb_fail(err, LB_EFORMAT, "%s has no rows", path);
+    if (ok && out->n == 0) ok = lb_fail(err, LB_EFORMAT, "%s has no rows", name);
+    if (!ok) lb_items_free(out);
+    return ok;
+}
+
+bool lb_items_load(const lb_bench *b, const char *data_dir, int limit, lb_items *out, lb_err *err)
+{
+    memset(out, 0, sizeof *out);
+    lb_map map = {0};
+    char *path = lb_path_join(data_dir, b->file, err);
+    bool ok = path && lb_map_open(&map, path, err);
+    if (path && !ok) lb_wrap(err, "task %s (--data names the folder)", b->name);
+    ok = ok && lb_items_parse(b, (const char *)map.p, map.size, path, limit, out, err);
     lb_map_close(&map);
     free(path);
-    if (!ok) lb_items_free(out);
     return ok;
 }
 

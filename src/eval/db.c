@@ -71,9 +71,11 @@ static bool claim(lb_db *db, lb_err *err)
         snprintf(text, sizeof text, "PRAGMA application_id=%d; PRAGMA user_version=%d;", APP_ID, SCHEMA);
         return exec_sql(db, text, err) && exec_sql(db, schema, err);
     }
-    if (app != APP_ID) return lb_fail(err, LB_EFORMAT, "%s is a database of another program; choose another --db", db->path);
+    if (app != APP_ID)
+        return lb_fail(err, LB_EFORMAT, "%s is a database of another program; choose another --db", db->path);
     if (version != SCHEMA)
-        return lb_fail(err, LB_EUNSUPPORTED, "%s has schema %lld, this lowbit knows %d", db->path, (long long)version, SCHEMA);
+        return lb_fail(err, LB_EUNSUPPORTED, "%s has schema %lld, this lowbit knows %d", db->path, (long long)version,
+                       SCHEMA);
     return true;
 }
 
@@ -90,7 +92,9 @@ static bool claim_at_once(lb_db *db, lb_err *err)
 /* The switch to WAL needs the file for itself for a moment and, unlike everything else, does not wait for it. */
 static bool use_wal(lb_db *db, lb_err *err)
 {
-    for (int ms = 0; sqlite3_exec(db->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;", NULL, NULL, NULL) != SQLITE_OK; ms += 10) {
+    for (int ms = 0;
+         sqlite3_exec(db->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;", NULL, NULL, NULL) != SQLITE_OK;
+         ms += 10) {
         if (sqlite3_errcode(db->db) != SQLITE_BUSY || ms >= BUSY_MS) return fail_db(db, err);
         sqlite3_sleep(10);
     }
@@ -113,8 +117,10 @@ lb_db *lb_db_open(const char *path, lb_err *err)
     if (!db) return NULL;
     db->path = strdup(path);
     bool ok = (db->path || lb_fail_mem(err, strlen(path), "a path")) && make_folder(path, err);
-    if (ok && !*path) ok = lb_fail(err, LB_EUSAGE, "the results database has no name"); /* SQLite would take a temporary one */
-    if (ok && sqlite3_open_v2(path, &db->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) ok = fail_db(db, err);
+    if (ok && !*path)
+        ok = lb_fail(err, LB_EUSAGE, "the results database has no name"); /* SQLite would take a temporary one */
+    if (ok && sqlite3_open_v2(path, &db->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+        ok = fail_db(db, err);
     if (ok) sqlite3_busy_timeout(db->db, BUSY_MS);
     ok = ok && claim_at_once(db, err) && use_wal(db, err);
     for (int i = 0; ok && i < N_SQL; i++)
@@ -200,14 +206,16 @@ bool lb_db_put(lb_db *db, const lb_sample_key *k, const lb_sample_row *row, lb_e
     return run(db, st, err);
 }
 
-bool lb_db_set_verdict(lb_db *db, const lb_sample_key *k, int verdict, const char *extracted, const char *why, lb_err *err)
+bool lb_db_set_verdict(lb_db *db, const lb_sample_key *k, int verdict, const char *extracted, const char *why,
+                       lb_err *err)
 {
     sqlite3_stmt *st = bind_key(db, VERDICT, k);
     sqlite3_bind_int(st, 9, verdict);
     sqlite3_bind_text(st, 10, extracted, -1, SQLITE_TRANSIENT);
     sqlite3_bind_text(st, 11, why, -1, SQLITE_TRANSIENT);
     if (!run(db, st, err)) return false;
-    return sqlite3_changes(db->db) > 0 || lb_fail(err, LB_EIO, "%s has no such sample of %s; was it deleted meanwhile?", db->path, k->task);
+    return sqlite3_changes(db->db) > 0 ||
+           lb_fail(err, LB_EIO, "%s has no such sample of %s; was it deleted meanwhile?", db->path, k->task);
 }
 
 bool lb_db_delete(lb_db *db, const lb_sample_key *k, lb_err *err)

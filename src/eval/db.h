@@ -5,7 +5,8 @@
  *
  *     samples(model, task, version, item, prompt, sampling, seed, sample)       primary key
  *         model      hash of weights, config and tokenizer        item      hash of problem, gold and tests
- *         prompt     hash of the rendered prompt                   sampling  canonical text, "T0.6 p0.95 … max1024 kv=bf16"
+ *         prompt     hash of the rendered prompt
+ *         sampling   canonical text, "T0.6 top-p0.95 … max1024 kv=bf16"
  *     text, n_tokens, finish ('stop' or 'length'), think_closed, t_unix
  *     verdict (NULL until graded, 0 wrong, 1 right, 2 unknown), extracted, why
  *
@@ -39,6 +40,7 @@ bool lb_db_find(lb_db *db, const lb_sample_key *k, bool want_text, bool *found, 
 /* Writes a finished sample (verdict −1 if grading comes later). One that is there already stays. */
 bool lb_db_put(lb_db *db, const lb_sample_key *k, const lb_sample_row *row, lb_err *err);
 /* LB_EIO if the sample is not there. */
-bool lb_db_set_verdict(lb_db *db, const lb_sample_key *k, int verdict, const char *extracted, const char *why, lb_err *err);
+bool lb_db_set_verdict(lb_db *db, const lb_sample_key *k, int verdict, const char *extracted, const char *why,
+                       lb_err *err);
 bool lb_db_delete(lb_db *db, const lb_sample_key *k, lb_err *err);           /* for --fresh */
 #endif

@@ -41,12 +41,25 @@ static lb_db *open_db(const char *name)
     return db;
 }
 
-static const lb_sample_key key0 = {.model = "m", .task = "chain", .sampling = "T0.6", .version = 1, .item = {1, 2}, .prompt = {3, 4}, .seed = 42, .sample = 0};
+static const lb_sample_key key0 = {.model = "m",
+                                   .task = "chain",
+                                   .sampling = "T0.6",
+                                   .version = 1,
+                                   .item = {1, 2},
+                                   .prompt = {3, 4},
+                                   .seed = 42,
+                                   .sample = 0};
 
 static void put(lb_db *db, const lb_sample_key *k, const char *text, int verdict)
 {
     lb_err e = {0};
-    lb_sample_row row = {.text = (char *)text, .n_tokens = 7, .truncated = true, .think_closed = false, .verdict = verdict, .extracted = "e", .why = "w"};
+    lb_sample_row row = {.text = (char *)text,
+                         .n_tokens = 7,
+                         .truncated = true,
+                         .think_closed = false,
+                         .verdict = verdict,
+                         .extracted = "e",
+                         .why = "w"};
     assert_ok(lb_db_put(db, k, &row, &e), e);
 }
 
@@ -159,8 +172,14 @@ static void every_field_of_the_key_counts(void **state)
 static void any_text_comes_back(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "'; DROP TABLE samples; --", "\"quoted\" and ''", "two\nlines\r\n\n", "\t%s %n ?1",
-                                        "π ≈ 22/7, 日本語, \xf0\x9f\x99\x82", "<think>\n\\boxed{\\frac{1}{2}}", "\xff\xfe no UTF-8"};
+    static const char *const texts[] = {"",
+                                        "'; DROP TABLE samples; --",
+                                        "\"quoted\" and ''",
+                                        "two\nlines\r\n\n",
+                                        "\t%s %n ?1",
+                                        "π ≈ 22/7, 日本語, \xf0\x9f\x99\x82",
+                                        "<think>\n\\boxed{\\frac{1}{2}}",
+                                        "\xff\xfe no UTF-8"};
     lb_db *db = open_db("text.sqlite");
     lb_sample_key k = key0;
     lb_sample_row row;
@@ -271,7 +290,8 @@ static void refused(const char *path, lb_code code, const char *says)
     lb_err e = {0};
     lb_db *db = lb_db_open(path, &e);
     if (db) fail_msg("%s was opened", path);
-    if (e.code != code || !strstr(e.msg, says)) fail_msg("%s gave %d '%s', wanted %d '%s'", path, e.code, e.msg, code, says);
+    if (e.code != code || !strstr(e.msg, says))
+        fail_msg("%s gave %d '%s', wanted %d '%s'", path, e.code, e.msg, code, says);
 }
 
 static void write_text(const char *name, const char *text, size_t n)
@@ -295,7 +315,8 @@ static void other_files_are_refused_and_kept(void **state)
     sql("newer.sqlite", "PRAGMA user_version=2;");
     refused(in_dir("newer.sqlite"), LB_EUNSUPPORTED, "schema 2");
 
-    static const char text[] = "this is no database, but a text that is longer than the header of one, which has a hundred bytes";
+    static const char text[] =
+        "this is no database, but a text that is longer than the header of one, which has a hundred bytes";
     write_text("text", text, sizeof text - 1);
     refused(in_dir("text"), LB_EFORMAT, "not a database");
     char *still = lb_file_read(in_dir("text"), 1000, NULL, NULL);
@@ -346,12 +367,15 @@ static void a_hand_made_file_does_no_harm(void **state)
     snprintf(text, sizeof text, "%s CREATE TABLE samples (model, task);", mark);
     sql("columns.sqlite", text);
     refused(in_dir("columns.sqlite"), LB_EFORMAT, "no such column");
-    snprintf(text, sizeof text, "%s CREATE TABLE samples (model, task, version, item, prompt, sampling, seed, sample, text, n_tokens, finish, think_closed,"
-             " verdict, extracted, why, t_unix, PRIMARY KEY (model, task, version, item, prompt, sampling, seed, sample));", mark);
+    snprintf(text, sizeof text,
+             "%s CREATE TABLE samples (model, task, version, item, prompt, sampling, seed, sample,"
+             " text, n_tokens, finish, think_closed, verdict, extracted, why, t_unix,"
+             " PRIMARY KEY (model, task, version, item, prompt, sampling, seed, sample));", mark);
     sql("nulls.sqlite", text);
     lb_db *db = open_db("nulls.sqlite");
     put(db, &key0, "x", 0);
-    sql("nulls.sqlite", "UPDATE samples SET text=NULL, n_tokens='many', finish=NULL, think_closed=NULL, extracted=NULL, why=x'ff00'");
+    sql("nulls.sqlite",
+        "UPDATE samples SET text=NULL, n_tokens='many', finish=NULL, think_closed=NULL, extracted=NULL, why=x'ff00'");
     lb_sample_row row;
     bool found;
     assert_ok(lb_db_find(db, &key0, true, &found, &row, &e), e);
@@ -365,9 +389,15 @@ static void a_hand_made_file_does_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_put_is_found), cmocka_unit_test(the_first_sample_stays), cmocka_unit_test(every_field_of_the_key_counts),
-        cmocka_unit_test(any_text_comes_back), cmocka_unit_test(another_connection_sees_it_at_once), cmocka_unit_test(processes_share_a_new_file),
-        cmocka_unit_test(other_files_are_refused_and_kept), cmocka_unit_test(places_that_cannot_hold_it), cmocka_unit_test(folders_without_permission),
+        cmocka_unit_test(what_is_put_is_found),
+        cmocka_unit_test(the_first_sample_stays),
+        cmocka_unit_test(every_field_of_the_key_counts),
+        cmocka_unit_test(any_text_comes_back),
+        cmocka_unit_test(another_connection_sees_it_at_once),
+        cmocka_unit_test(processes_share_a_new_file),
+        cmocka_unit_test(other_files_are_refused_and_kept),
+        cmocka_unit_test(places_that_cannot_hold_it),
+        cmocka_unit_test(folders_without_permission),
         cmocka_unit_test(a_hand_made_file_does_no_harm),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
