@@ -43,7 +43,7 @@ expect 2 'group 512' "$LOWBIT" quantize -q -m $M --scheme w4g512 -o "$dir/q"; go
 expect 1 'cannot|File too large' bash -c 'trap "" XFSZ; ulimit -f 1000; exec "$LOWBIT" quantize -q -m models/abacus-5m --scheme w4 -o "$0"' "$dir/q"; gone "$dir/q"
 "$LOWBIT" quantize -q -m $M --scheme w4 -o "$dir/q4" >/dev/null || bad=1
 expect 3 'quantized already' "$LOWBIT" quantize -q -m "$dir/q4" --scheme w3 -o "$dir/q"
-sed -i 's/"num_bits": 4/"num_bits": 5/' "$dir/q4/config.json"; expect 3 '5' "$LOWBIT" run -q -m "$dir/q4" -p x
+sed -i 's/"num_bits": 4/"num_bits": 5/' "$dir/q4/config.json"; expect 3 'num_bits 5;' "$LOWBIT" run -q -m "$dir/q4" -p x
 
 # data rows
 mkdir -p "$dir/data/abacus"
