@@ -64,7 +64,7 @@ $(B)/%.o: %.c Makefile $(B)/flags
 	$(Q)$(CC) $(MUST) $(CFLAGS) $(DEFS) $(call isa,$<) -MMD -MP -c -o $@ $<
 $(B)/%.cu.o: %.cu Makefile $(B)/flags
 	@mkdir -p $(@D)
-	$(Q)$(NVCC) -O3 -std=c++17 -arch=sm_90 -lineinfo -Xcompiler -fPIC,-Wall -Isrc -Iinclude -MMD -MP -c -o $@ $<
+	$(Q)$(NVCC) -O3 -std=c++17 -arch=sm_90 -lineinfo -DLB_WITH_CUDA -Xcompiler -fPIC,-Wall -Isrc -Iinclude -MMD -MP -c -o $@ $<
 
 # ---- tests: each tests/{unit,kern,golden,prop}/*.c is one cmocka program; each tests/cli/*.sh one script ----
 TESTS := $(sort $(wildcard tests/unit/*.c tests/kern/*.c tests/golden/*.c tests/prop/*.c))

@@ -1,6 +1,9 @@
 /* kern/attn.c – the definition of attention and of the cache it reads, and their tables. */
 #include "kern/attn.h"
 #include "base/mem.h"
+#ifdef LB_WITH_CUDA
+#include "kern/cuda/rows.h"
+#endif
 #include "kern/x86/attn_x86.h"
 #include <math.h>
 #include <string.h>
@@ -96,17 +99,27 @@ static bool attn_fits_x86(const void *args)
     return is_float(&a->kv) && a->kv.d_head % 2 == 0 && a->kv.d_head <= LB_ATTN_X86_MAX_D;
 }
 static bool write_fits_x86(const void *args) { return is_float(&((const lb_kv_write *)args)->kv); }
+#ifdef LB_WITH_CUDA
+static bool attn_fits_cuda(const void *args)
+{
+    const lb_kv_layer *l = &((const lb_attn *)args)->kv;
+    return is_float(l) && l->d_head <= LB_ATTN_CUDA_MAX_D;
+}
+static bool write_fits_cuda(const void *args) { return is_float(&((const lb_kv_write *)args)->kv); }
+#endif
 
 const lb_impl lb_attn_impls[] = {
     {"ref", 0, NULL, attn_ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, attn_fits_x86, lb_attn_avx2, NULL, NULL})
     LB_X86({"avx512", LB_AVX512, attn_fits_x86, lb_attn_avx512, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, attn_fits_cuda, lb_attn_cuda, NULL, NULL})
     {0},
 };
 const lb_impl lb_kv_write_impls[] = {
     {"ref", 0, NULL, kv_write_ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, write_fits_x86, lb_kv_write_avx2, NULL, NULL})
     LB_X86({"avx512", LB_AVX512, write_fits_x86, lb_kv_write_avx512, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, write_fits_cuda, lb_kv_write_cuda, NULL, NULL})
     {0},
 };
 

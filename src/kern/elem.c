@@ -1,5 +1,8 @@
 /* kern/elem.c – definitions and tables of the small operators. */
 #include "kern/elem.h"
+#ifdef LB_WITH_CUDA
+#include "kern/cuda/rows.h"
+#endif
 #include "kern/x86/elem_x86.h"
 #include <math.h>
 
@@ -91,42 +94,49 @@ static const lb_impl embed_impls[] = {
     {"ref", 0, NULL, embed_ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, embed_is_float, lb_embed_avx2, NULL, NULL})
     LB_X86({"avx512", LB_AVX512, embed_is_float, lb_embed_avx512, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, NULL, lb_embed_cuda, NULL, NULL})
     {0},
 };
 static const lb_impl rmsnorm_impls[] = {
     {"ref", 0, NULL, rmsnorm_ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, NULL, lb_rmsnorm_avx2, NULL, NULL})
     LB_X86({"avx512", LB_AVX512, NULL, lb_rmsnorm_avx512, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, NULL, lb_rmsnorm_cuda, NULL, NULL})
     {0},
 };
 static const lb_impl rope_impls[] = {
     {"ref", 0, NULL, rope_ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, NULL, lb_rope_avx2, NULL, NULL})
     LB_X86({"avx512", LB_AVX512, NULL, lb_rope_avx512, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, NULL, lb_rope_cuda, NULL, NULL})
     {0},
 };
 static const lb_impl swiglu_impls[] = {
     {"ref", 0, NULL, swiglu_ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, NULL, lb_swiglu_avx2, NULL, NULL})
     LB_X86({"avx512", LB_AVX512, NULL, lb_swiglu_avx512, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, NULL, lb_swiglu_cuda, NULL, NULL})
     {0},
 };
 static const lb_impl add_impls[] = {
     {"ref", 0, NULL, add_ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, NULL, lb_add_avx2, NULL, NULL})
     LB_X86({"avx512", LB_AVX512, NULL, lb_add_avx512, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, NULL, lb_add_cuda, NULL, NULL})
     {0},
 };
 static const lb_impl gather_impls[] = {
     {"ref", 0, NULL, gather_ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, NULL, lb_gather_avx2, NULL, NULL})
     LB_X86({"avx512", LB_AVX512, NULL, lb_gather_avx512, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, NULL, lb_gather_cuda, NULL, NULL})
     {0},
 };
 static const lb_impl scatter_impls[] = {
     {"ref", 0, NULL, scatter_ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, NULL, lb_scatter_avx2, NULL, NULL})
     LB_X86({"avx512", LB_AVX512, NULL, lb_scatter_avx512, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, NULL, lb_scatter_cuda, NULL, NULL})
     {0},
 };
 

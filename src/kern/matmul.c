@@ -1,5 +1,8 @@
 /* kern/matmul.c – the definition of the matrix product, and its table. */
 #include "kern/matmul.h"
+#ifdef LB_WITH_CUDA
+#include "kern/cuda/rows.h"
+#endif
 #if defined(__x86_64__)
 #include "kern/x86/matmul_x86.h"
 #endif
@@ -35,6 +38,8 @@ const lb_impl lb_matmul_impls[] = { /* slowest first */
     LB_X86({"avx2", LB_AVX2, is_int, lb_matmul_int_avx2, lb_matmul_int_avx2_scratch, lb_matmul_int_avx2_prep})
     LB_X86({"avx512", LB_AVX512, is_float, lb_matmul_float_avx512, lb_matmul_float_avx512_scratch, lb_matmul_float_avx512_prep})
     LB_X86({"avx512", LB_AVX512, is_int, lb_matmul_int_avx512, lb_matmul_int_avx512_scratch, lb_matmul_int_avx512_prep})
+    LB_GPU({"cuda", LB_CUDA, NULL, lb_matmul_cuda, NULL, NULL})
+    LB_GPU({"cublaslt", LB_CUDA, lb_matmul_lt_cuda_fits, lb_matmul_lt_cuda, lb_matmul_lt_cuda_scratch, NULL})
     {0},
 };
 

@@ -1,0 +1,78 @@
+/* kern/cuda/weight.cuh – one element of a weight matrix in any number format, read on the device.
+ *
+ * The tile layout is that of num/tile.h; a test compares with its decoder. */
+#ifndef LB_KERN_CUDA_WEIGHT_CUH
+#define LB_KERN_CUDA_WEIGHT_CUH
+#include "kern/cuda/cuda_util.cuh"
+extern "C" {
+#include "num/tile.h"
+}
+
+/* lb_mat for kernels: no host pointers. */
+struct weight {
+    const uint8_t *data;
+    int n, k, group;
+    lb_dtype scale_type;
+    size_t zeros_at, codes_at, group_bytes, block_bytes;
+};
+
+static inline weight weight_of(const lb_mat *m)
+{
+    weight w = {(const uint8_t *)m->data, m->n, m->k, m->group, m->scale_type, 0, 0, 0, 0};
+    lb_tile_layout l;
+    if (!m->num->grouped || !lb_tile_layout_of(m, &l)) return w;
+    w.zeros_at = l.zeros_at, w.codes_at = l.codes_at, w.group_bytes = l.group_bytes, w.block_bytes = l.block_bytes;
+    return w;
+}
+
+/* T: float, bf16 or f16. */
+template <typename T> struct dense {
+    __device__ static float at(const weight &w, int row, int col)
+    {
+        return load(((const T *)w.data)[(size_t)row * w.k + col]);
+    }
+};
+
+/* The code of (row r of the block, column c of the group). Byte 4r+j of a 64-byte vector holds columns ≡ j mod 4. */
+template <int BITS> __device__ static inline int code_at(const uint8_t *codes, int r, int c)
+{
+    int lane = 4 * r + (c & 3);
+    if (BITS == 8) return codes[(size_t)(c / 4) * 64 + lane];
+    if (BITS == 4) return codes[(size_t)(c / 8) * 64 + lane] >> (4 * (c / 4 & 1)) & 15;
+    if (BITS == 2) return codes[(size_t)(c / 16) * 64 + lane] >> (2 * (c / 4 & 3)) & 3;
+    const uint8_t *three = codes + (size_t)(c / 32) * 192 + lane;
+    int low = three[(c / 16 & 1) * 64] >> (2 * (c / 4 & 3)) & 3;
+    return low | (three[128] >> (c / 4 & 7) & 1) << 2;
+}
+
+template <int BITS> struct tiled {
+    __device__ static float at(const weight &w, int row, int col)
+    {
+        const uint8_t *block = w.data + (size_t)(row / LB_TILE_ROWS) * w.block_bytes;
+        int r = row % LB_TILE_ROWS, g = col / w.group, slot = g * LB_TILE_ROWS + r;
+        float scale = w.scale_type == LB_F32    ? ((const float *)block)[slot]
+                      : w.scale_type == LB_BF16 ? load(((const bf16 *)block)[slot])
+                                                : load(((const f16 *)block)[slot]);
+        int code = code_at<BITS>(block + w.codes_at + (size_t)g * w.group_bytes, r, col - g * w.group);
+        return scale * (float)(code - (int)block[w.zeros_at + slot]);
+    }
+};
+
+/* Calls f(format) with the format of m: one instance of a kernel for each. */
+template <typename F> static inline void weight_dispatch(const lb_num *num, F f)
+{
+    if (num->grouped) {
+        switch (num->bits) {
+        case 8: f(tiled<8>()); return;
+        case 4: f(tiled<4>()); return;
+        case 3: f(tiled<3>()); return;
+        default: f(tiled<2>()); return;
+        }
+    }
+    switch (num->dtype) {
+    case LB_F32: f(dense<float>()); return;
+    case LB_BF16: f(dense<bf16>()); return;
+    default: f(dense<f16>()); return;
+    }
+}
+#endif
