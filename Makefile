@@ -57,11 +57,13 @@ $(B)/liblowbit.so: $(OBJ) $(B)/sources
 
 # The instruction set comes from the file name: matmul_avx512.c is the only place where AVX-512 may appear.
 isa = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $1)))))
+# UBSan makes minutes of compile time out of the unrolled kernels; AddressSanitizer stays.
+noub = $(if $(filter-out 0,$(SAN)),$(if $(filter src/kern/x86/%,$1),-fno-sanitize=undefined))
 $(B)/src/kern/version.o: DEFS = -DLB_GIT='"$(STAMP_git)"'
 $(B)/src/kern/version.o: $(B)/git
 $(B)/%.o: %.c Makefile $(B)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(MUST) $(CFLAGS) $(DEFS) $(call isa,$<) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(MUST) $(CFLAGS) $(DEFS) $(call isa,$<) $(call noub,$<) -MMD -MP -c -o $@ $<
 $(B)/%.cu.o: %.cu Makefile $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(NVCC) -O3 -std=c++17 -arch=sm_90 -lineinfo -DLB_WITH_CUDA -Xcompiler -fPIC,-Wall -Isrc -Iinclude -MMD -MP -c -o $@ $<
