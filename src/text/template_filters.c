@@ -159,6 +159,7 @@ FILTER(truncate)
     UNUSED;
     int64_t length, leeway, n;
     tpl_val end, part[3] = {lb_tpl_none(), lb_tpl_none(), lb_tpl_none()};
+    if (self.kind == TPL_UNDEF) return *out = self, true;
     if (self.kind != TPL_STR) return lb_tpl_type_error(rt, "truncate wants a string", self);
     if (!int_arg(rt, arg[0], 255, &length) || !int_arg(rt, given(arg[3]) ? arg[3] : lb_tpl_int(5), 5, &leeway))
         return false;
