@@ -30,10 +30,19 @@ static bool is_on(const json_t *v)
     return !(json_is_number(v) && json_number_value(v) == 0);
 }
 
+/* An optional array; true if it is absent or null (json_array_foreach takes both), LB_EFORMAT if it is something else. */
+static bool opt_array(const json_t *o, const char *key, const json_t **out, const char *where, lb_err *err)
+{
+    *out = json_object_get(o, key);
+    return !*out || json_is_null(*out) || json_is_array(*out) ||
+           lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted an array", where, key, lb_json_kind(*out));
+}
+
 static bool refuse_window(const lb_config *c, const json_t *o, const char *where, lb_err *err)
 {
-    const json_t *types = json_object_get(o, "layer_types"), *t;
+    const json_t *types, *t;
     size_t i;
+    if (!opt_array(o, "layer_types", &types, where, err)) return false;
     json_array_foreach (types, i, t) {
         if (!json_is_string(t) || strcmp(json_string_value(t), "full_attention") != 0)
             return lb_fail(err, LB_EUNSUPPORTED, "%s: layer %zu asks for %s; lowbit does full attention only", where, i,
@@ -57,8 +66,9 @@ static bool parse_experts(lb_config *c, const json_t *o, const char *where, lb_e
     c->dense_layer = lb_alloc((size_t)c->n_layer, sizeof *c->dense_layer, "the config", err);
     if (!c->dense_layer) return false;
     for (int i = 0; i < c->n_layer; i++) c->dense_layer[i] = (i + 1) % step != 0;
-    const json_t *only = json_object_get(o, "mlp_only_layers"), *v;
+    const json_t *only, *v;
     size_t i;
+    if (!opt_array(o, "mlp_only_layers", &only, where, err)) return false;
     json_array_foreach (only, i, v) {
         json_int_t layer = json_is_integer(v) ? json_integer_value(v) : -1;
         if (layer < 0 || layer >= c->n_layer)
@@ -204,10 +214,10 @@ static bool get_eos(lb_gen_config *g, const json_t *o, int n_vocab, const char *
     return true;
 }
 
-static bool read_gen(lb_gen_config *g, const json_t *o, int n_vocab, const char *where, lb_err *err)
+bool lb_gen_config_parse(lb_gen_config *g, const json_t *o, int n_vocab, const char *where, lb_err *err)
 {
-    double t = 1, p = 1, m = 0, r = 1;
-    int64_t k = 0, bos = -1;
+    double t = (double)g->temperature, p = (double)g->top_p, m = (double)g->min_p, r = (double)g->repetition_penalty;
+    int64_t k = g->top_k, bos = g->bos;
     if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
     if (!lb_json_opt_bool(o, "do_sample", &g->sample, where, err) ||
         !lb_json_opt_real(o, "temperature", 0, 100, &t, where, err) ||
@@ -225,7 +235,7 @@ static bool read_gen(lb_gen_config *g, const json_t *o, int n_vocab, const char 
 
 bool lb_gen_config_load(lb_gen_config *g, const char *model_dir, const lb_config *c, lb_err *err)
 {
-    *g = (lb_gen_config){.temperature = 1, .top_p = 1, .repetition_penalty = 1, .bos = -1};
+    *g = lb_gen_config_default();
     bool ok = true;
     char *path = lb_path_join(model_dir, "config.json", err);
     json_t *o = path ? lb_json_load(path, err) : NULL;
@@ -237,7 +247,7 @@ bool lb_gen_config_load(lb_gen_config *g, const char *model_dir, const lb_config
     if (!path) return false;
     if (lb_file_exists(path)) {
         o = lb_json_load(path, err);
-        ok = o && read_gen(g, o, c->n_vocab, path, err);
+        ok = o && lb_gen_config_parse(g, o, c->n_vocab, path, err);
         json_decref(o);
     }
     free(path);

@@ -42,6 +42,13 @@ typedef struct lb_gen_config {
     int bos;                     /* −1 if there is none */
 } lb_gen_config;
 
-/* A folder without the file gives the defaults: greedy off, temperature 1, nothing filtered. */
+/* As transformers has it: greedy; temperature 1 and nothing filtered where only do_sample is given. */
+static inline lb_gen_config lb_gen_config_default(void)
+{
+    return (lb_gen_config){.temperature = 1, .top_p = 1, .repetition_penalty = 1, .bos = -1};
+}
+/* Lays the fields of a parsed generation_config.json over *g. */
+bool lb_gen_config_parse(lb_gen_config *g, const json_t *json, int n_vocab, const char *where, lb_err *err);
+/* A folder without the file gives the defaults. */
 bool lb_gen_config_load(lb_gen_config *g, const char *model_dir, const lb_config *c, lb_err *err);
 #endif
