@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -151,6 +153,85 @@ bool lb_is_plain_name(const char *name)
 
 /* ---- writing ---- */
 
+/* ---- temporary names: PATH.tmp-PID, locked (flock) as long as somebody writes there ---- */
+
+static char *temporary_name(const char *path, lb_err *err)
+{
+    lb_buf b = {0};
+    lb_buf_fmt(&b, "%s.tmp-%ld", path, (long)getpid());
+    return lb_buf_take(&b, "a path", err);
+}
+
+/* "a/b" of "a/b/c", "." of "c"; NULL without memory. */
+static char *parent_of(const char *path, lb_err *err)
+{
+    lb_buf b = {0};
+    const char *slash = strrchr(path, '/');
+    if (!slash) lb_buf_str(&b, ".");
+    else lb_buf_add(&b, path, slash == path ? 1 : (size_t)(slash - path));
+    return lb_buf_take(&b, "a path", err);
+}
+
+/* Links are removed, never followed. */
+static void remove_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!d) {
+        if (fd >= 0) close(fd);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        char *p = lb_path_join(path, e->d_name, NULL);
+        if (p && unlink(p) != 0) remove_folder(p);
+        free(p);
+    }
+    closedir(d);
+    rmdir(path);
+}
+
+/* Whether `name` is BASE.tmp-PID of a process that does not run any more. */
+static bool is_of_dead_process(const char *name, const char *base)
+{
+    size_t n = strlen(base);
+    if (strncmp(name, base, n) != 0 || strncmp(name + n, ".tmp-", 5) != 0) return false;
+    const char *digits = name + n + 5;
+    size_t n_digit = strspn(digits, "0123456789");
+    if (n_digit == 0 || n_digit > 9 || digits[n_digit]) return false;
+    long pid = strtol(digits, NULL, 10);
+    return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* Removes a file or folder that nobody has locked. */
+static void remove_unlocked(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) remove_folder(path);
+        else if (S_ISREG(st.st_mode)) unlink(path);
+    }
+    close(fd);
+}
+
+/* Removes what runs that were killed left beside `path`. The lock tells a dead process from one that runs in another
+ * container and shares the folder; where locks cannot be had, everything stays. */
+static void remove_leftovers(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    char *dir = *base ? parent_of(path, NULL) : NULL;
+    DIR *d = dir ? opendir(dir) : NULL;
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        char *p = is_of_dead_process(e->d_name, base) ? lb_path_join(dir, e->d_name, NULL) : NULL;
+        if (p) remove_unlocked(p);
+        free(p);
+    }
+    if (d) closedir(d);
+    free(dir);
+}
+
 static bool out_fail(lb_out *o, lb_err *err)
 {
     errno = o->failed_errno;
@@ -161,9 +242,8 @@ bool lb_out_open(lb_out *o, const char *path, lb_err *err)
 {
     memset(o, 0, sizeof *o);
     o->fd = -1;
-    lb_buf tmp = {0};
-    lb_buf_fmt(&tmp, "%s.tmp-%ld", path, (long)getpid());
-    o->tmp = lb_buf_take(&tmp, "a path", err);
+    remove_leftovers(path);
+    o->tmp = temporary_name(path, err);
     o->path = strdup(path);
     o->buf = malloc(OUT_BUF);
     if (!o->tmp || !o->path || !o->buf) {
@@ -171,7 +251,10 @@ bool lb_out_open(lb_out *o, const char *path, lb_err *err)
         return lb_fail_mem(err, OUT_BUF, path);
     }
     o->fd = open(o->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (o->fd >= 0) return true;
+    if (o->fd >= 0) {
+        (void)flock(o->fd, LOCK_EX | LOCK_NB);
+        return true;
+    }
     lb_fail_io(err, "cannot write %s", path);
     lb_out_abort(o);
     return false;
@@ -208,11 +291,7 @@ bool lb_out_write(lb_out *o, const void *p, size_t n, lb_err *err)
 
 static bool sync_parent(const char *path, lb_err *err)
 {
-    lb_buf b = {0};
-    const char *slash = strrchr(path, '/');
-    if (!slash) lb_buf_str(&b, ".");
-    else lb_buf_add(&b, path, slash == path ? 1 : (size_t)(slash - path));
-    char *dir = lb_buf_take(&b, "a path", err);
+    char *dir = parent_of(path, err);
     if (!dir) return false;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
@@ -280,20 +359,6 @@ static bool folder_is_empty(const char *path)
     return empty;
 }
 
-static void remove_folder(const char *path)
-{
-    DIR *d = opendir(path);
-    if (!d) return;
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        char *p = lb_path_join(path, e->d_name, NULL);
-        if (p && unlink(p) != 0) remove_folder(p);
-        free(p);
-    }
-    closedir(d);
-    rmdir(path);
-}
-
 bool lb_outdir_open(lb_outdir *d, const char *path, lb_err *err)
 {
     memset(d, 0, sizeof *d);
@@ -306,19 +371,19 @@ bool lb_outdir_open(lb_outdir *d, const char *path, lb_err *err)
                 "the output %s exists already and is not an empty folder; remove it or choose another -o", d->path);
         goto fail;
     }
-    const char *slash = strrchr(d->path, '/');
-    if (slash && slash != d->path) {
-        char *parent = strndup(d->path, (size_t)(slash - d->path));
-        bool ok = parent && lb_mkdirs(parent, err);
-        free(parent);
-        if (!ok) goto fail;
-    }
-    lb_buf b = {0};
-    lb_buf_fmt(&b, "%s.tmp-%ld", d->path, (long)getpid());
-    d->tmp = lb_buf_take(&b, "a path", err);
+    char *parent = parent_of(d->path, err);
+    bool ok = parent && lb_mkdirs(parent, err);
+    free(parent);
+    if (!ok) goto fail;
+    remove_leftovers(d->path);
+    d->tmp = temporary_name(d->path, err);
     if (!d->tmp) goto fail;
-    remove_folder(d->tmp);
-    if (mkdir(d->tmp, 0777) == 0) return true;
+    remove_unlocked(d->tmp); /* of a process that had this number */
+    if (mkdir(d->tmp, 0777) == 0) {
+        d->fd = open(d->tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (d->fd >= 0) (void)flock(d->fd, LOCK_EX | LOCK_NB);
+        return true;
+    }
     lb_fail_io(err, "cannot make the output folder %s", d->path);
 fail:
     free(d->path);
@@ -339,6 +404,7 @@ bool lb_outdir_commit(lb_outdir *d, lb_err *err)
 void lb_outdir_abort(lb_outdir *d)
 {
     if (d->tmp) remove_folder(d->tmp);
+    if (d->tmp && d->fd >= 0) close(d->fd);
     free(d->path);
     free(d->tmp);
     memset(d, 0, sizeof *d);

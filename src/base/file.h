@@ -2,7 +2,8 @@
  *
  * Reading: only regular files are opened, without blocking, and sizes are known before anything is read. Writing: a
  * file under its final name is complete and on disk (temporary file, fsync, rename, fsync of the folder); a folder is
- * built beside its final name and renamed when it is whole. */
+ * built beside its final name and renamed when it is whole. What a killed run leaves is called NAME.tmp-PID; the next
+ * one that writes NAME removes it. */
 #ifndef LB_BASE_FILE_H
 #define LB_BASE_FILE_H
 #include "base/err.h"
@@ -52,6 +53,7 @@ bool lb_write_file(const char *path, const void *p, size_t n, lb_err *err);
  * Fails if `path` exists and is not an empty folder. Abort removes everything written. */
 typedef struct lb_outdir {
     char *path, *tmp;    /* owned */
+    int fd;              /* of tmp, locked while it is written; -1 if it cannot be opened */
 } lb_outdir;
 
 bool lb_outdir_open(lb_outdir *d, const char *path, lb_err *err);

@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void errors_wrap_and_stay_one_line(void **state)
@@ -105,6 +107,76 @@ static void files_appear_whole_or_not_at_all(void **state)
     assert_int_equal(rmdir(dir), 0); /* nothing was left behind */
 }
 
+/* dir/name, made as a file with one byte or (kind '/') as a folder with one file in it. */
+static char *leftover(const char *dir, const char *base, long pid, char kind)
+{
+    lb_err e = {0};
+    char name[64];
+    snprintf(name, sizeof name, "%s.tmp-%ld", base, pid);
+    char *path = lb_path_join(dir, name, &e), *in = lb_path_join(path, "f", &e);
+    if (kind == '/') assert_ok(lb_mkdirs(path, &e), e);
+    FILE *f = fopen(kind == '/' ? in : path, "w");
+    assert_non_null(f);
+    fputc('x', f);
+    fclose(f);
+    free(in);
+    return path;
+}
+
+static void what_killed_runs_left_is_removed(void **state)
+{
+    (void)state;
+    lb_err e = {0};
+    char dir[] = "/tmp/lowbit-test-XXXXXX", command[128];
+    assert_non_null(mkdtemp(dir));
+    pid_t dead = fork();
+    assert_true(dead >= 0);
+    if (dead == 0) _exit(0);
+    assert_int_equal(waitpid(dead, NULL, 0), dead);
+    char *out = lb_path_join(dir, "out", &e), *file = lb_path_join(dir, "r.json", &e);
+    char *keep = lb_path_join(dir, "keep", &e), *kept = lb_path_join(keep, "f", &e);
+    assert_ok(lb_mkdirs(keep, &e), e);
+    assert_ok(lb_write_file(kept, "x", 1, &e), e);
+
+    char *gone[] = {leftover(dir, "out", dead, '/'), leftover(dir, "r.json", dead, 'f')};
+    char *link = lb_path_join(gone[0], "link", &e);
+    assert_int_equal(symlink(keep, link), 0); /* what it points to is not ours */
+    char *stay[] = {leftover(dir, "out", getppid(), '/'), /* runs */
+                    leftover(dir, "output", dead, '/'),   /* of another output */
+                    leftover(dir, "out.tmp-1", dead, 'f'), lb_path_join(dir, "out.tmp-", &e),
+                    lb_path_join(dir, "out.tmp-1x", &e),   NULL};
+    assert_ok(lb_mkdirs(stay[3], &e) && lb_mkdirs(stay[4], &e), e);
+
+    lb_outdir d;
+    assert_ok(lb_outdir_open(&d, out, &e), e);
+    assert_false(lb_file_exists(gone[0]));
+    assert_true(lb_file_exists(gone[1]) && lb_file_exists(kept));
+    for (int i = 0; stay[i]; i++)
+        if (!lb_file_exists(stay[i])) fail_msg("%s was removed", stay[i]);
+    lb_outdir other; /* the same output twice at once: the second one waits its turn */
+    assert_false(lb_outdir_open(&other, out, &e));
+    assert_true(lb_file_exists(d.tmp));
+    assert_ok(lb_outdir_commit(&d, &e), e);
+    assert_true(lb_is_folder(out));
+
+    int fd = open(gone[1], O_RDONLY); /* a process that we cannot see writes there */
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_ok(lb_write_file(file, "{}", 2, &e), e);
+    assert_true(lb_file_exists(gone[1]));
+    close(fd);
+    assert_ok(lb_write_file(file, "{}", 2, &e), e);
+    assert_false(lb_file_exists(gone[1]));
+    assert_int_equal(symlink(kept, gone[1]), 0); /* a link under such a name is not ours either */
+    assert_ok(lb_write_file(file, "{}", 2, &e), e);
+    assert_true(lb_file_exists(gone[1]) && lb_file_exists(kept));
+
+    for (int i = 0; i < 2; i++) free(gone[i]);
+    for (int i = 0; stay[i]; i++) free(stay[i]);
+    free(link), free(out), free(file), free(keep), free(kept);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
 static void a_full_disk_is_an_error(void **state)
 {
     (void)state;
@@ -150,9 +222,13 @@ static void philox_known_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors_wrap_and_stay_one_line), cmocka_unit_test(sizes_do_not_wrap),
-        cmocka_unit_test(json_has_limits), cmocka_unit_test(files_appear_whole_or_not_at_all),
-        cmocka_unit_test(a_full_disk_is_an_error), cmocka_unit_test(names_that_leave_the_folder_are_refused),
+        cmocka_unit_test(errors_wrap_and_stay_one_line),
+        cmocka_unit_test(sizes_do_not_wrap),
+        cmocka_unit_test(json_has_limits),
+        cmocka_unit_test(files_appear_whole_or_not_at_all),
+        cmocka_unit_test(what_killed_runs_left_is_removed),
+        cmocka_unit_test(a_full_disk_is_an_error),
+        cmocka_unit_test(names_that_leave_the_folder_are_refused),
         cmocka_unit_test(philox_known_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
