@@ -41,7 +41,7 @@ static int distance(const char *a, const char *b, size_t n_b)
 static bool unknown(const lb_arg *table, const char *name, size_t n, lb_err *err)
 {
     const char *best = NULL;
-    int least = 4;
+    int least = n < 6 ? (int)n / 2 + 1 : 4; /* a suggestion shares at least half of a short name */
     for (const lb_arg *a = table; a->name; a++) {
         int d = distance(a->name, name, n);
         if (d < least) least = d, best = a->name;
@@ -94,6 +94,8 @@ static bool from_environment(lb_arg *table, lb_err *err)
         var[n] = 0;
         const char *v = a->given ? NULL : getenv(var); /* the command line wins */
         if (!v || !*v || (a->type == LB_ARG_FLAG && strcmp(v, "0") == 0)) continue;
+        if (a->type == LB_ARG_FLAG && strcmp(v, "1") != 0)
+            return lb_fail(err, LB_EUSAGE, "%s is '%.40s', wanted 0 or 1", var, v);
         if (!set(a, v, var, err)) return false;
     }
     return true;

@@ -1,6 +1,7 @@
 /* cli/main.c – `lowbit COMMAND …`: finds the command, turns its error into one line and an exit status. */
 #include "cli/cmd.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@ bool lb_cmd_start(const lb_command *cmd, lb_arg *table, lb_common *c, int argc, 
     int n;
     *done = false;
     if (!lb_args_parse(table, argc, argv, rest, 1, &n, err)) return lb_wrap(err, "lowbit %s", cmd->name);
-    if (n == 1 && c->model && lb_args_given(table, "model"))
+    if (n == 1 && c->model && c->model != getenv("LOWBIT_MODEL")) /* the command line wins over the environment */
         return lb_fail(err, LB_EUSAGE, "lowbit %s: unexpected '%s'", cmd->name, rest[0]);
     if (n == 1) c->model = rest[0];
     if (!c->help) return true;
