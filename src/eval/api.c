@@ -38,6 +38,7 @@ typedef struct stream {
     lb_detok detok;
     lb_buf text;
     size_t given;
+    bool ended;                      /* on_text said so: it is not called again */
     bool (*on_text)(void *, const char *, size_t);
     void *arg;
 } stream;
@@ -47,7 +48,8 @@ static bool give(stream *s)
     size_t n = s->text.n - s->given;
     const char *p = lb_buf_cstr(&s->text) + s->given;
     s->given = s->text.n;
-    return n == 0 || !s->on_text || s->on_text(s->arg, p, n);
+    if (n && s->on_text && !s->ended) s->ended = !s->on_text(s->arg, p, n);
+    return !s->ended;
 }
 
 static bool on_token(lb_request *r, int id, float logprob)
@@ -60,20 +62,23 @@ static bool on_token(lb_request *r, int id, float logprob)
     return give(s);
 }
 
-char *lb_lm_answer(lb_lm *lm, const char *user, const lb_lm_gen *gen, bool (*on_text)(void *, const char *, size_t), void *arg, lb_err *err)
+char *lb_lm_answer(lb_lm *lm, const char *user, const lb_lm_gen *gen, bool (*on_text)(void *, const char *, size_t),
+                   void *arg, lb_err *err)
 {
     static const lb_lm_gen none;
     if (!gen) gen = &none;
     lb_sampling how = lb_target_sampling(&lm->t);
     if (gen->own_sampling)
-        how = (lb_sampling){.temperature = gen->temperature, .top_k = gen->top_k, .top_p = gen->top_p > 0 ? gen->top_p : 1, .min_p = gen->min_p, .repetition_penalty = 1};
+        how = (lb_sampling){.temperature = gen->temperature, .top_k = gen->top_k, .min_p = gen->min_p,
+                            .top_p = gen->top_p > 0 ? gen->top_p : 1, .repetition_penalty = 1};
     stream s = {.on_text = on_text, .arg = arg};
     lb_ids ids = {0};
     bool in_thinking;
     lb_detok_init(&s.detok, lm->t.tok, true);
     bool ok = lb_target_prompt(&lm->t, gen->system, user, NULL, &ids, &in_thinking, NULL, err);
-    lb_request r = {.prompt = ids.p, .n_prompt = (int)ids.n, .sampling = how, .key = lb_rng_key_of(gen->seed, 0, 0), .max_new = gen->max_new,
-                    .stop = lm->t.gen.eos, .n_stop = lm->t.gen.n_eos, .user = &s, .on_token = on_token};
+    lb_request r = {.prompt = ids.p, .n_prompt = (int)ids.n, .sampling = how, .key = lb_rng_key_of(gen->seed, 0, 0),
+                    .max_new = gen->max_new, .stop = lm->t.gen.eos, .n_stop = lm->t.gen.n_eos, .user = &s,
+                    .on_token = on_token};
     ok = ok && lb_engine_submit(lm->e, &r, err) && lb_engine_drain(lm->e, err);
     if (ok) {
         lb_detok_end(&s.detok, &s.text);

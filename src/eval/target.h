@@ -21,9 +21,9 @@ bool lb_target_hash(lb_target *t, lb_err *err);
 
 /* The token ids of one user turn, rendered by the model's template (or the bare text where there is no template), with
  * BOS only where the template does not write it. *in_thinking: the prompt ends inside an open <think>. *hash (optional)
- * identifies the rendered text. */
-bool lb_target_prompt(const lb_target *t, const char *system, const char *user, const json_t *kwargs, lb_ids *ids, bool *in_thinking,
-                      lb_hash *hash, lb_err *err);
+ * identifies the rendered text. LB_EUSAGE for a system turn or kwargs without a template. */
+bool lb_target_prompt(const lb_target *t, const char *system, const char *user, const json_t *kwargs, lb_ids *ids,
+                      bool *in_thinking, lb_hash *hash, lb_err *err);
 /* How the model's makers sample it (generation_config.json). */
 lb_sampling lb_target_sampling(const lb_target *t);
 #endif

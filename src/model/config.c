@@ -222,7 +222,7 @@ bool lb_gen_config_parse(lb_gen_config *g, const json_t *o, int n_vocab, const c
     if (!lb_json_opt_bool(o, "do_sample", &g->sample, where, err) ||
         !lb_json_opt_real(o, "temperature", 0, 100, &t, where, err) ||
         !lb_json_opt_real(o, "top_p", 0, 1, &p, where, err) || !lb_json_opt_real(o, "min_p", 0, 1, &m, where, err) ||
-        !lb_json_opt_real(o, "repetition_penalty", 1e-3, 100, &r, where, err) ||
+        !lb_json_opt_real(o, "repetition_penalty", 0.01, 100, &r, where, err) ||
         !lb_json_opt_int(o, "top_k", 0, INT32_MAX, &k, where, err) || !get_eos(g, o, n_vocab, where, err))
         return false;
     if (json_is_integer(json_object_get(o, "bos_token_id")) &&

@@ -66,7 +66,8 @@ static bool parse_run(const json_t *o, lb_study_run *r, const char *where, lb_er
     r->clip_mse = strcmp(clip, "mse") == 0;
     if (r->scheme.w_bits == 16) {
         snprintf(r->label, sizeof r->label, "w16");
-        return true;
+        return !(method || r->clip_mse) ||
+               lb_fail(err, LB_EFORMAT, "%s: w16 is the model as it is, without method or clip", where);
     }
     if (!method) return lb_fail(err, LB_EFORMAT, "%s: 'method' is missing", where);
     r->method = lb_method_find(method, err);
@@ -76,11 +77,23 @@ static bool parse_run(const json_t *o, lb_study_run *r, const char *where, lb_er
     return true;
 }
 
+/* Checked whether it is used or not. */
+static bool parse_quick(const json_t *q, lb_study *s, bool use, const char *path, lb_err *err)
+{
+    static const char *const keys[] = {"limit", "seeds", "samples", "max_new", NULL};
+    char where[600];
+    lb_eval_opt e = s->eval;
+    snprintf(where, sizeof where, "%.500s: quick", path);
+    if (!json_is_object(q)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(q));
+    if (!known_keys(q, keys, where, err) || !parse_size(q, &e, where, err)) return false;
+    if (use) s->eval = e;
+    return true;
+}
+
 static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
 {
     static const char *const keys[] = {"name",  "about",   "model",   "data", "tasks", "limit",
                                        "seeds", "samples", "max_new", "runs", "quick", NULL};
-    static const char *const quick_keys[] = {"limit", "seeds", "samples", "max_new", NULL};
     const json_t *o = s->recipe, *q = json_object_get(o, "quick"), *runs = json_object_get(o, "runs"), *v;
     const char *name, *tasks = "abacus";
     size_t i;
@@ -95,15 +108,18 @@ static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
         return lb_fail(err, LB_EFORMAT, "%s: 'name' is no plain file name of less than %zu bytes", path,
                        sizeof s->name);
     snprintf(s->name, sizeof s->name, "%s", name);
-    if (quick && json_is_object(q) && (!known_keys(q, quick_keys, path, err) || !parse_size(q, &s->eval, path, err)))
-        return lb_wrap(err, "quick");
-    if (quick && !json_is_object(q)) return lb_fail(err, LB_EFORMAT, "%s has no 'quick' part for --quick", path);
+    if (quick && !q) return lb_fail(err, LB_EFORMAT, "%s has no 'quick' part for --quick", path);
+    if (q && !parse_quick(q, s, quick, path, err)) return false;
     if (!json_is_array(runs) || json_array_size(runs) == 0 || json_array_size(runs) > LB_STUDY_MAX_RUNS)
         return lb_fail(err, LB_EFORMAT, "%s: 'runs' wants an array of 1 to %d runs", path, LB_STUDY_MAX_RUNS);
     json_array_foreach (runs, i, v) {
         char where[600];
         snprintf(where, sizeof where, "%.500s: runs[%zu]", path, i);
-        if (!parse_run(v, &s->runs[s->n_run++], where, err)) return false;
+        lb_study_run *r = &s->runs[s->n_run++];
+        if (!parse_run(v, r, where, err)) return false;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(s->runs[j].label, r->label) == 0)
+                return lb_fail(err, LB_EFORMAT, "%s is %s, as runs[%zu] is", where, r->label, j);
     }
     if (!lb_benches_of(tasks, &s->tasks, &s->n_task, err)) return lb_wrap(err, "%s", path);
     s->eval.tasks = s->tasks, s->eval.n_task = s->n_task, s->eval.data_dir = s->data;
