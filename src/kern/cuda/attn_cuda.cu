@@ -12,14 +12,18 @@
 enum { WARPS = 4 };
 static_assert((int)LB_PAGE == (int)WARP, "a lane is a slot of a page");
 
+/* Rows of shared memory start 128 bytes apart at least: a vector load at the end of one does not touch the next. */
+__host__ __device__ static inline int stride_of(int d_head) { return (d_head + WARP - 1) / WARP * WARP; }
+
 template <typename T> __global__ static void attn(lb_attn a)
 {
-    extern __shared__ float shared[];            /* q[d_head], then acc[WARPS][d_head] */
+    extern __shared__ float shared[];            /* q[stride], then acc[WARPS][stride] */
     __shared__ float p_of[WARPS][LB_PAGE], top_of[WARPS], sum_of[WARPS];
     int t = blockIdx.x / a.n_head, head = blockIdx.x % a.n_head, n_kv = a.kv.n_kv, d_head = a.kv.d_head;
     int h = head / (a.n_head / n_kv), pos = a.map.pos[t], warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     const int *pages = a.map.pages + (size_t)a.map.seq[t] * a.map.max_pages;
-    float *q = shared, *acc = shared + (size_t)(1 + warp) * d_head;
+    int stride = stride_of(d_head);
+    float *q = shared, *acc = shared + (size_t)(1 + warp) * stride;
     size_t at = ((size_t)t * a.n_head + head) * d_head;
     for (int d = threadIdx.x; d < d_head; d += WARPS * WARP) q[d] = a.q[at + d];
     for (int d = lane; d < d_head; d += WARP) acc[d] = 0;
@@ -64,7 +68,7 @@ template <typename T> __global__ static void attn(lb_attn a)
     for (int d = threadIdx.x; d < d_head; d += WARPS * WARP) {
         float y = 0;
 #pragma unroll
-        for (int w = 0; w < WARPS; w++) y += shared[(size_t)(1 + w) * d_head + d] * share[w];
+        for (int w = 0; w < WARPS; w++) y += shared[(size_t)(1 + w) * stride + d] * share[w];
         a.y[at + d] = y / total;
     }
 }
@@ -75,7 +79,7 @@ extern "C" void lb_attn_cuda(const void *args, int i0, int i1, lb_exec *ex)
     const lb_attn *a = (const lb_attn *)args;
     if (a->n_tok == 0) return;
     unsigned blocks = (unsigned)a->n_tok * (unsigned)a->n_head;
-    size_t shared_bytes = (size_t)(1 + WARPS) * a->kv.d_head * sizeof(float);
+    size_t shared_bytes = (size_t)(1 + WARPS) * stride_of(a->kv.d_head) * sizeof(float);
     auto kernel = a->kv.format->dtype == LB_F32 ? attn<float> : attn<bf16>;
     if (shared_bytes > 40 * 1024) /* more than 48 KB with the static part must be asked for */
         cuda_check(cuda_enter(ex), "attn",
