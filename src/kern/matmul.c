@@ -20,7 +20,8 @@ static void ref(const void *args, int row0, int row1, lb_exec *ex)
             for (int k0 = 0; k0 < a->w.k; k0 += CHUNK) {
                 int k1 = k0 + CHUNK < a->w.k ? k0 + CHUNK : a->w.k;
                 a->w.num->decode(&a->w, n, k0, k1, w);
-                for (int k = k0; k < k1; k++) sum += (double)a->x[(size_t)t * (size_t)a->w.k + (size_t)k] * (double)w[k - k0];
+                for (int k = k0; k < k1; k++)
+                    sum += (double)a->x[(size_t)t * (size_t)a->w.k + (size_t)k] * (double)w[k - k0];
             }
             a->y[(size_t)t * (size_t)a->ldy + (size_t)n] = (float)(sum + (a->bias ? (double)a->bias[n] : 0));
         }
@@ -36,8 +37,11 @@ const lb_impl lb_matmul_impls[] = { /* slowest first */
     {"ref", 0, NULL, ref, NULL, NULL},
     LB_X86({"avx2", LB_AVX2, is_float, lb_matmul_float_avx2, lb_matmul_float_avx2_scratch, lb_matmul_float_avx2_prep})
     LB_X86({"avx2", LB_AVX2, is_int, lb_matmul_int_avx2, lb_matmul_int_avx2_scratch, lb_matmul_int_avx2_prep})
-    LB_X86({"avx512", LB_AVX512, is_float, lb_matmul_float_avx512, lb_matmul_float_avx512_scratch, lb_matmul_float_avx512_prep})
+    LB_X86({"avx512", LB_AVX512, is_float, lb_matmul_float_avx512, lb_matmul_float_avx512_scratch,
+            lb_matmul_float_avx512_prep})
     LB_X86({"avx512", LB_AVX512, is_int, lb_matmul_int_avx512, lb_matmul_int_avx512_scratch, lb_matmul_int_avx512_prep})
+    LB_X86({"avx512bf16", LB_AVX512_BF16, lb_matmul_bf16_fits, lb_matmul_bf16, lb_matmul_bf16_scratch,
+            lb_matmul_bf16_prep})
     LB_GPU({"cuda", LB_CUDA, NULL, lb_matmul_cuda, NULL, NULL})
     LB_GPU({"cublaslt", LB_CUDA, lb_matmul_lt_cuda_fits, lb_matmul_lt_cuda, lb_matmul_lt_cuda_scratch, NULL})
     {0},
@@ -53,7 +57,7 @@ static int grain(const void *args)
 static int prep_units(const void *args)
 {
     const lb_matmul *a = args;
-    return !a->w.num->grouped && a->n_tok <= LB_MATMUL_FEW ? 0 : a->n_tok;
+    return a->n_tok <= LB_MATMUL_FEW ? 1 : a->n_tok;
 }
 
 const lb_op lb_op_matmul = {"matmul", lb_matmul_impls, units, grain, prep_units};

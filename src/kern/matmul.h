@@ -1,9 +1,9 @@
 /* kern/matmul.h – y = x · Wᵀ + b with W in any number format: where the bits are spent.
  *
  * Weights stay packed; activations stay f32, or 16 bits at the least inside a kernel (bf16 dots for bf16 weights; for
- * integer weights 16-bit integers with one scale per token and group, which is finer than bf16): that is what A16 means.
- * Unit: one output feature (row of W). For each (token, row) the order of additions is fixed by the row's kernel and K
- * alone, so one token alone and the same token among 512 give the same bits. */
+ * integer weights 16-bit integers with one scale per token and group, which is finer than bf16): that is what A16
+ * means. Unit: one output feature (row of W). For each (token, row) the order of additions is fixed by the row's
+ * kernel and K alone, so one token alone and the same token among 512 give the same bits. */
 #ifndef LB_KERN_MATMUL_H
 #define LB_KERN_MATMUL_H
 #include "kern/op.h"
@@ -18,8 +18,14 @@ typedef struct lb_matmul {
     int ldy;                 /* floats from one row of y to the next; ≥ N */
 } lb_matmul;
 
-/* Up to so many tokens (a decode step), float rows read x as it lies and are not prepared. */
-enum { LB_MATMUL_FEW = 6 };
+/* Units of a row's prep are tokens, but up to so many tokens (a decode step) are one unit: not worth starting a
+ * thread. */
+enum { LB_MATMUL_FEW = 8 };
+/* The token at which the units up to `unit` end. */
+static inline int lb_matmul_prep_end(const lb_matmul *a, int unit)
+{
+    return a->n_tok <= LB_MATMUL_FEW && unit == 1 ? a->n_tok : unit;
+}
 
 extern const lb_op lb_op_matmul;
 extern const lb_impl lb_matmul_impls[];

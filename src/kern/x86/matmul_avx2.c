@@ -4,12 +4,20 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define LANES 8
-enum { T_FEW = 3, T_MAX = 6 };
+enum { T_FEW = 3, T_MAX = 6, VECS = 2, HALVES = 1 };
 typedef __m256 vec;
 
 INLINE vec v_zero(void) { return _mm256_setzero_ps(); }
 INLINE vec v_load(const void *p) { return _mm256_loadu_ps(p); }
 INLINE void v_store(float *p, vec v) { _mm256_storeu_ps(p, v); }
+INLINE __m256i from_to(int i, int j)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256i below_i = _mm256_cmpgt_epi32(_mm256_set1_epi32(i), lane);
+    return _mm256_andnot_si256(below_i, _mm256_cmpgt_epi32(_mm256_set1_epi32(j), lane));
+}
+INLINE void v_store_part(float *p, vec v, int i, int j) { _mm256_maskstore_ps(p, from_to(i, j), v); }
+INLINE vec v_load_part(const float *p, int n) { return _mm256_maskload_ps(p, from_to(0, n)); }
 INLINE vec v_all(const float *p) { return _mm256_broadcast_ss(p); }
 INLINE vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 INLINE vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
@@ -37,8 +45,10 @@ INLINE void v_transpose(vec v[8])
     __m256d d[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i += 4) {
-        __m256d ab = _mm256_castps_pd(_mm256_unpacklo_ps(v[i], v[i + 1])), AB = _mm256_castps_pd(_mm256_unpackhi_ps(v[i], v[i + 1]));
-        __m256d cd = _mm256_castps_pd(_mm256_unpacklo_ps(v[i + 2], v[i + 3])), CD = _mm256_castps_pd(_mm256_unpackhi_ps(v[i + 2], v[i + 3]));
+        __m256d ab = _mm256_castps_pd(_mm256_unpacklo_ps(v[i], v[i + 1]));
+        __m256d AB = _mm256_castps_pd(_mm256_unpackhi_ps(v[i], v[i + 1]));
+        __m256d cd = _mm256_castps_pd(_mm256_unpacklo_ps(v[i + 2], v[i + 3]));
+        __m256d CD = _mm256_castps_pd(_mm256_unpackhi_ps(v[i + 2], v[i + 3]));
         d[i] = _mm256_unpacklo_pd(ab, cd), d[i + 1] = _mm256_unpackhi_pd(ab, cd);
         d[i + 2] = _mm256_unpacklo_pd(AB, CD), d[i + 3] = _mm256_unpackhi_pd(AB, CD);
     }
@@ -52,5 +62,11 @@ INLINE void v_transpose(vec v[8])
 #include "kern/x86/matmul_float.inc"
 
 size_t lb_matmul_float_avx2_scratch(const void *args) { return gather_bytes(args); }
-void lb_matmul_float_avx2_prep(const void *args, int tok0, int tok1, lb_exec *ex) { gather(args, tok0, tok1, lb_exec_scratch(ex)); }
-void lb_matmul_float_avx2(const void *args, int row0, int row1, lb_exec *ex) { matmul_float(args, row0, row1, lb_exec_scratch(ex)); }
+void lb_matmul_float_avx2_prep(const void *args, int unit0, int unit1, lb_exec *ex)
+{
+    gather(args, unit0, lb_matmul_prep_end(args, unit1), lb_exec_scratch(ex));
+}
+void lb_matmul_float_avx2(const void *args, int row0, int row1, lb_exec *ex)
+{
+    matmul_float(args, row0, row1, lb_exec_scratch(ex));
+}

@@ -23,6 +23,14 @@ INLINE vf vf_zero(void) { return _mm256_setzero_ps(); }
 INLINE vf vf_all(const float *p) { return _mm256_broadcast_ss(p); }
 INLINE vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 INLINE void vf_store(float *p, vf v) { _mm256_storeu_ps(p, v); }
+INLINE vi from_to(int i, int j)
+{
+    const vi lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    vi below_i = _mm256_cmpgt_epi32(_mm256_set1_epi32(i), lane);
+    return _mm256_andnot_si256(below_i, _mm256_cmpgt_epi32(_mm256_set1_epi32(j), lane));
+}
+INLINE vf vf_load_part(const float *p, int i, int j) { return _mm256_maskload_ps(p, from_to(i, j)); }
+INLINE void vf_store_part(float *p, vf v, int i, int j) { _mm256_maskstore_ps(p, from_to(i, j), v); }
 INLINE vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 INLINE vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 INLINE vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
@@ -79,5 +87,11 @@ INLINE vf vf_scales(lb_dtype type, const uint8_t *p)
 #include "kern/x86/matmul_int.inc"
 
 size_t lb_matmul_int_avx2_scratch(const void *args) { return split_bytes(args); }
-void lb_matmul_int_avx2_prep(const void *args, int tok0, int tok1, lb_exec *ex) { split(args, tok0, tok1, lb_exec_scratch(ex)); }
-void lb_matmul_int_avx2(const void *args, int row0, int row1, lb_exec *ex) { matmul_int(args, row0, row1, lb_exec_scratch(ex)); }
+void lb_matmul_int_avx2_prep(const void *args, int unit0, int unit1, lb_exec *ex)
+{
+    split(args, unit0, lb_matmul_prep_end(args, unit1), lb_exec_scratch(ex));
+}
+void lb_matmul_int_avx2(const void *args, int row0, int row1, lb_exec *ex)
+{
+    matmul_int(args, row0, row1, lb_exec_scratch(ex));
+}

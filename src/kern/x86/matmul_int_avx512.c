@@ -1,5 +1,6 @@
-/* kern/x86/matmul_int_avx512.c – integer weights with vpdpbusd: codes are its unsigned bytes; the high and the low bytes of
- * the 16-bit activations are its signed ones. Tiles of 32 rows × 12 tokens (24 of 32 registers accumulate). */
+/* kern/x86/matmul_int_avx512.c – integer weights with vpdpbusd: codes are its unsigned bytes; the high and the low
+ * bytes of the 16-bit activations are its signed ones. Tiles of 32 rows × 12 tokens (24 of 32 registers accumulate).
+ * */
 #include "kern/x86/matmul_x86.h"
 #include "num/tile.h"
 #include <immintrin.h>
@@ -23,6 +24,9 @@ INLINE vf vf_zero(void) { return _mm512_setzero_ps(); }
 INLINE vf vf_all(const float *p) { return _mm512_set1_ps(*p); }
 INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
+INLINE __mmask16 from_to(int i, int j) { return (__mmask16)((1u << j) - (1u << i)); }
+INLINE vf vf_load_part(const float *p, int i, int j) { return _mm512_maskz_loadu_ps(from_to(i, j), p); }
+INLINE void vf_store_part(float *p, vf v, int i, int j) { _mm512_mask_storeu_ps(p, from_to(i, j), v); }
 INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
@@ -77,5 +81,11 @@ INLINE vf vf_scales(lb_dtype type, const uint8_t *p)
 #include "kern/x86/matmul_int.inc"
 
 size_t lb_matmul_int_avx512_scratch(const void *args) { return split_bytes(args); }
-void lb_matmul_int_avx512_prep(const void *args, int tok0, int tok1, lb_exec *ex) { split(args, tok0, tok1, lb_exec_scratch(ex)); }
-void lb_matmul_int_avx512(const void *args, int row0, int row1, lb_exec *ex) { matmul_int(args, row0, row1, lb_exec_scratch(ex)); }
+void lb_matmul_int_avx512_prep(const void *args, int unit0, int unit1, lb_exec *ex)
+{
+    split(args, unit0, lb_matmul_prep_end(args, unit1), lb_exec_scratch(ex));
+}
+void lb_matmul_int_avx512(const void *args, int row0, int row1, lb_exec *ex)
+{
+    matmul_int(args, row0, row1, lb_exec_scratch(ex));
+}

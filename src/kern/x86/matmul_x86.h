@@ -7,17 +7,23 @@
 
 /* bf16, f16, f32. Both levels give the same bits. */
 size_t lb_matmul_float_avx2_scratch(const void *args);
-void lb_matmul_float_avx2_prep(const void *args, int tok0, int tok1, lb_exec *ex);
+void lb_matmul_float_avx2_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_float_avx2(const void *args, int row0, int row1, lb_exec *ex);
 size_t lb_matmul_float_avx512_scratch(const void *args);
-void lb_matmul_float_avx512_prep(const void *args, int tok0, int tok1, lb_exec *ex);
+void lb_matmul_float_avx512_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_float_avx512(const void *args, int row0, int row1, lb_exec *ex);
+
+/* bf16 with an even number of columns: bf16 dot products, so activations are rounded to bf16. */
+bool lb_matmul_bf16_fits(const void *args);
+size_t lb_matmul_bf16_scratch(const void *args);
+void lb_matmul_bf16_prep(const void *args, int unit0, int unit1, lb_exec *ex);
+void lb_matmul_bf16(const void *args, int row0, int row1, lb_exec *ex);
 
 /* int2, int3, int4, int8. Both levels give the same bits. */
 size_t lb_matmul_int_avx2_scratch(const void *args);
-void lb_matmul_int_avx2_prep(const void *args, int tok0, int tok1, lb_exec *ex);
+void lb_matmul_int_avx2_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_int_avx2(const void *args, int row0, int row1, lb_exec *ex);
 size_t lb_matmul_int_avx512_scratch(const void *args);
-void lb_matmul_int_avx512_prep(const void *args, int tok0, int tok1, lb_exec *ex);
+void lb_matmul_int_avx512_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_int_avx512(const void *args, int row0, int row1, lb_exec *ex);
 #endif
