@@ -20,7 +20,7 @@ static int make_dir(void **state)
 static int remove_dir(void **state)
 {
     (void)state;
-    char command[128];
+    char command[192];
     snprintf(command, sizeof command, "chmod -R u+rwx %s; rm -rf %s", dir, dir);
     return system(command);
 }
