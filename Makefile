@@ -33,6 +33,8 @@ MUST   += -DLB_WITH_CUDA
 LDLIBS += -L$(dir $(NVCC))../lib64 -lcudart -lcublasLt -lstdc++ -Wl,-rpath,$(abspath $(dir $(NVCC))../lib64)
 endif
 
+.DEFAULT_GOAL := all
+
 # Stamps: files that are rewritten only when what they say changes, so that objects can depend on it. `flags` is how
 # everything is compiled, `sources` what the library is made of, `git` the commit, which only version.o knows.
 STAMP_flags   := $(CC) | $(shell $(CC) --version | head -1) | $(MUST) $(CFLAGS) | $(LDFLAGS) $(LDLIBS)
