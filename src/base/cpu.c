@@ -44,7 +44,7 @@ static const struct { const char *name; unsigned mask; } levels[] = {
 bool lb_cpu_mask(const char *isa, unsigned *mask, lb_err *err)
 {
     unsigned have = lb_cpu_probe();
-    *mask = have;
+    *mask = have & ~(unsigned)LB_AVX512_BF16;
     if (!isa || !*isa || strcmp(isa, "auto") == 0) return true;
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         if (strcmp(isa, levels[i].name) != 0) continue;

@@ -22,15 +22,17 @@ extern const lb_command lb_cmd_run, lb_cmd_eval, lb_cmd_quantize, lb_cmd_study, 
 typedef struct lb_common {
     const char *model, *isa, *device, *progress;
     int64_t threads;
-    bool json, quiet, help;
+    bool json, quiet, help, no_mmap;
 } lb_common;
 #define LB_COMMON_ARGS(c)                                                                                              \
-    {"isa", 0, LB_ARG_STR, &(c).isa, "LEVEL", "highest CPU level: ref, avx2, avx512, avx512bf16 (default: all)",       \
+    {"isa", 0, LB_ARG_STR, &(c).isa, "LEVEL", "CPU level: ref, avx2, avx512, avx512bf16 (default: up to avx512)",       \
      0,     0, false},                                                                                                 \
         {"device", 0, LB_ARG_STR, &(c).device, "DEVICE", "cpu (default), cuda, cuda:1", 0, 0, false},                  \
         {"threads", 't', LB_ARG_INT, &(c).threads, "N", "CPU threads (default: all processors)", 1, 1024, false},      \
         {"progress", 0, LB_ARG_STR, &(c).progress, "HOW", "auto, bar, plain, json, none", 0, 0, false},                \
-        {"json", 0, LB_ARG_FLAG, &(c).json, "", "print one JSON object to stdout", 0, 0, false},                       \
+        {"no-mmap", 0, LB_ARG_FLAG, &(c).no_mmap, "", "CPU: copy weights to huge pages at load; faster decode, slower start",  \
+     0, 0, false},                                                                                                         \
+    {"json", 0, LB_ARG_FLAG, &(c).json, "", "print one JSON object to stdout", 0, 0, false},                       \
         {"quiet", 'q', LB_ARG_FLAG, &(c).quiet, "", "no progress, no remarks", 0, 0, false},                           \
     {                                                                                                                  \
         "help", 'h', LB_ARG_FLAG, &(c).help, "", "this text", 0, 0, false                                              \

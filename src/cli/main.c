@@ -38,7 +38,7 @@ bool lb_cmd_need_model(const lb_common *c, lb_err *err)
 
 lb_exec *lb_cmd_exec(const lb_common *c, lb_err *err)
 {
-    return lb_exec_open(&(lb_exec_opt){.device = c->device, .isa = c->isa, .n_thread = (int)c->threads}, err);
+    return lb_exec_open(&(lb_exec_opt){.device = c->device, .isa = c->isa, .n_thread = (int)c->threads, .no_mmap = c->no_mmap}, err);
 }
 
 bool lb_cmd_progress(const lb_common *c, lb_progress_mode *mode, lb_err *err)

@@ -63,6 +63,7 @@ lb_exec *lb_exec_open(const lb_exec_opt *opt, lb_err *err)
     const lb_device *dev = device_of(opt->device && *opt->device ? opt->device : "cpu", &index, err);
     if (!dev || !lb_cpu_mask(opt->isa, &ex->mask, err)) goto fail;
     if (dev->mask) ex->mask = dev->mask; /* a GPU picks only among its own rows */
+    ex->no_mmap = opt->no_mmap;
     ex->n_thread = opt->n_thread > 0 ? opt->n_thread : lb_cpu_count();
     if (ex->n_thread > 1024) {
         lb_fail(err, LB_EUSAGE, "%d threads: at most 1024", ex->n_thread);
@@ -104,15 +105,24 @@ void lb_exec_free(lb_exec *ex, void *p)
     if (p) ex->dev->free(ex, p);
 }
 
-const void *lb_exec_place(lb_exec *ex, const void *host, size_t n, const char *what, lb_err *err)
+static const void *copy(lb_exec *ex, const void *host, size_t n, const char *what, lb_err *err)
 {
-    if (ex->dev == &device_cpu) return host;
     if (!lb_grow(&ex->placed, &ex->cap_placed, ex->n_placed + 1, sizeof *ex->placed, what, err)) return NULL;
     void *p = lb_exec_alloc(ex, n, 1, what, err);
     if (!p) return NULL;
     ex->placed[ex->n_placed++] = p;
     lb_exec_put(ex, p, host, n);
     return p;
+}
+
+const void *lb_exec_place(lb_exec *ex, const void *host, size_t n, const char *what, lb_err *err)
+{
+    return ex->dev == &device_cpu ? host : copy(ex, host, n, what, err);
+}
+
+const void *lb_exec_place_file(lb_exec *ex, const void *host, size_t n, const char *what, lb_err *err)
+{
+    return ex->dev == &device_cpu && !ex->no_mmap ? host : copy(ex, host, n, what, err);
 }
 
 void lb_exec_put(lb_exec *ex, void *dst, const void *host, size_t n) { ex->dev->put(ex, dst, host, n); }

@@ -13,8 +13,9 @@ typedef struct lb_exec lb_exec;
 
 typedef struct lb_exec_opt {     /* zero means default in every field */
     const char *device;          /* "cpu" (default), "cuda", "cuda:1" */
-    const char *isa;             /* highest CPU level to use: "ref", "avx2", "avx512", "avx512bf16"; default all */
+    const char *isa;             /* highest CPU level to use: "ref", "avx2", "avx512", "avx512bf16"; see lb_cpu_mask */
     int n_thread;                /* CPU threads; default: all processors this process may use */
+    bool no_mmap;                /* CPU: copy mapped weights to huge pages at load instead of using them in place */
 } lb_exec_opt;
 
 lb_exec *lb_exec_open(const lb_exec_opt *opt, lb_err *err);
@@ -29,6 +30,9 @@ void lb_exec_free(lb_exec *ex, void *p);
 /* Host bytes made readable by operators. CPU: the same pointer, borrowed. CUDA: a copy, owned by the exec until it is
  * closed. */
 const void *lb_exec_place(lb_exec *ex, const void *host, size_t size_bytes, const char *what, lb_err *err);
+/* The same for bytes of a mapped file. With no_mmap the CPU copies them too: small pages of a mapping end the processor's
+ * prefetch every 4 KiB, huge pages do not. */
+const void *lb_exec_place_file(lb_exec *ex, const void *host, size_t size_bytes, const char *what, lb_err *err);
 /* Copies into and out of device memory. Ordered with the queue; get waits for it. A fault shows at the next sync. */
 void lb_exec_put(lb_exec *ex, void *dst, const void *host, size_t size_bytes);
 void lb_exec_get(lb_exec *ex, void *host, const void *src, size_t size_bytes);
@@ -60,6 +64,7 @@ struct lb_exec {
     const lb_device *dev;
     unsigned mask;
     int n_thread;
+    bool no_mmap;
     void *state;                 /* the device's own: stream, handles; owned */
     char name[128];
     void *scratch;               /* device memory, owned */

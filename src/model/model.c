@@ -63,7 +63,7 @@ static bool matrix(binder *b, lb_mat *out, const char *name, int n, int k)
     const lb_tensor *t = find(b, name, 2, n, k);
     if (!t) return false;
     *out = (lb_mat){.num = lb_num_of_dtype(t->dtype), .n = n, .k = k};
-    out->data = lb_exec_place(b->m->ex, t->data, t->size_bytes, name, b->err);
+    out->data = lb_exec_place_file(b->m->ex, t->data, t->size_bytes, name, b->err);
     return out->data != NULL;
 }
 

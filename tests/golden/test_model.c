@@ -197,13 +197,13 @@ static void check_models(const char *const *names, const char *kv, const double 
         for (int i = 0; names[i] && has_level(l); i++) check_logits(names[i], l, kv, limit[l], limit_worst[l]);
 }
 
-/* The last level may round activations to bf16 inside the dots; it is allowed what bf16 keys and values are. Kernels
- * for packed weights hold activations as 16-bit integers: measured 1.0e-4, at the worst position 1.9e-4. */
+/* The last level rounds activations to bf16 inside the dots, which alone moves logits by 0.5 to 1.1 % (llama-yarn; measured on
+ * Sapphire Rapids). Kernels for packed weights hold activations as 16-bit integers: measured 1.0e-4, at the worst position 1.9e-4. */
 static void test_logits_f32(void **state)
 {
     (void)state;
-    static const double limit[N_LEVEL] = {1e-4, 1e-4, 1e-4, 1e-2}, limit_worst[N_LEVEL] = {1e-4, 1e-4, 1e-4, 3e-2};
-    static const double packed[N_LEVEL] = {1e-4, 5e-4, 5e-4, 1e-2}, packed_worst[N_LEVEL] = {1e-4, 1e-3, 1e-3, 3e-2};
+    static const double limit[N_LEVEL] = {1e-4, 1e-4, 1e-4, 2e-2}, limit_worst[N_LEVEL] = {1e-4, 1e-4, 1e-4, 5e-2};
+    static const double packed[N_LEVEL] = {1e-4, 5e-4, 5e-4, 2e-2}, packed_worst[N_LEVEL] = {1e-4, 1e-3, 1e-3, 5e-2};
     check_models(FLOATS, "f32", limit, limit_worst);
     check_models(PACKED, "f32", packed, packed_worst);
 }
@@ -213,7 +213,7 @@ static void test_logits_f32(void **state)
 static void test_logits_bf16(void **state)
 {
     (void)state;
-    static const double limit[N_LEVEL] = {1e-2, 1e-2, 1e-2, 1e-2}, limit_worst[N_LEVEL] = {3e-2, 3e-2, 3e-2, 3e-2};
+    static const double limit[N_LEVEL] = {1e-2, 1e-2, 1e-2, 2e-2}, limit_worst[N_LEVEL] = {3e-2, 3e-2, 3e-2, 6e-2};
     check_models(FLOATS, "bf16", limit, limit_worst);
     check_models(PACKED, "bf16", limit, limit_worst);
 }

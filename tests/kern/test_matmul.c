@@ -75,7 +75,8 @@ static float *make_x(int n_tok, int k)
 static lb_exec *open_exec(int n_thread)
 {
     lb_err err = {0};
-    lb_exec *ex = lb_exec_open(&(lb_exec_opt){.n_thread = n_thread}, &err);
+    lb_exec *ex = lb_exec_open(
+        &(lb_exec_opt){.n_thread = n_thread, .isa = lb_cpu_level_name(lb_cpu_probe())}, &err); /* every row there is */
     assert_ok(ex != NULL, err);
     return ex;
 }
