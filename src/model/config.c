@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DIM = 1 << 20, MAX_LAYER = 4096, MAX_VOCAB = 1 << 24, MAX_CTX = 1 << 28, MAX_EXPERT = 4096 };
+enum { MAX_DIM = 1 << 20, MAX_LAYER = 4096, MAX_VOCAB = 1 << 24, MAX_CTX = 1 << 28, MAX_EXPERT = 4096, MAX_HEAD = 4096 };
 
 static bool get_dim(const json_t *o, const char *key, int max, int *out, const char *where, lb_err *err)
 {
@@ -133,11 +133,15 @@ bool lb_config_parse(lb_config *c, const json_t *o, const char *where, lb_err *e
         goto fail;
     }
     c->d_head = c->d_model / c->n_head;
-    if (!opt_dim(o, "head_dim", 1, 4096, &c->d_head, where, err)) goto fail;
+    if (!opt_dim(o, "head_dim", 1, MAX_HEAD, &c->d_head, where, err)) goto fail;
     if (c->d_head < 2 || c->d_head % 2 != 0 ||
         (!json_is_integer(json_object_get(o, "head_dim")) && c->d_model % c->n_head != 0)) {
         lb_fail(err, LB_EFORMAT, "%s: hidden_size %d and %d heads give no even head size; 'head_dim' is missing or odd",
                 where, c->d_model, c->n_head);
+        goto fail;
+    }
+    if (c->d_head > MAX_HEAD) {
+        lb_fail(err, LB_EFORMAT, "%s: heads of %d are wider than %d", where, c->d_head, MAX_HEAD);
         goto fail;
     }
     if ((int64_t)c->n_head * c->d_head > MAX_DIM) {

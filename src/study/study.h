@@ -1,6 +1,6 @@
 /* study/study.h – a recipe: one model, several ways to make it smaller, the same benchmarks for each, one table.
  *
- *     {"name": "abacus-rtn", "model": "models/abacus-5m", "data": "data", "tasks": "abacus", "limit": 50,
+ *     {"name": "abacus-rtn", "model": "models/abacus-5m", "data": "data", "tasks": "abacus", "limit": 80,
  *      "seeds": [42, 43, 44], "samples": 1, "max_new": 1024,
  *      "runs": [{"scheme": "w16"}, {"method": "rtn", "scheme": "w3g128"}, …],
  *      "quick": {"limit": 10, "seeds": [42]}}
