@@ -4,7 +4,7 @@
  * right before and after. Prefill's limit is operations over the multiply peak. */
 #ifndef LB_INFER_BENCH_H
 #define LB_INFER_BENCH_H
-#include "model/model.h"
+#include "model/forward.h"
 
 typedef struct lb_bench_result {
     int n_ctx, n_tok;                /* positions in the cache before; tokens per step (1: decode) */

@@ -9,7 +9,7 @@
 #ifndef LB_INFER_ENGINE_H
 #define LB_INFER_ENGINE_H
 #include "infer/sample.h"
-#include "model/model.h"
+#include "model/forward.h"
 
 typedef enum lb_finish {
     LB_FINISH_NONE,              /* still running */

@@ -1,10 +1,10 @@
-/* model/forward.c – the one forward pass: embedding, blocks, final norm, logits.
+/* model/forward.c – the one forward pass: embedding, blocks in parts, final norm, logits.
  *
  * All activations are f32 on the device. Every operator works token by token (or row by row), so a token's result does
  * not depend on the batch it is in. */
 #include "base/mem.h"
 #include "kern/elem.h"
-#include "model/model.h"
+#include "model/forward.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -26,6 +26,10 @@ struct lb_forward {
     float *logits_host, *router_host;
     int *rows_host, *choice;         /* [max_tok], [max_tok, n_expert_used] */
     float *weight_host, *choice_weight;
+    /* the batch in work, and who watches */
+    int n_tok;
+    lb_kv *kv;                       /* borrowed */
+    lb_tap tap;
 };
 
 typedef struct need { void *p; size_t count, elem; bool host; } need;
@@ -180,15 +184,23 @@ static void rope(const lb_forward *f, float *x, int n_head, int n_tok)
     lb_op_do(&lb_op_rope, &a, f->m->ex);
 }
 
-/* h = attention block of the normed h. */
-static void attention(lb_forward *f, const lb_layer *l, lb_kv *kv, int layer, int n_tok)
+static void linear(lb_forward *f, const lb_linear *l, float *y, const float *x, int n_tok)
 {
+    if (f->tap.fn) f->tap.fn(f->tap.arg, l, x, n_tok);
+    lb_linear_run(l, y, l->w.n, x, n_tok, f->m->ex);
+}
+
+/* att = softmax(q·kᵀ)·v of the normed h. */
+static void attention(lb_forward *f, int layer)
+{
+    const lb_layer *l = &f->m->layers[layer];
     lb_exec *ex = f->m->ex;
     const lb_config *c = &f->m->cfg;
-    int qd = c->n_head * c->d_head, kd = c->n_kv * c->d_head;
-    lb_linear_run(&l->q, f->q, qd, f->h, n_tok, ex);
-    lb_linear_run(&l->k, f->k, kd, f->h, n_tok, ex);
-    lb_linear_run(&l->v, f->v, kd, f->h, n_tok, ex);
+    lb_kv *kv = f->kv;
+    int n_tok = f->n_tok;
+    linear(f, &l->q, f->q, f->h, n_tok);
+    linear(f, &l->k, f->k, f->h, n_tok);
+    linear(f, &l->v, f->v, f->h, n_tok);
     if (l->q_norm) norm(ex, f->q, f->q, l->q_norm, n_tok * c->n_head, c->d_head, c->norm_eps);
     if (l->k_norm) norm(ex, f->k, f->k, l->k_norm, n_tok * c->n_kv, c->d_head, c->norm_eps);
     rope(f, f->q, c->n_head, n_tok);
@@ -199,20 +211,15 @@ static void attention(lb_forward *f, const lb_layer *l, lb_kv *kv, int layer, in
     lb_attn a = {.y = f->att, .q = f->q, .kv = kv->layers[layer], .map = map, .n_tok = n_tok, .n_head = c->n_head,
                  .scale = 1.0f / sqrtf((float)c->d_head)};
     lb_op_do(&lb_op_attn, &a, ex);
-    lb_linear_run(&l->o, f->h, c->d_model, f->att, n_tok, ex);
 }
 
-/* y = down(silu(gate(x)) · up(x)) */
-static void mlp(lb_forward *f, const lb_linear *gate, const lb_linear *up, const lb_linear *down, float *y,
-                const float *x, int n_tok)
+/* gate = silu(gate(x)) · up(x) */
+static void activate(lb_forward *f, const lb_linear *gate, const lb_linear *up, const float *x, int n_tok)
 {
-    lb_exec *ex = f->m->ex;
-    int d = gate->w.n;
-    lb_linear_run(gate, f->gate, d, x, n_tok, ex);
-    lb_linear_run(up, f->up, d, x, n_tok, ex);
-    lb_swiglu a = {.y = f->gate, .gate = f->gate, .up = f->up, .n_tok = n_tok, .d = d};
-    lb_op_do(&lb_op_swiglu, &a, ex);
-    lb_linear_run(down, y, down->w.n, f->gate, n_tok, ex);
+    linear(f, gate, f->gate, x, n_tok);
+    linear(f, up, f->up, x, n_tok);
+    lb_swiglu a = {.y = f->gate, .gate = f->gate, .up = f->up, .n_tok = n_tok, .d = gate->w.n};
+    lb_op_do(&lb_op_swiglu, &a, f->m->ex);
 }
 
 /* Softmax over the experts, the n_expert_used largest (ties: lower number), their weights summing to 1 if norm_topk. */
@@ -237,12 +244,13 @@ static void choose(const lb_config *c, const float *logits, int *choice, float *
 }
 
 /* x += sum over the chosen experts of weight · expert(h), added in order of expert number for every token. */
-static void experts(lb_forward *f, const lb_layer *l, int n_tok)
+static void experts(lb_forward *f, const lb_layer *l)
 {
     lb_exec *ex = f->m->ex;
+    int n_tok = f->n_tok;
     const lb_config *c = &f->m->cfg;
     int used = c->n_expert_used;
-    lb_linear_run(&l->router, f->router, c->n_expert, f->h, n_tok, ex);
+    linear(f, &l->router, f->router, f->h, n_tok);
     lb_exec_get(ex, f->router_host, f->router, (size_t)n_tok * (size_t)c->n_expert * sizeof(float));
     for (int t = 0; t < n_tok; t++)
         choose(c, f->router_host + (size_t)t * (size_t)c->n_expert, f->choice + t * used, f->choice_weight + t * used);
@@ -258,44 +266,85 @@ static void experts(lb_forward *f, const lb_layer *l, int n_tok)
         lb_exec_put(ex, f->weight, f->weight_host, (size_t)n * sizeof(float));
         lb_gather g = {.y = f->ex_in, .x = f->h, .rows = f->rows, .n = n, .d = c->d_model};
         lb_op_do(&lb_op_gather, &g, ex);
-        mlp(f, &l->experts[e].gate, &l->experts[e].up, &l->experts[e].down, f->ex_out, f->ex_in, n);
+        activate(f, &l->experts[e].gate, &l->experts[e].up, f->ex_in, n);
+        linear(f, &l->experts[e].down, f->ex_out, f->gate, n);
         lb_scatter s = {.y = f->x, .x = f->ex_out, .rows = f->rows, .weight = f->weight, .n = n, .d = c->d_model};
         lb_op_do(&lb_op_scatter, &s, ex);
     }
 }
+
+void lb_forward_start(lb_forward *f, lb_kv *kv, const lb_batch *b)
+{
+    lb_exec *ex = f->m->ex;
+    assert(b->n_tok <= f->max_tok && b->n_out <= f->max_out);
+    f->n_tok = b->n_tok, f->kv = kv;
+    size_t bytes = (size_t)b->n_tok * sizeof(int);
+    lb_kv_upload(kv);
+    lb_exec_put(ex, f->ids, b->ids, bytes);
+    lb_exec_put(ex, f->seq, b->seq, bytes);
+    lb_exec_put(ex, f->pos, b->pos, bytes);
+    lb_embed e = {.y = f->x, .e = f->m->embed, .ids = f->ids, .n_tok = b->n_tok};
+    lb_op_do(&lb_op_embed, &e, ex);
+}
+
+void lb_forward_part(lb_forward *f, int layer, lb_part part)
+{
+    const lb_layer *l = &f->m->layers[layer];
+    const lb_config *c = &f->m->cfg;
+    lb_exec *ex = f->m->ex;
+    int n = f->n_tok, d = c->d_model;
+    switch (part) {
+    case LB_PART_ATTN_IN: norm(ex, f->h, f->x, l->attn_norm, n, d, c->norm_eps); break;
+    case LB_PART_ATTN: attention(f, layer); break;
+    case LB_PART_O:
+        linear(f, &l->o, f->h, f->att, n);
+        add(ex, f->x, f->h, n, d);
+        break;
+    case LB_PART_MLP_IN: norm(ex, f->h, f->x, l->mlp_norm, n, d, c->norm_eps); break;
+    case LB_PART_ACT:
+        if (!l->experts) activate(f, &l->gate, &l->up, f->h, n);
+        break;
+    case LB_PART_DOWN:
+        if (l->experts) {
+            experts(f, l);
+        } else {
+            linear(f, &l->down, f->h, f->gate, n);
+            add(ex, f->x, f->h, n, d);
+        }
+        break;
+    case LB_N_PART: break;
+    }
+}
+
+float *lb_forward_rows(lb_forward *f, lb_rows which, int *width)
+{
+    const lb_config *c = &f->m->cfg;
+    switch (which) {
+    case LB_ROWS_X: *width = c->d_model; return f->x;
+    case LB_ROWS_H: *width = c->d_model; return f->h;
+    case LB_ROWS_ATT: *width = c->n_head * c->d_head; return f->att;
+    case LB_ROWS_ACT: *width = c->d_ff; return f->gate;
+    }
+    return NULL;
+}
+
+void lb_forward_tap(lb_forward *f, lb_tap tap) { f->tap = tap; }
 
 bool lb_forward_run(lb_forward *f, lb_kv *kv, const lb_batch *b, const float **logits, lb_err *err)
 {
     lb_model *m = f->m;
     lb_exec *ex = m->ex;
     const lb_config *c = &m->cfg;
-    int n = b->n_tok, d = c->d_model;
-    assert(n <= f->max_tok && b->n_out <= f->max_out);
-    lb_kv_upload(kv);
-    lb_exec_put(ex, f->ids, b->ids, (size_t)n * sizeof(int));
-    lb_exec_put(ex, f->seq, b->seq, (size_t)n * sizeof(int));
-    lb_exec_put(ex, f->pos, b->pos, (size_t)n * sizeof(int));
-    lb_embed e = {.y = f->x, .e = m->embed, .ids = f->ids, .n_tok = n};
-    lb_op_do(&lb_op_embed, &e, ex);
-    for (int i = 0; i < c->n_layer; i++) {
-        const lb_layer *l = &m->layers[i];
-        norm(ex, f->h, f->x, l->attn_norm, n, d, c->norm_eps);
-        attention(f, l, kv, i, n);
-        add(ex, f->x, f->h, n, d);
-        norm(ex, f->h, f->x, l->mlp_norm, n, d, c->norm_eps);
-        if (l->experts) {
-            experts(f, l, n);
-        } else {
-            mlp(f, &l->gate, &l->up, &l->down, f->h, f->h, n);
-            add(ex, f->x, f->h, n, d);
-        }
-    }
+    int d = c->d_model;
+    lb_forward_start(f, kv, b);
+    for (int i = 0; i < c->n_layer; i++)
+        for (lb_part p = 0; p < LB_N_PART; p++) lb_forward_part(f, i, p);
     if (b->n_out > 0) { /* only the tokens that want logits go through the head */
         lb_exec_put(ex, f->rows, b->out, (size_t)b->n_out * sizeof(int));
         lb_gather g = {.y = f->h, .x = f->x, .rows = f->rows, .n = b->n_out, .d = d};
         lb_op_do(&lb_op_gather, &g, ex);
         norm(ex, f->h, f->h, m->final_norm, b->n_out, d, c->norm_eps);
-        lb_linear_run(&m->lm_head, f->logits, c->n_vocab, f->h, b->n_out, ex);
+        linear(f, &m->lm_head, f->logits, f->h, b->n_out);
         lb_exec_get(ex, f->logits_host, f->logits, (size_t)b->n_out * (size_t)c->n_vocab * sizeof(float));
     }
     *logits = f->logits_host;

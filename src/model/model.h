@@ -46,23 +46,4 @@ void lb_model_close(lb_model *m);
  * router of an expert layer is not among them. */
 typedef bool (*lb_linear_fn)(void *arg, const char *name, int layer, int n, int k, lb_err *err);
 bool lb_config_linears(const lb_config *c, lb_linear_fn fn, void *arg, lb_err *err);
-
-/* ---- the forward pass ---- */
-
-/* A ragged batch: any mixture of prefill chunks and single decode tokens. Tokens of one sequence stand in order of
- * position; kv pages for every position must be there (lb_kv_grow). */
-typedef struct lb_batch {
-    int n_tok;
-    const int *ids, *seq, *pos;              /* [n_tok] host; ids < n_vocab */
-    int n_out;
-    const int *out;                          /* [n_out] host: which tokens want logits */
-} lb_batch;
-
-/* Working memory for batches of up to max_tok tokens and max_out logit rows. */
-typedef struct lb_forward lb_forward;
-lb_forward *lb_forward_open(lb_model *m, int max_tok, int max_out, lb_err *err);
-void lb_forward_close(lb_forward *f);
-size_t lb_forward_bytes(const lb_config *c, int max_tok, int max_out);
-/* logits [n_out, n_vocab] f32 on the host, owned by f, good until the next call. Fails only with LB_EDEVICE. */
-bool lb_forward_run(lb_forward *f, lb_kv *kv, const lb_batch *b, const float **logits, lb_err *err);
 #endif
