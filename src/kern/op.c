@@ -3,12 +3,13 @@
 #include "kern/attn.h"
 #include "kern/elem.h"
 #include "kern/matmul.h"
+#include "kern/transform.h"
 #include <assert.h>
 #include <stddef.h>
 
 const lb_op *const lb_ops[] = {
     &lb_op_matmul, &lb_op_attn, &lb_op_kv_write, &lb_op_embed, &lb_op_rmsnorm, &lb_op_rope, &lb_op_swiglu, &lb_op_add,
-    &lb_op_gather, &lb_op_scatter, NULL,
+    &lb_op_gather, &lb_op_scatter, &lb_op_transform, NULL,
 };
 
 const lb_impl *lb_op_pick(const lb_op *op, const lb_exec *ex, const void *args)

@@ -6,6 +6,8 @@
 #include "kern/attn.h"
 #include "kern/elem.h"
 #include "kern/matmul.h"
+#include "kern/transform.h"
+#include "num/hadamard.h"
 #include "num/tile.h"
 #include <time.h>
 
@@ -466,6 +468,32 @@ static void scatter_case(const lb_op *op, const lb_impl *impl, int round)
     compare(op, impl, &a, y, &g, g.y, n, constant(n, 32), 0x1p-24);
 }
 
+static void transform_case(const lb_op *op, const lb_impl *impl, int round)
+{
+    lb_transform t = {.kind = (lb_transform_kind)(round % 4)}, u;
+    int n_row = PICK(1, 3, 20), p = below(9);
+    t.na = PICK(1, 2, 7, 16, 32), t.nb = PICK(1, 3, 8, 48, 128), t.m = PICK(1, 1, 12, 28, 148);
+    t.block = t.kind == LB_TRANSFORM_HADAMARD ? t.m << p : t.na * t.nb;
+    t.k = t.kind == LB_TRANSFORM_HADAMARD ? t.block * PICK(1, 3) : t.na * t.nb;
+    size_t n = (size_t)n_row * (size_t)t.k, na2 = (size_t)(t.na * t.na) * 4, nb2 = (size_t)(t.nb * t.nb) * 4;
+    if (t.kind == LB_TRANSFORM_SCALE || below(2)) t.scale = randoms((size_t)t.k, 1);
+    if (t.kind == LB_TRANSFORM_KRON && below(3)) t.a = randoms((size_t)(t.na * t.na), 1);
+    if (t.kind == LB_TRANSFORM_KRON && below(3)) t.b = randoms((size_t)(t.nb * t.nb), 1);
+    float *had = host((size_t)(t.m * t.m) * 4), *x = randoms(n, 1);
+    assert_true(lb_hadamard_dense(t.m, had));
+    if (t.m > 1) t.had = had;
+    u = t;
+    if (t.scale) u.scale = dev(t.scale, (size_t)t.k * 4);
+    if (t.a) u.a = dev(t.a, na2);
+    if (t.b) u.b = dev(t.b, nb2);
+    if (t.had) u.had = dev(t.had, (size_t)(t.m * t.m) * 4);
+    lb_transform_args a = {host(n * 4), x, t, n_row}, g = {dev_out(n * 4, below(2) ? x : NULL, 0), NULL, u, n_row};
+    g.x = below(2) ? dev(x, n * 4) : g.y;
+    if (g.x == g.y) lb_exec_put(ex, g.y, x, n * 4);
+    /* numbers up to about 5 (with a scale, 25) in sums of na + nb or √block terms of size 1 */
+    compare(op, impl, &a, a.y, &g, g.y, n, constant(n, 30.0 * sqrt(t.na * t.nb + t.block)), 4 * 0x1p-24);
+}
+
 /* ---- the walk ---- */
 static const struct {
     const lb_op *op;
@@ -475,7 +503,7 @@ static const struct {
     {&lb_op_matmul, matmul_case, 150},   {&lb_op_attn, attn_case, 50}, {&lb_op_kv_write, kv_write_case, 30},
     {&lb_op_embed, embed_case, 40},      {&lb_op_rmsnorm, rmsnorm_case, 40}, {&lb_op_rope, rope_case, 40},
     {&lb_op_swiglu, swiglu_case, 40},    {&lb_op_add, add_case, 20}, {&lb_op_gather, gather_case, 20},
-    {&lb_op_scatter, scatter_case, 20},
+    {&lb_op_scatter, scatter_case, 20},  {&lb_op_transform, transform_case, 60},
 };
 
 static bool open_gpu(void)

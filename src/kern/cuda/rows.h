@@ -7,6 +7,7 @@
 #include "kern/attn.h"
 #include "kern/elem.h"
 #include "kern/matmul.h"
+#include "kern/transform.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,6 +33,8 @@ void lb_swiglu_cuda(const void *args, int i0, int i1, lb_exec *ex);
 void lb_add_cuda(const void *args, int i0, int i1, lb_exec *ex);
 void lb_gather_cuda(const void *args, int i0, int i1, lb_exec *ex);
 void lb_scatter_cuda(const void *args, int i0, int i1, lb_exec *ex);
+size_t lb_transform_cuda_scratch(const void *args);
+void lb_transform_cuda(const void *args, int i0, int i1, lb_exec *ex);
 
 #ifdef __cplusplus
 }
