@@ -9,10 +9,28 @@
 
 enum { CHUNK = 1024 };
 
+static bool ref_fits(const void *args) { return ((const lb_matmul *)args)->act.kind <= LB_ACT_INT; }
+
+/* x̂, if activations are quantized. */
+static size_t ref_scratch(const void *args)
+{
+    const lb_matmul *a = args;
+    return a->act.kind ? (size_t)a->n_tok * (size_t)a->w.k * sizeof(float) : 0;
+}
+
+static void ref_prep(const void *args, int unit0, int unit1, lb_exec *ex)
+{
+    const lb_matmul *a = args;
+    float *to = lb_exec_scratch(ex);
+    size_t k = (size_t)a->w.k;
+    for (int t = unit0, end = lb_matmul_prep_end(a, unit1); a->act.kind && t < end; t++)
+        lb_act_fake_quant(&a->act, a->x + (size_t)t * k, a->w.k, to + (size_t)t * k);
+}
+
 static void ref(const void *args, int row0, int row1, lb_exec *ex)
 {
-    (void)ex;
     const lb_matmul *a = args;
+    const float *x = a->act.kind ? lb_exec_scratch(ex) : a->x;
     float w[CHUNK];
     for (int n = row0; n < row1; n++) {
         for (int t = 0; t < a->n_tok; t++) {
@@ -21,7 +39,7 @@ static void ref(const void *args, int row0, int row1, lb_exec *ex)
                 int k1 = k0 + CHUNK < a->w.k ? k0 + CHUNK : a->w.k;
                 a->w.num->decode(&a->w, n, k0, k1, w);
                 for (int k = k0; k < k1; k++)
-                    sum += (double)a->x[(size_t)t * (size_t)a->w.k + (size_t)k] * (double)w[k - k0];
+                    sum += (double)x[(size_t)t * (size_t)a->w.k + (size_t)k] * (double)w[k - k0];
             }
             a->y[(size_t)t * (size_t)a->ldy + (size_t)n] = (float)(sum + (a->bias ? (double)a->bias[n] : 0));
         }
@@ -29,20 +47,28 @@ static void ref(const void *args, int row0, int row1, lb_exec *ex)
 }
 
 #if defined(__x86_64__)
-static bool is_float(const void *args) { return !((const lb_matmul *)args)->w.num->grouped; }
-static bool is_int(const void *args) { return ((const lb_matmul *)args)->w.num->grouped; }
+static bool fits(const lb_matmul *a, bool grouped, lb_act_kind act)
+{
+    return a->w.num->grouped == grouped && a->act.kind == act;
+}
+static bool is_float(const void *args) { return fits(args, false, LB_ACT_NONE); }
+static bool is_int(const void *args) { return fits(args, true, LB_ACT_NONE); }
+static bool is_int_act(const void *args) { return fits(args, true, LB_ACT_INT); }
 #endif
 
 const lb_impl lb_matmul_impls[] = { /* slowest first */
-    {"ref", 0, NULL, ref, NULL, NULL},
+    {"ref", 0, ref_fits, ref, ref_scratch, ref_prep},
     LB_X86({"avx2", LB_AVX2, is_float, lb_matmul_float_avx2, lb_matmul_float_avx2_scratch, lb_matmul_float_avx2_prep})
     LB_X86({"avx2", LB_AVX2, is_int, lb_matmul_int_avx2, lb_matmul_int_avx2_scratch, lb_matmul_int_avx2_prep})
+    LB_X86({"avx2", LB_AVX2, is_int_act, lb_matmul_act_avx2, lb_matmul_act_avx2_scratch, lb_matmul_act_avx2_prep})
     LB_X86({"avx512", LB_AVX512, is_float, lb_matmul_float_avx512, lb_matmul_float_avx512_scratch,
             lb_matmul_float_avx512_prep})
     LB_X86({"avx512", LB_AVX512, is_int, lb_matmul_int_avx512, lb_matmul_int_avx512_scratch, lb_matmul_int_avx512_prep})
+    LB_X86({"avx512", LB_AVX512, is_int_act, lb_matmul_act_avx512, lb_matmul_act_avx512_scratch,
+            lb_matmul_act_avx512_prep})
     LB_X86({"avx512bf16", LB_AVX512_BF16, lb_matmul_bf16_fits, lb_matmul_bf16, lb_matmul_bf16_scratch,
             lb_matmul_bf16_prep})
-    LB_GPU({"cuda", LB_CUDA, NULL, lb_matmul_cuda, NULL, NULL})
+    LB_GPU({"cuda", LB_CUDA, lb_matmul_cuda_fits, lb_matmul_cuda, NULL, NULL})
     LB_GPU({"cublaslt", LB_CUDA, lb_matmul_lt_cuda_fits, lb_matmul_lt_cuda, lb_matmul_lt_cuda_scratch, NULL})
     {0},
 };

@@ -1,11 +1,14 @@
 /* kern/matmul.h – y = x · Wᵀ + b with W in any number format: where the bits are spent.
  *
- * Weights stay packed; activations stay f32, or 16 bits at the least inside a kernel (bf16 dots for bf16 weights; for
- * integer weights 16-bit integers with one scale per token and group, which is finer than bf16): that is what A16
- * means. Unit: one output feature (row of W). For each (token, row) the order of additions is fixed by the row's
- * kernel and K alone, so one token alone and the same token among 512 give the same bits. */
+ * Weights stay packed. Activations are rounded first if `act` says so (kern/actquant.h): y = Σ x̂ ŵ + b, where x̂ are
+ * the very numbers of lb_act_fake_quant; integer rows multiply codes with codes and never make either operand whole.
+ * Without `act` they stay f32, or 16 bits at the least inside a kernel (bf16 dots for bf16 weights; for integer weights
+ * 16-bit integers with one scale per token and group, which is finer than bf16): that is what A16 means. Unit: one
+ * output feature (row of W). For each (token, row) the order of additions is fixed by the row's kernel, K and the group
+ * size alone, so one token alone and the same token among 512 give the same bits. */
 #ifndef LB_KERN_MATMUL_H
 #define LB_KERN_MATMUL_H
+#include "kern/actquant.h"
 #include "kern/op.h"
 #include "num/num.h"
 
@@ -16,6 +19,7 @@ typedef struct lb_matmul {
     const float *bias;       /* [N], or NULL */
     int n_tok;
     int ldy;                 /* floats from one row of y to the next; ≥ N */
+    lb_act_quant act;        /* zero: A16 */
 } lb_matmul;
 
 /* Units of a row's prep are tokens, but up to so many tokens (a decode step) are one unit: not worth starting a

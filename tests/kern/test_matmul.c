@@ -83,14 +83,14 @@ static lb_exec *open_exec(int n_thread)
 
 /* y in memory of its own with guards before, after and between its rows; units [cut[i],cut[i+1]) one by one on this
  * thread, or through lb_op_run if n_cut is 0. Returns y of [n_tok, n], dense. */
-static float *run(lb_exec *ex, const lb_impl *impl, const weights *w, const float *x, const float *bias, int n_tok,
-                  const int *cut, int n_cut)
+static float *run(lb_exec *ex, const lb_impl *impl, const weights *w, lb_act_quant act, const float *x,
+                  const float *bias, int n_tok, const int *cut, int n_cut)
 {
     int n = w->m.n, ldy = n + 3;
     size_t size = (size_t)n_tok * (size_t)ldy * sizeof(float);
     unsigned char *mem = must(malloc(size + 2 * GUARD));
     memset(mem, guard_byte, size + 2 * GUARD);
-    lb_matmul a = {(float *)(mem + GUARD), x, w->m, bias, n_tok, ldy};
+    lb_matmul a = {(float *)(mem + GUARD), x, w->m, bias, n_tok, ldy, act};
     lb_err err = {0};
     size_t scratch = impl->scratch ? impl->scratch(&a) : 0;
     assert_ok(lb_exec_reserve(ex, scratch + GUARD, &err), err);
@@ -122,12 +122,20 @@ static float *run(lb_exec *ex, const lb_impl *impl, const weights *w, const floa
  * worst; a quarter of that is already far above what random errors reach. bf16 dots round x to 8 bits: 2⁻⁹ of Σ|x·w|.
  * Integer rows: x becomes 16-bit integers of at most 32639 per block of ≤ 128 columns (blocks never straddle groups),
  * so x is off by half a step, blockmax/65278, times |w|; sums inside a block are exact, and every block adds four
- * roundings. */
-static double bound(const weights *w, const lb_impl *impl, const float *x, int row)
+ * roundings. With quantized activations rows and reference multiply the same x̂, so only the roundings are left: one
+ * code that differs would show as a step of 1/255 or 1/15 of the range. */
+static double bound(const weights *w, const lb_impl *impl, lb_act_quant act, const float *x, int row)
 {
     const float *v = w->value + (size_t)row * (size_t)w->m.k;
     double sum = 0, steps = 0;
     int k = w->m.k, group = w->m.num->grouped ? w->m.group : k, n_block = 0;
+    if (act.kind) {
+        float *fake = must(malloc((size_t)k * sizeof *fake));
+        lb_act_fake_quant(&act, x, k, fake);
+        for (int i = 0; i < k; i++) sum += fabs((double)fake[i] * (double)v[i]);
+        free(fake);
+        return (lb_n_group(k, group) + k / 1024 + 6) * 0x1p-24 * sum;
+    }
     for (int i = 0; i < k; i++) sum += fabs((double)x[i] * (double)v[i]);
     if (!w->m.num->grouped) {
         double eps = (256 + k / 256.0 + 2) / 4 * 0x1p-24;
@@ -157,7 +165,7 @@ static void same_bits(const char *what, const char *name, const float *a, const 
 }
 
 static void check(lb_exec *ex1, lb_exec *ex2, const lb_num *num, int n, int k, int n_tok, int group,
-                  lb_dtype scale_type)
+                  lb_dtype scale_type, lb_act_quant act)
 {
     weights w = make_weights(num, n, k, group, scale_type);
     float *x = make_x(n_tok, k), *bias = NULL;
@@ -165,27 +173,29 @@ static void check(lb_exec *ex1, lb_exec *ex2, const lb_num *num, int n, int k, i
         bias = must(malloc((size_t)n * sizeof(float)));
         for (int i = 0; i < n; i++) bias[i] = normal();
     }
-    lb_matmul a = {.w = w.m, .x = x, .bias = bias, .n_tok = n_tok, .ldy = n};
-    float *want = run(ex1, &lb_matmul_impls[0], &w, x, bias, n_tok, NULL, 0), *avx2 = NULL;
+    lb_matmul a = {.w = w.m, .x = x, .bias = bias, .n_tok = n_tok, .ldy = n, .act = act};
+    int n_row = 0;
+    float *want = run(ex1, &lb_matmul_impls[0], &w, act, x, bias, n_tok, NULL, 0), *avx2 = NULL;
     for (const lb_impl *impl = lb_matmul_impls + 1; impl->name; impl++) {
         if ((impl->needs & ~lb_exec_mask(ex1)) || (impl->fits && !impl->fits(&a))) continue;
-        float *y = run(ex1, impl, &w, x, bias, n_tok, NULL, 0);
+        float *y = run(ex1, impl, &w, act, x, bias, n_tok, NULL, 0);
+        n_row++;
         for (int t = 0; t < n_tok; t++)
             for (int r = 0; r < n; r++) {
                 size_t i = (size_t)t * (size_t)n + (size_t)r;
-                double limit = bound(&w, impl, x + (size_t)t * (size_t)k, r) + 0x1p-23 * fabs((double)want[i]);
+                double limit = bound(&w, impl, act, x + (size_t)t * (size_t)k, r) + 0x1p-23 * fabs((double)want[i]);
                 double diff = fabs((double)y[i] - (double)want[i]);
                 if (!(diff <= limit))
-                    fail_msg("%s %s n %d k %d group %d tok %d: y[%d,%d] = %.9g, want %.9g ± %.3g", impl->name,
-                             num->name, n, k, w.m.group, n_tok, t, r, (double)y[i], (double)want[i], limit);
+                    fail_msg("%s %s a%d n %d k %d group %d tok %d: y[%d,%d] = %.9g, want %.9g ± %.3g",
+                             impl->name, num->name, act.kind ? act.bits : 16, n, k, w.m.group, n_tok, t, r, (double)y[i], (double)want[i], limit);
             }
-        float *two = run(ex2, impl, &w, x, bias, n_tok, NULL, 0);
+        float *two = run(ex2, impl, &w, act, x, bias, n_tok, NULL, 0);
         same_bits("two threads", impl->name, y, two, (size_t)n_tok * (size_t)n);
         int cut[] = {0, below(n + 1), n};
-        float *parts = run(ex1, impl, &w, x, bias, n_tok, cut, 3);
+        float *parts = run(ex1, impl, &w, act, x, bias, n_tok, cut, 3);
         same_bits("units in two parts", impl->name, y, parts, (size_t)n_tok * (size_t)n);
         int t = below(n_tok), m = 1 + below(n_tok - t);
-        float *some = run(ex1, impl, &w, x + (size_t)t * (size_t)k, bias, m, NULL, 0);
+        float *some = run(ex1, impl, &w, act, x + (size_t)t * (size_t)k, bias, m, NULL, 0);
         same_bits("fewer tokens", impl->name, y + (size_t)t * (size_t)n, some, (size_t)m * (size_t)n);
         /* avx2 and avx512 are one sequence of float operations. */
         if (strcmp(impl->name, "avx2") == 0) {
@@ -198,6 +208,9 @@ static void check(lb_exec *ex1, lb_exec *ex2, const lb_num *num, int n, int k, i
         }
         free(two), free(parts), free(some);
     }
+    /* Every level has a row for 16-bit activations, and for integers that meet integers. */
+    bool fast = !act.kind || num->grouped;
+    if (fast && n_row == 0 && lb_exec_mask(ex1)) fail_msg("%s a%d: only the reference", num->name, act.bits);
     free(want), free(avx2), free(x), free(bias);
     free_weights(&w);
 }
@@ -212,32 +225,95 @@ static int edge(int most)
     return v;
 }
 
-static void rows_agree_with_ref(void **state)
+static void agree(lb_act_quant act, int rounds)
 {
-    (void)state;
-    static const int long_k[] = {256, 511, 512, 513, 768, 1000, 1024, 1056, 1537};
+    static const int long_k[] = {256, 511, 512, 513, 768, 1000, 1024, 1056, 1537, 2100};
     static const int groups[] = {32, 64, 96, 128, 160, 256};
     static const lb_dtype scale_types[] = {LB_F32, LB_F16, LB_BF16};
     lb_exec *ex1 = open_exec(1), *ex2 = open_exec(2);
     for (int f = 0; lb_nums[f]; f++) {
-        for (int i = 0; i < 100; i++) {
-            int n = edge(130), k = i % 4 ? edge(130) : long_k[below(9)], n_tok = edge(i % 8 ? 33 : 130);
+        for (int i = 0; i < rounds; i++) {
+            int n = edge(130), k = i % 4 ? edge(130) : long_k[below(10)], n_tok = edge(i % 8 ? 33 : 130);
             if (k > 130 && n_tok > 33) n = edge(33);
             int group = 0;
             if (lb_nums[f]->grouped) {
                 group = groups[below(6)];
                 if (group > k || below(4) == 0) group = k;
             }
-            check(ex1, ex2, lb_nums[f], n, k, n_tok, group, scale_types[below(3)]);
+            check(ex1, ex2, lb_nums[f], n, k, n_tok, group, scale_types[below(3)], act);
         }
     }
     lb_exec_close(ex1), lb_exec_close(ex2);
 }
 
-/* A NaN or infinity of one token spoils that token's outputs, visibly, and no other's. */
-static void bad_activations_stay_visible(void **state)
+static void rows_agree_with_ref(void **state)
 {
     (void)state;
+    agree((lb_act_quant){0}, 100);
+}
+
+static void rows_agree_with_quantized_activations(void **state)
+{
+    (void)state;
+    for (int bits = 8; bits >= 4; bits -= 4) {
+        agree((lb_act_quant){.kind = LB_ACT_INT, .bits = bits}, 40);
+        agree((lb_act_quant){.kind = LB_ACT_INT, .bits = bits, .clip_lo = 0.9f, .clip_hi = 0.7f}, 20);
+    }
+}
+
+/* The largest sums there are: all weights at one end of their codes and zeros at the other, activations likewise; and
+ * activations that lie in the middle between two codes, where one rounding rule must hold. */
+static void extremes_of_quantized_activations(void **state)
+{
+    (void)state;
+    lb_exec *ex = open_exec(1);
+    enum { N = 19, K = 1024 + 64, TOK = 14 };
+    for (int f = 0; lb_nums[f]; f++) {
+        if (!lb_nums[f]->grouped) continue;
+        for (int variant = 0; variant < 8; variant++) {
+            int bits = variant & 1 ? 8 : 4, most = (1 << bits) - 1, top = (1 << lb_nums[f]->bits) - 1;
+            lb_act_quant act = {.kind = LB_ACT_INT, .bits = bits};
+            weights w = make_weights(lb_nums[f], N, K, K, LB_F32);
+            lb_qmat q = {.bits = lb_nums[f]->bits, .n = N, .k = K, .group = K};
+            lb_err err = {0};
+            assert_ok(lb_qmat_alloc(&q, &err), err);
+            lb_tile_unpack(&w.m, &q);
+            memset(q.codes, variant & 2 ? top : 0, (size_t)N * K);
+            memset(q.zeros, variant & 2 ? 0 : top, N);
+            lb_tile_pack(&q, w.data, &w.m);
+            for (int r = 0; r < N; r++) w.m.num->decode(&w.m, r, 0, K, w.value + (size_t)r * K);
+            float *x = must(malloc(TOK * K * sizeof *x));
+            for (int i = 0; i < TOK * K; i++) x[i] = variant & 4 ? 255.0f : 0.5f * (float)(below(2 * most + 1));
+            for (int t = 0; t < TOK; t++) { /* step 1, zero point anywhere */
+                int zero = variant & 4 ? 0 : below(most + 1);
+                for (int i = 0; i < K && !(variant & 4); i++) x[t * K + i] -= (float)zero;
+                if (!(variant & 4)) x[t * K] = (float)-zero, x[t * K + 1] = (float)(most - zero);
+                if (variant == 5) x[t * K + 7] = -1e-3f;
+            }
+            float *want = run(ex, &lb_matmul_impls[0], &w, act, x, NULL, TOK, NULL, 0);
+            lb_matmul a = {.w = w.m, .x = x, .n_tok = TOK, .ldy = N, .act = act};
+            for (const lb_impl *impl = lb_matmul_impls + 1; impl->name; impl++) {
+                if ((impl->needs & ~lb_exec_mask(ex)) || (impl->fits && !impl->fits(&a))) continue;
+                float *y = run(ex, impl, &w, act, x, NULL, TOK, NULL, 0);
+                for (int i = 0; i < TOK * N; i++) {
+                    double limit = bound(&w, impl, act, x + (size_t)(i / N) * K, i % N);
+                    if (!(fabs((double)y[i] - (double)want[i]) <= limit))
+                        fail_msg("%s %s variant %d: %.9g, want %.9g ± %.3g", impl->name, lb_nums[f]->name, variant,
+                                 (double)y[i], (double)want[i], limit);
+                }
+                free(y);
+            }
+            free(want), free(x);
+            lb_qmat_free(&q);
+            free_weights(&w);
+        }
+    }
+    lb_exec_close(ex);
+}
+
+/* A NaN or infinity of one token spoils that token's outputs, visibly, and no other's. */
+static void check_bad(lb_act_quant act)
+{
     lb_exec *ex = open_exec(1);
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     for (int f = 0; lb_nums[f]; f++) {
@@ -246,14 +322,14 @@ static void bad_activations_stay_visible(void **state)
         for (int n_tok = 1; n_tok <= 14; n_tok += 13) {
             for (int b = 0; b < 3; b++) {
                 float *x = make_x(n_tok, k);
-                lb_matmul a = {.w = w.m, .x = x, .n_tok = n_tok, .ldy = n};
+                lb_matmul a = {.w = w.m, .x = x, .n_tok = n_tok, .ldy = n, .act = act};
                 int sick = n_tok / 2;
                 for (const lb_impl *impl = lb_matmul_impls; impl->name; impl++) {
                     if ((impl->needs & ~lb_exec_mask(ex)) || (impl->fits && !impl->fits(&a))) continue;
                     x[(size_t)sick * (size_t)k + 150] = 1;
-                    float *well = run(ex, impl, &w, x, NULL, n_tok, NULL, 0);
+                    float *well = run(ex, impl, &w, act, x, NULL, n_tok, NULL, 0);
                     x[(size_t)sick * (size_t)k + 150] = bad[b];
-                    float *y = run(ex, impl, &w, x, NULL, n_tok, NULL, 0);
+                    float *y = run(ex, impl, &w, act, x, NULL, n_tok, NULL, 0);
                     for (int t = 0; t < n_tok; t++)
                         for (int r = 0; r < n; r++) {
                             size_t i = (size_t)t * (size_t)n + (size_t)r;
@@ -273,10 +349,20 @@ static void bad_activations_stay_visible(void **state)
     lb_exec_close(ex);
 }
 
-/* Zeros, and values so small that their scale has no reciprocal. */
-static void tiny_activations_are_finite(void **state)
+static const lb_act_quant acts[] = {
+    {0}, {.kind = LB_ACT_INT, .bits = 8}, {.kind = LB_ACT_INT, .bits = 4, .clip_lo = 0.9f, .clip_hi = 0.9f},
+};
+enum { N_ACT = sizeof acts / sizeof *acts };
+
+static void bad_activations_stay_visible(void **state)
 {
     (void)state;
+    for (int i = 0; i < N_ACT; i++) check_bad(acts[i]);
+}
+
+/* Zeros, and values so small that their scale has no reciprocal. */
+static void check_tiny(lb_act_quant act)
+{
     lb_exec *ex = open_exec(1);
     static const float sizes[] = {0, 1e-45f, 1e-38f, 1e-30f, 1e30f};
     for (int f = 0; lb_nums[f]; f++) {
@@ -284,13 +370,13 @@ static void tiny_activations_are_finite(void **state)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
             float *x = make_x(9, 96);
             for (int i = 0; i < 9 * 96; i++) x[i] *= sizes[s];
-            float *want = run(ex, &lb_matmul_impls[0], &w, x, NULL, 9, NULL, 0);
-            lb_matmul a = {.w = w.m, .x = x, .n_tok = 9, .ldy = 20};
+            float *want = run(ex, &lb_matmul_impls[0], &w, act, x, NULL, 9, NULL, 0);
+            lb_matmul a = {.w = w.m, .x = x, .n_tok = 9, .ldy = 20, .act = act};
             for (const lb_impl *impl = lb_matmul_impls + 1; impl->name; impl++) {
                 if ((impl->needs & ~lb_exec_mask(ex)) || (impl->fits && !impl->fits(&a))) continue;
-                float *y = run(ex, impl, &w, x, NULL, 9, NULL, 0);
+                float *y = run(ex, impl, &w, act, x, NULL, 9, NULL, 0);
                 for (int i = 0; i < 9 * 20; i++) {
-                    double limit = bound(&w, impl, x + (size_t)(i / 20) * 96, i % 20) + 1e-28;
+                    double limit = bound(&w, impl, act, x + (size_t)(i / 20) * 96, i % 20) + 1e-28;
                     if (!(fabs((double)y[i] - (double)want[i]) <= limit))
                         fail_msg("%s %s × %g: %g, want %g", impl->name, lb_nums[f]->name, (double)sizes[s],
                                  (double)y[i], (double)want[i]);
@@ -304,10 +390,18 @@ static void tiny_activations_are_finite(void **state)
     lb_exec_close(ex);
 }
 
+static void tiny_activations_are_finite(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_ACT; i++) check_tiny(acts[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_agree_with_ref),
+        cmocka_unit_test(rows_agree_with_quantized_activations),
+        cmocka_unit_test(extremes_of_quantized_activations),
         cmocka_unit_test(bad_activations_stay_visible),
         cmocka_unit_test(tiny_activations_are_finite),
     };

@@ -29,6 +29,11 @@ __global__ static void matmul(weight w, float *y, const float *x, const float *b
     }
 }
 
+extern "C" bool lb_matmul_cuda_fits(const void *args)
+{
+    return ((const lb_matmul *)args)->act.kind == LB_ACT_NONE;
+}
+
 extern "C" void lb_matmul_cuda(const void *args, int i0, int i1, lb_exec *ex)
 {
     (void)i0, (void)i1;

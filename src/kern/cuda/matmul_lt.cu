@@ -110,7 +110,7 @@ static bool multiply(lb_cuda *c, const lb_matmul *a, const void *x, float keep)
 extern "C" bool lb_matmul_lt_cuda_fits(const void *args)
 {
     const lb_mat *w = &((const lb_matmul *)args)->w;
-    if (w->num->grouped) return false;
+    if (w->num->grouped || !lb_matmul_cuda_fits(args)) return false;
     size_t row_bytes = (size_t)w->k * lb_dtype_bytes(w->num->dtype);
     return row_bytes % ALIGN == 0 && (uintptr_t)w->data % ALIGN == 0;
 }

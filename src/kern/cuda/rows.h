@@ -16,7 +16,8 @@ extern "C" {
 /* Most components of a head that attention takes: 20 bytes of shared memory each; a config.json may name no more. */
 enum { LB_ATTN_CUDA_MAX_D = 4096 };
 
-/* Every number format, f32 arithmetic; a token's result does not depend on the batch. */
+/* Every number format, f32 arithmetic; a token's result does not depend on the batch. No quantized activations. */
+bool lb_matmul_cuda_fits(const void *args);
 void lb_matmul_cuda(const void *args, int i0, int i1, lb_exec *ex);
 /* Float formats through cuBLASLt: 16-bit weights meet activations of two 16-bit numbers, f32 stays f32 (no TF32); sums are
  * f32. cuBLASLt chooses the algorithm by shape, so the last bits of a token's result follow the batch size. */

@@ -13,7 +13,7 @@ INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_dpbf16_ps(c, (__m512bh)a, 
 bool lb_matmul_bf16_fits(const void *args)
 {
     const lb_matmul *a = args;
-    return !a->w.num->grouped && a->w.num->dtype == LB_BF16 && a->w.k % 2 == 0;
+    return !a->w.num->grouped && a->act.kind == LB_ACT_NONE && a->w.num->dtype == LB_BF16 && a->w.k % 2 == 0;
 }
 
 /* The same product, told in pairs. */

@@ -26,4 +26,12 @@ void lb_matmul_int_avx2(const void *args, int row0, int row1, lb_exec *ex);
 size_t lb_matmul_int_avx512_scratch(const void *args);
 void lb_matmul_int_avx512_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_int_avx512(const void *args, int row0, int row1, lb_exec *ex);
+
+/* The same weights with activations of kind LB_ACT_INT. Both levels give the same bits. */
+size_t lb_matmul_act_avx2_scratch(const void *args);
+void lb_matmul_act_avx2_prep(const void *args, int unit0, int unit1, lb_exec *ex);
+void lb_matmul_act_avx2(const void *args, int row0, int row1, lb_exec *ex);
+size_t lb_matmul_act_avx512_scratch(const void *args);
+void lb_matmul_act_avx512_prep(const void *args, int unit0, int unit1, lb_exec *ex);
+void lb_matmul_act_avx512(const void *args, int row0, int row1, lb_exec *ex);
 #endif

@@ -1,0 +1,69 @@
+/* kern/x86/matmul_int_avx512.h – the words of matmul_int.inc for 16 lanes: codes are the unsigned bytes of vpdpbusd,
+ * activations its signed ones. Tiles of 32 rows × 12 tokens (24 of 32 registers accumulate). */
+#ifndef LB_KERN_X86_MATMUL_INT_AVX512_H
+#define LB_KERN_X86_MATMUL_INT_AVX512_H
+#include "kern/x86/matmul_x86.h"
+#include "num/tile.h"
+#include <immintrin.h>
+#include <math.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define LANES 16
+#define CHAINS(width) ((width) == 1 ? 4 / PLANES : (width) == 2 ? 2 : 1) /* a vpdpbusd takes 5 cycles, two start in each */
+enum { COLS = 4, T_FEW = 8, T_MAX = 12 };
+typedef __m512i vi;
+typedef __m512 vf;
+
+INLINE vi vi_zero(void) { return _mm512_setzero_si512(); }
+INLINE vi vi_load(const vi *p) { return _mm512_load_si512(p); }
+INLINE void vi_store(vi *p, vi v) { _mm512_store_si512(p, v); }
+INLINE vi vi_all(const int32_t *p) { return _mm512_set1_epi32(*p); }
+INLINE vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+INLINE vi vi_times_256(vi a) { return _mm512_slli_epi32(a, 8); }
+INLINE vi vi_mac(vi acc, vi codes, vi words) { return _mm512_dpbusd_epi32(acc, codes, words); }
+INLINE vf vf_zero(void) { return _mm512_setzero_ps(); }
+INLINE vf vf_all(const float *p) { return _mm512_set1_ps(*p); }
+INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
+INLINE __mmask16 from_to(int i, int j) { return (__mmask16)((1u << j) - (1u << i)); }
+INLINE vf vf_load_part(const float *p, int i, int j) { return _mm512_maskz_loadu_ps(from_to(i, j), p); }
+INLINE void vf_store_part(float *p, vf v, int i, int j) { _mm512_mask_storeu_ps(p, from_to(i, j), v); }
+INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE vf vf_of(vi v) { return _mm512_cvtepi32_ps(v); }
+
+/* Operand i: columns 4i…4i+3 of the unit. */
+INLINE vi vi_code(int bits, const uint8_t *p, int i)
+{
+    const vi three = _mm512_set1_epi8(3), four = _mm512_set1_epi8(4), fifteen = _mm512_set1_epi8(15);
+    if (bits == 8) return _mm512_loadu_si512(p + 64 * i);
+    if (bits == 4) {
+        vi v = _mm512_loadu_si512(p + 64 * (i / 2));
+        return _mm512_and_si512(i % 2 ? _mm512_srli_epi16(v, 4) : v, fifteen);
+    }
+    vi low = _mm512_loadu_si512(p + 64 * (i / 4));
+    low = _mm512_and_si512(i % 4 ? _mm512_srli_epi16(low, (unsigned)(2 * (i % 4))) : low, three);
+    if (bits == 2) return low;
+    vi high = _mm512_loadu_si512(p + 128);
+    high = i < 2 ? _mm512_slli_epi16(high, (unsigned)(2 - i)) : _mm512_srli_epi16(high, (unsigned)(i - 2));
+    return _mm512_ternarylogic_epi32(low, high, four, 0xf8); /* low | (high & 4) */
+}
+
+/* zero · Σq by one vpdpwssd: the 16-bit halves of a lane are zero and 128·zero; those of the word are −lo and −hi of
+ * Σq = lo + 128·hi. */
+INLINE vi vi_zeros(const uint8_t *p)
+{
+    vi z = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm512_or_si512(z, _mm512_slli_epi32(z, 23));
+}
+INLINE vi vi_sub(vi s, vi zeros, vi sum) { return _mm512_dpwssd_epi32(s, zeros, sum); }
+
+INLINE vf vf_scales(lb_dtype type, const uint8_t *p)
+{
+    if (type == LB_F32) return _mm512_loadu_ps(p);
+    __m256i h = _mm256_loadu_si256((const __m256i *)p);
+    if (type == LB_F16) return _mm512_cvtph_ps(h);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+#endif
