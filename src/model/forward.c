@@ -17,6 +17,7 @@ struct lb_forward {
     float *x, *h;                    /* [max_tok, d_model]: residual stream; normed input, then block output */
     float *q, *k, *v, *att;          /* [max_tok, n_head·d_head] and [max_tok, n_kv·d_head] */
     float *gate, *up;                /* [max_tok, d_ff] */
+    float *t;                        /* [max_tok, widest input]: transformed rows */
     float *router;                   /* [max_tok, n_expert] */
     float *ex_in, *ex_out;           /* [max_tok, d_model]: the tokens of one expert */
     float *logits;                   /* [max_out, n_vocab] */
@@ -33,7 +34,7 @@ struct lb_forward {
 };
 
 typedef struct need { void *p; size_t count, elem; bool host; } need;
-enum { N_NEED = 21 };
+enum { N_NEED = 22 };
 
 /* Everything lb_forward owns, with sizes: one list for allocating, adding up and freeing. */
 static void needs(const lb_config *c, int max_tok, int max_out, lb_forward *f, need n[N_NEED])
@@ -51,6 +52,7 @@ static void needs(const lb_config *c, int max_tok, int max_out, lb_forward *f, n
         {&f->att, t * qd, 4, false},
         {&f->gate, t * ff, 4, false},
         {&f->up, t * ff, 4, false},
+        {&f->t, t * (ff > qd ? (ff > d ? ff : d) : qd > d ? qd : d), 4, false},
         {&f->router, moe * e, 4, false},
         {&f->ex_in, moe * d, 4, false},
         {&f->ex_out, moe * d, 4, false},
@@ -184,6 +186,22 @@ static void rope(const lb_forward *f, float *x, int n_head, int n_tok)
     lb_op_do(&lb_op_rope, &a, f->m->ex);
 }
 
+/* What l reads for rows x: after its transform. `before` (or NULL) is a linear that has just read x as `done`. */
+static const float *input(lb_forward *f, const lb_linear *l, const float *x, int n_tok, const lb_linear *before,
+                          const float *done)
+{
+    return before && before->in == l->in ? done : lb_linear_input(l, x, n_tok, f->t, f->m->ex);
+}
+
+/* Rows of heads through a transform, in place. */
+static void turn(lb_forward *f, const lb_transform *t, float *x, int n_row)
+{
+    if (!t) return;
+    lb_transform_args a = {.y = x, .x = x, .t = *t, .n_row = n_row};
+    lb_op_do(&lb_op_transform, &a, f->m->ex);
+}
+
+/* y = Q(x)·Wᵀ + b of rows that are transformed already. */
 static void linear(lb_forward *f, const lb_linear *l, float *y, const float *x, int n_tok)
 {
     if (f->tap.fn) f->tap.fn(f->tap.arg, l, x, n_tok);
@@ -198,13 +216,16 @@ static void attention(lb_forward *f, int layer)
     const lb_config *c = &f->m->cfg;
     lb_kv *kv = f->kv;
     int n_tok = f->n_tok;
-    linear(f, &l->q, f->q, f->h, n_tok);
-    linear(f, &l->k, f->k, f->h, n_tok);
-    linear(f, &l->v, f->v, f->h, n_tok);
+    const float *x = input(f, &l->q, f->h, n_tok, NULL, NULL);
+    linear(f, &l->q, f->q, x, n_tok);
+    linear(f, &l->k, f->k, x = input(f, &l->k, f->h, n_tok, &l->q, x), n_tok);
+    linear(f, &l->v, f->v, input(f, &l->v, f->h, n_tok, &l->k, x), n_tok);
     if (l->q_norm) norm(ex, f->q, f->q, l->q_norm, n_tok * c->n_head, c->d_head, c->norm_eps);
     if (l->k_norm) norm(ex, f->k, f->k, l->k_norm, n_tok * c->n_kv, c->d_head, c->norm_eps);
     rope(f, f->q, c->n_head, n_tok);
     rope(f, f->k, c->n_kv, n_tok);
+    turn(f, l->q_rope, f->q, n_tok * c->n_head);
+    turn(f, l->k_rope, f->k, n_tok * c->n_kv);
     lb_kv_map map = {.pages = kv->pages_dev, .max_pages = kv->max_pages, .seq = f->seq, .pos = f->pos};
     lb_kv_write w = {.kv = kv->layers[layer], .map = map, .k = f->k, .v = f->v, .n_tok = n_tok};
     lb_op_do(&lb_op_kv_write, &w, ex);
@@ -216,8 +237,9 @@ static void attention(lb_forward *f, int layer)
 /* gate = silu(gate(x)) · up(x) */
 static void activate(lb_forward *f, const lb_linear *gate, const lb_linear *up, const float *x, int n_tok)
 {
-    linear(f, gate, f->gate, x, n_tok);
-    linear(f, up, f->up, x, n_tok);
+    const float *in = input(f, gate, x, n_tok, NULL, NULL);
+    linear(f, gate, f->gate, in, n_tok);
+    linear(f, up, f->up, input(f, up, x, n_tok, gate, in), n_tok);
     lb_swiglu a = {.y = f->gate, .gate = f->gate, .up = f->up, .n_tok = n_tok, .d = gate->w.n};
     lb_op_do(&lb_op_swiglu, &a, f->m->ex);
 }
@@ -267,7 +289,8 @@ static void experts(lb_forward *f, const lb_layer *l)
         lb_gather g = {.y = f->ex_in, .x = f->h, .rows = f->rows, .n = n, .d = c->d_model};
         lb_op_do(&lb_op_gather, &g, ex);
         activate(f, &l->experts[e].gate, &l->experts[e].up, f->ex_in, n);
-        linear(f, &l->experts[e].down, f->ex_out, f->gate, n);
+        const lb_linear *down = &l->experts[e].down;
+        linear(f, down, f->ex_out, input(f, down, f->gate, n, NULL, NULL), n);
         lb_scatter s = {.y = f->x, .x = f->ex_out, .rows = f->rows, .weight = f->weight, .n = n, .d = c->d_model};
         lb_op_do(&lb_op_scatter, &s, ex);
     }
@@ -297,7 +320,7 @@ void lb_forward_part(lb_forward *f, int layer, lb_part part)
     case LB_PART_ATTN_IN: norm(ex, f->h, f->x, l->attn_norm, n, d, c->norm_eps); break;
     case LB_PART_ATTN: attention(f, layer); break;
     case LB_PART_O:
-        linear(f, &l->o, f->h, f->att, n);
+        linear(f, &l->o, f->h, input(f, &l->o, f->att, n, NULL, NULL), n);
         add(ex, f->x, f->h, n, d);
         break;
     case LB_PART_MLP_IN: norm(ex, f->h, f->x, l->mlp_norm, n, d, c->norm_eps); break;
@@ -308,7 +331,7 @@ void lb_forward_part(lb_forward *f, int layer, lb_part part)
         if (l->experts) {
             experts(f, l);
         } else {
-            linear(f, &l->down, f->h, f->gate, n);
+            linear(f, &l->down, f->h, input(f, &l->down, f->gate, n, NULL, NULL), n);
             add(ex, f->x, f->h, n, d);
         }
         break;

@@ -8,6 +8,8 @@
 #include "model/config.h"
 #include "model/kv.h"
 #include "model/linear.h"
+#include "model/online.h"
+#include "store/ct_config.h"
 #include "store/store.h"
 
 typedef struct lb_expert {
@@ -17,11 +19,19 @@ typedef struct lb_expert {
 typedef struct lb_layer {
     const float *attn_norm, *mlp_norm;       /* [d_model] */
     const float *q_norm, *k_norm;            /* [d_head], or NULL */
+    const lb_transform *q_rope, *k_rope;     /* of each head after RoPE, or NULL */
+    const float *k_range;                    /* [2, n_kv·d_head] lowest and highest key of a channel, or NULL; host */
     lb_linear q, k, v, o;
     lb_linear gate, up, down;                /* dense MLP; zero in an expert layer */
     lb_linear router;                        /* [n_expert, d_model]; zero in a dense layer */
     lb_expert *experts;                      /* [n_expert], owned; NULL in a dense layer */
 } lb_layer;
+
+/* Memory that is released together. */
+typedef struct lb_blocks {
+    void **p;                                /* [n], owned */
+    size_t n, cap;
+} lb_blocks;
 
 typedef struct lb_model {
     lb_config cfg;
@@ -32,14 +42,21 @@ typedef struct lb_model {
     lb_linear lm_head;
     const float *final_norm, *inv_freq;      /* device */
     lb_layer *layers;                        /* [n_layer], owned */
-    void **blocks;                           /* host memory made at open (converted norms, packed weights); owned */
-    size_t n_block, cap_block;
+    lb_blocks blocks;                        /* host memory made at open: converted norms, packed weights */
     double bpw;                              /* average bits per weight of the block linears */
+    lb_online online;                        /* what it does beside reading weights */
 } lb_model;
 
 /* Opens a Hugging Face folder on ex. Errors name the file, the tensor, what was found and what config.json wants. */
 lb_model *lb_model_open(const char *dir, lb_exec *ex, lb_err *err);
 void lb_model_close(lb_model *m);
+
+/* Binds one layer anew: tensors of `over` go before those of the model's own files, and ct (NULL: nothing is quantized)
+ * and online say how to read them; what the binding allocates goes to *own. The layer as it was is gone, whatever the
+ * result. For calibration: a finished layer runs from the file it was written to. */
+bool lb_model_rebind(lb_model *m, int layer, const lb_store *over, const lb_ct_config *ct, const lb_online *online,
+                     lb_blocks *own, lb_err *err);
+void lb_blocks_free(lb_blocks *b);
 
 /* Calls fn for each linear layer inside the blocks, in order of layers, with its module name
  * ("model.layers.0.self_attn.q_proj") and shape: what quantization methods rewrite. Stops at the first false. The
