@@ -20,7 +20,7 @@ typedef struct task {
     lb_hash *prompt_hash;        /* [items.n] */
     bool in_thinking;
     int max_new;
-    char sampling[160];
+    char sampling[LB_SAMPLING_TEXT];
 } task;
 
 struct run;
@@ -56,19 +56,13 @@ static lb_sample_key key_of(const run *x, const task *k, int item, int64_t seed,
 
 /* ---- plan ---- */
 
-static void sampling_text(const lb_sampling *s, int max_new, const char *kv, char out[160])
-{
-    snprintf(out, 160, "T%g top-p%g top-k%d min-p%g rep%g max%d kv=%s", (double)s->temperature, (double)s->top_p, s->top_k, (double)s->min_p,
-             (double)s->repetition_penalty, max_new, kv);
-}
-
 static const char *kv_name(const run *x) { return lb_target_kv(x->t, x->o->kv); }
 
 static bool plan_task(run *x, task *k, const lb_bench *b)
 {
     k->bench = b;
     k->max_new = x->o->max_new > 0 ? x->o->max_new : b->max_new;
-    sampling_text(&x->o->sampling, k->max_new, kv_name(x), k->sampling);
+    lb_sampling_text(&x->o->sampling, k->max_new, kv_name(x), k->sampling);
     if (!lb_items_load(b, x->o->data_dir, x->o->limit, &k->items, x->err)) return false;
     size_t n = (size_t)k->items.n;
     k->prompts = lb_alloc(n, sizeof *k->prompts, "the prompts", x->err);
@@ -325,7 +319,7 @@ static bool count(run *x, lb_eval_result *out)
     if (!out->tasks) return false;
     out->n_task = o->n_task, out->n_seed = o->n_seed, out->n_sample = o->n_sample;
     memcpy(out->seeds, o->seeds, sizeof out->seeds);
-    sampling_text(&o->sampling, o->max_new > 0 ? o->max_new : x->tasks[0].max_new, kv_name(x), out->sampling);
+    lb_sampling_text(&o->sampling, o->max_new > 0 ? o->max_new : x->tasks[0].max_new, kv_name(x), out->sampling);
     for (int k = 0; k < o->n_task; k++) {
         if (!count_task(x, &x->tasks[k], &out->tasks[k])) return false;
     }

@@ -1,5 +1,6 @@
 /* eval/generate.c – one engine for a list of requests. */
 #include "eval/generate.h"
+#include <stdio.h>
 #include <unistd.h>
 
 enum { MAX_SLOT = 64 };
@@ -8,6 +9,12 @@ const char *lb_target_kv(const lb_target *t, const char *asked)
 {
     if (asked && *asked) return asked;
     return t->model->embed.num->dtype == LB_F32 ? "f32" : "bf16";
+}
+
+void lb_sampling_text(const lb_sampling *s, int max_new, const char *kv, char out[LB_SAMPLING_TEXT])
+{
+    snprintf(out, LB_SAMPLING_TEXT, "T%g top-p%g top-k%d min-p%g rep%g max%d kv=%s", (double)s->temperature,
+             (double)s->top_p, s->top_k, (double)s->min_p, (double)s->repetition_penalty, max_new, kv);
 }
 
 /* The KV cache may take up to half of the memory of the machine. */

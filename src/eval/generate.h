@@ -19,4 +19,8 @@ bool lb_generate(lb_target *t, lb_request *const *r, size_t n, const lb_generate
 
 /* The name of the KV format that `asked` (NULL or "": the default) means for this model. */
 const char *lb_target_kv(const lb_target *t, const char *asked);
+
+/* Canonical text of how something was sampled: part of every key under which results are kept. */
+enum { LB_SAMPLING_TEXT = 160 };
+void lb_sampling_text(const lb_sampling *s, int max_new, const char *kv, char out[LB_SAMPLING_TEXT]);
 #endif
