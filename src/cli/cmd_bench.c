@@ -4,6 +4,7 @@
  *   peak      f32 multiply-adds                   attn     decode attention over long caches
  *   decode    tokens/s of a model, one at a time  prefill  tokens/s of a prompt */
 #include "base/file.h"
+#include "base/median.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "cli/cmd.h"
@@ -128,12 +129,6 @@ static bool mm_make(mm *m, const lb_num *num, int n, int k, int n_tok, int copie
     return ok;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, double ref_s, const lb_limit *bw,
                     const lb_limit *fma, double *out, lb_err *err)
 {
@@ -151,8 +146,7 @@ static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, double ref
             break;
         }
     }
-    qsort(t, (size_t)n, sizeof *t, by_value);
-    double s = t[n / 2], gb = (double)m->a.w.num->size(&m->a.w) / s / 1e9,
+    double s = lb_median(t, (size_t)n), gb = (double)m->a.w.num->size(&m->a.w) / s / 1e9,
            gf = 2.0 * m->a.w.n * m->a.w.k * m->a.n_tok / s / 1e9;
     if (!o->c.json)
         printf("  %-5s %5d tok × [%5d,%5d]  %-10s %10.1f µs  %6.2f GB/s %3.0f %%  %7.1f GFLOP/s %3.0f %%  ×%.1f\n",

@@ -2,6 +2,7 @@
 #include "eval/bench.h"
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/jsonl.h"
 #include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ const lb_bench *const lb_benches[] = {
 #include "eval/benches.def"
     NULL};
 
-enum { N_BENCH = sizeof lb_benches / sizeof *lb_benches - 1, MAX_ROWS = 1 << 20, MAX_LINE = 64 << 20 };
+enum { N_BENCH = sizeof lb_benches / sizeof *lb_benches - 1 };
 
 static bool names_eq(const char *a, size_t n, const char *b) { return strlen(b) == n && memcmp(a, b, n) == 0; }
 
@@ -73,20 +74,17 @@ static lb_hash hash_item(const lb_item *it)
     return h;
 }
 
-static bool add_line(const lb_bench *b, const char *line, size_t n, const char *where, lb_items *out, size_t *cap,
-                     lb_err *err)
+typedef struct reading {
+    const lb_bench *bench;
+    lb_items *out;
+    size_t cap;
+} reading;
+
+static bool add_row(void *arg, json_t *row, const char *where, lb_err *err)
 {
-    if (n > MAX_LINE)
-        return lb_fail(err, LB_EFORMAT, "%s has %zu bytes in one line, more than %d MiB", where, n, MAX_LINE >> 20);
-    if (out->n == MAX_ROWS) return lb_fail(err, LB_EFORMAT, "%s: more than %d rows", where, MAX_ROWS);
-    json_t *row = lb_json_parse(line, n, where, err);
-    if (!row) return false;
-    if (!json_is_object(row)) {
-        lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(row));
-        json_decref(row);
-        return false;
-    }
-    if (!lb_grow(&out->p, cap, (size_t)out->n + 1, sizeof *out->p, "the items", err)) {
+    reading *r = arg;
+    lb_items *out = r->out;
+    if (!lb_grow(&out->p, &r->cap, (size_t)out->n + 1, sizeof *out->p, "the items", err)) {
         json_decref(row);
         return false;
     }
@@ -94,7 +92,7 @@ static bool add_line(const lb_bench *b, const char *line, size_t n, const char *
     memset(it, 0, sizeof *it);
     it->row = row;
     out->n++; /* from here on lb_items_free owns the row */
-    if (!b->item(row, where, it, err)) return false;
+    if (!r->bench->item(row, where, it, err)) return false;
     it->hash = hash_item(it);
     return true;
 }
@@ -103,20 +101,8 @@ bool lb_items_parse(const lb_bench *b, const char *text, size_t size, const char
                     lb_err *err)
 {
     memset(out, 0, sizeof *out);
-    size_t cap = 0, line_no = 0;
-    bool ok = true;
-    for (size_t at = 0; ok && at < size && (limit <= 0 || out->n < limit);) {
-        const char *line = text + at, *nl = memchr(line, '\n', size - at);
-        size_t n = nl ? (size_t)(nl - line) : size - at;
-        at += n + 1;
-        line_no++;
-        if (line_no == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) line += 3, n -= 3;
-        while (n && (line[n - 1] == '\r' || line[n - 1] == ' ' || line[n - 1] == '\t')) n--;
-        if (n == 0) continue;
-        char where[600];
-        snprintf(where, sizeof where, "%.500s:%zu", name, line_no);
-        ok = add_line(b, line, n, where, out, &cap, err);
-    }
+    reading r = {.bench = b, .out = out};
+    bool ok = lb_jsonl_each(text, size, name, limit, add_row, &r, NULL, err);
     if (ok && out->n == 0) ok = lb_fail(err, LB_EFORMAT, "%s has no rows", name);
     if (!ok) lb_items_free(out);
     return ok;

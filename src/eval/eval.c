@@ -6,12 +6,12 @@
  *   count     everything, from the database */
 #include "eval/eval.h"
 #include "base/mem.h"
+#include "eval/generate.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { MAX_SLOT = 64, JUDGE_CHUNK = 16 };
+enum { JUDGE_CHUNK = 16 };
 
 typedef struct task {
     const lb_bench *bench;
@@ -20,7 +20,7 @@ typedef struct task {
     lb_hash *prompt_hash;        /* [items.n] */
     bool in_thinking;
     int max_new;
-    char sampling[160];
+    char sampling[LB_SAMPLING_TEXT];
 } task;
 
 struct run;
@@ -56,23 +56,13 @@ static lb_sample_key key_of(const run *x, const task *k, int item, int64_t seed,
 
 /* ---- plan ---- */
 
-static void sampling_text(const lb_sampling *s, int max_new, const char *kv, char out[160])
-{
-    snprintf(out, 160, "T%g top-p%g top-k%d min-p%g rep%g max%d kv=%s", (double)s->temperature, (double)s->top_p, s->top_k, (double)s->min_p,
-             (double)s->repetition_penalty, max_new, kv);
-}
-
-static const char *kv_name(const run *x)
-{
-    if (x->o->kv && *x->o->kv) return x->o->kv;
-    return x->t->model->embed.num->dtype == LB_F32 ? "f32" : "bf16";
-}
+static const char *kv_name(const run *x) { return lb_target_kv(x->t, x->o->kv); }
 
 static bool plan_task(run *x, task *k, const lb_bench *b)
 {
     k->bench = b;
     k->max_new = x->o->max_new > 0 ? x->o->max_new : b->max_new;
-    sampling_text(&x->o->sampling, k->max_new, kv_name(x), k->sampling);
+    lb_sampling_text(&x->o->sampling, k->max_new, kv_name(x), k->sampling);
     if (!lb_items_load(b, x->o->data_dir, x->o->limit, &k->items, x->err)) return false;
     size_t n = (size_t)k->items.n;
     k->prompts = lb_alloc(n, sizeof *k->prompts, "the prompts", x->err);
@@ -179,40 +169,20 @@ static void on_done(lb_request *r)
     }
 }
 
-/* The KV cache may take up to half of the memory of the machine. */
-static int slots_that_fit(const run *x, int n_ctx)
-{
-    const lb_kv_format *f = lb_kv_format_find(kv_name(x));
-    size_t each = f ? lb_kv_bytes(&x->t->model->cfg, f, lb_kv_pages_for(n_ctx)) : 1;
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    double half = pages > 0 && size > 0 ? 0.5 * (double)pages * (double)size : 1e9;
-    double n = half / (double)(each ? each : 1);
-    return n < 1 ? 1 : n > MAX_SLOT ? MAX_SLOT : (int)n;
-}
-
 static bool generate(run *x)
 {
-    if (x->n_job == 0) return true;
-    lb_engine_opt eo = {.kv = kv_name(x)};
-    for (size_t i = 0; i < x->n_job; i++) {
-        int most = x->jobs[i].r.n_prompt + x->jobs[i].r.max_new;
-        if (most > eo.n_ctx) eo.n_ctx = most;
+    size_t refused;
+    lb_generate_opt go = {.n_slot = x->o->n_slot, .kv = x->o->kv, .failed = &x->failed, .stop = x->o->stop};
+    lb_request **list = lb_alloc(x->n_job, sizeof *list, "the samples", x->err);
+    if (!list) return false;
+    for (size_t i = 0; i < x->n_job; i++) list[i] = &x->jobs[i].r;
+    bool ok = lb_generate(x->t, list, x->n_job, &go, &refused, x->err);
+    if (refused < x->n_job) {
+        const job *j = &x->jobs[refused];
+        if (x->err && x->err->code == LB_EUSAGE) x->err->code = LB_EFORMAT; /* the row is to blame, not the user's flags */
+        lb_wrap(x->err, "task %s, problem %s", j->task->bench->name, j->task->items.p[j->item].id);
     }
-    eo.n_slot = x->o->n_slot > 0 ? x->o->n_slot : slots_that_fit(x, eo.n_ctx);
-    if ((size_t)eo.n_slot > x->n_job) eo.n_slot = (int)x->n_job;
-    lb_engine *e = lb_engine_open(x->t->model, &eo, x->err);
-    bool ok = e != NULL, busy = true;
-    for (size_t i = 0; ok && i < x->n_job; i++)
-        if (!lb_engine_submit(e, &x->jobs[i].r, x->err)) {
-            if (x->err && x->err->code == LB_EUSAGE) x->err->code = LB_EFORMAT; /* the row is to blame, not the user's flags */
-            ok = lb_wrap(x->err, "task %s, problem %s", x->jobs[i].task->bench->name, x->jobs[i].task->items.p[x->jobs[i].item].id);
-        }
-    while (ok && busy) {
-        ok = lb_engine_step(e, &busy, x->err) && !x->failed;
-        if (ok && x->o->stop && *x->o->stop)
-            ok = lb_fail(x->err, LB_ESTOPPED, "stopped; finished samples are kept, the same command continues");
-    }
-    lb_engine_close(e);
+    free(list);
     return ok;
 }
 
@@ -349,7 +319,7 @@ static bool count(run *x, lb_eval_result *out)
     if (!out->tasks) return false;
     out->n_task = o->n_task, out->n_seed = o->n_seed, out->n_sample = o->n_sample;
     memcpy(out->seeds, o->seeds, sizeof out->seeds);
-    sampling_text(&o->sampling, o->max_new > 0 ? o->max_new : x->tasks[0].max_new, kv_name(x), out->sampling);
+    lb_sampling_text(&o->sampling, o->max_new > 0 ? o->max_new : x->tasks[0].max_new, kv_name(x), out->sampling);
     for (int k = 0; k < o->n_task; k++) {
         if (!count_task(x, &x->tasks[k], &out->tasks[k])) return false;
     }

@@ -1,5 +1,6 @@
 /* eval/stats.c – see the header for the formulas. */
 #include "eval/stats.h"
+#include "base/median.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include <math.h>
@@ -21,12 +22,6 @@ static int by_problem(const void *a, const void *b)
 static int by_seed(const void *a, const void *b)
 {
     int64_t x = ((const lb_outcome *)a)->seed, y = ((const lb_outcome *)b)->seed;
-    return (x > y) - (x < y);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
@@ -180,7 +175,7 @@ static bool bootstrap(const double *d, size_t n, int n_boot, uint64_t seed, doub
         }
         v[r] = sum / (double)n;
     }
-    qsort(v, (size_t)n_boot, sizeof *v, by_value);
+    lb_sort_doubles(v, (size_t)n_boot);
     *lo = quantile(v, (size_t)n_boot, 0.025), *hi = quantile(v, (size_t)n_boot, 0.975);
     free(v);
     return true;

@@ -51,20 +51,29 @@ bool lb_target_hash(lb_target *t, lb_err *err)
     return true;
 }
 
-bool lb_target_prompt(const lb_target *t, const char *system, const char *user, const json_t *kwargs, lb_ids *ids,
-                      bool *in_thinking, lb_hash *hash, lb_err *err)
+bool lb_target_render(const lb_target *t, const char *system, const char *user, const json_t *kwargs, lb_buf *text,
+                      lb_err *err)
 {
-    lb_buf text = {0};
     bool chat = lb_chat_has_template(t->chat);
     if (!chat && (system || kwargs))
         return lb_fail(err, LB_EUSAGE,
                        "the model has no chat template: it takes no system turn and no template arguments");
-    bool ok = true;
-    if (chat) ok = lb_chat_prompt(t->chat, system, user, kwargs, &text, err);
-    else lb_buf_str(&text, user);
-    ok = ok && lb_buf_ok(&text, "a prompt", err);
-    ok = ok &&
-         lb_tokenizer_encode(t->tok, lb_buf_cstr(&text), text.n, chat ? LB_ENCODE_SPECIAL : LB_ENCODE_BOS, ids, err);
+    if (chat) return lb_chat_prompt(t->chat, system, user, kwargs, text, err);
+    lb_buf_str(text, user);
+    return lb_buf_ok(text, "a prompt", err);
+}
+
+bool lb_target_encode(const lb_target *t, const lb_buf *text, lb_ids *ids, lb_err *err)
+{
+    unsigned flags = lb_chat_has_template(t->chat) ? LB_ENCODE_SPECIAL : LB_ENCODE_BOS;
+    return lb_tokenizer_encode(t->tok, lb_buf_cstr(text), text->n, flags, ids, err);
+}
+
+bool lb_target_prompt(const lb_target *t, const char *system, const char *user, const json_t *kwargs, lb_ids *ids,
+                      bool *in_thinking, lb_hash *hash, lb_err *err)
+{
+    lb_buf text = {0};
+    bool ok = lb_target_render(t, system, user, kwargs, &text, err) && lb_target_encode(t, &text, ids, err);
     if (ok) *in_thinking = lb_chat_starts_in_thinking(lb_buf_cstr(&text), text.n);
     if (ok && hash) *hash = lb_hash_of(lb_buf_cstr(&text), text.n);
     lb_buf_free(&text);

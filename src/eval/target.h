@@ -24,6 +24,10 @@ bool lb_target_hash(lb_target *t, lb_err *err);
  * identifies the rendered text. LB_EUSAGE for a system turn or kwargs without a template. */
 bool lb_target_prompt(const lb_target *t, const char *system, const char *user, const json_t *kwargs, lb_ids *ids,
                       bool *in_thinking, lb_hash *hash, lb_err *err);
+/* Its two halves: appends the rendered text; the ids of a rendered text. */
+bool lb_target_render(const lb_target *t, const char *system, const char *user, const json_t *kwargs, lb_buf *text,
+                      lb_err *err);
+bool lb_target_encode(const lb_target *t, const lb_buf *text, lb_ids *ids, lb_err *err);
 /* How the model's makers sample it (generation_config.json). */
 lb_sampling lb_target_sampling(const lb_target *t);
 #endif

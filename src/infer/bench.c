@@ -1,5 +1,6 @@
 /* infer/bench.c – timing whole forward passes. */
 #include "infer/bench.h"
+#include "base/median.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include <stdlib.h>
@@ -74,20 +75,14 @@ static void totals(const lb_model *m, sum *blocks, sum *head)
     add_linear(head, &m->lm_head);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void summarize(const rig *r, lb_bench_result *out, double *t, int n, int n_ctx, int n_tok)
 {
     sum blocks, head;
     const lb_config *c = &r->m->cfg;
     totals(r->m, &blocks, &head);
     double kv_pos = (double)lb_kv_bytes(c, r->kv->format, 1) / LB_PAGE, past = n_ctx + 0.5 * n_tok;
-    qsort(t, (size_t)n, sizeof *t, by_value);
-    *out = (lb_bench_result){.n_ctx = n_ctx, .n_tok = n_tok, .t_s = t[n / 2], .t_best_s = t[0], .n = n, .bytes = blocks.bytes + head.bytes + kv_pos * past};
+    double median = lb_median(t, (size_t)n);
+    *out = (lb_bench_result){.n_ctx = n_ctx, .n_tok = n_tok, .t_s = median, .t_best_s = t[0], .n = n, .bytes = blocks.bytes + head.bytes + kv_pos * past};
     out->flops = 2 * (blocks.macs * n_tok + head.macs) + 4.0 * c->n_layer * c->n_head * c->d_head * past * n_tok;
 }
 

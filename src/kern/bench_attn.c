@@ -1,5 +1,6 @@
 /* kern/bench_attn.c – the attention bench. */
 #include "kern/bench_attn.h"
+#include "base/median.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include <stdlib.h>
@@ -83,12 +84,6 @@ static bool bench_open(bench *b, lb_exec *ex, const lb_kv_format *format, int n_
     return lb_exec_sync(ex, err);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 bool lb_bench_attn_one(lb_exec *ex, const lb_kv_format *format, lb_bench_attn_row *row, lb_err *err)
 {
     bench b = {0};
@@ -118,10 +113,9 @@ bool lb_bench_attn_one(lb_exec *ex, const lb_kv_format *format, lb_bench_attn_ro
         t[n++] = took / b.n_layer;
         spent += took;
     }
-    qsort(t, (size_t)n, sizeof *t, by_value);
     row->impl = impl->name;
     row->n = n;
-    row->t_s = t[n / 2];
+    row->t_s = lb_median(t, (size_t)n);
     row->t_best_s = t[0];
     row->gb_s = 2e-9 * (double)format->page_bytes(N_KV, D_HEAD) * per_seq * n_seq / row->t_s;
     ok = true;

@@ -1,5 +1,6 @@
 /* kern/bench_limits.c – measuring the machine. */
 #include "kern/bench_limits.h"
+#include "base/median.h"
 #include "base/mem.h"
 #include "kern/op.h"
 #include "kern/x86/limits_x86.h"
@@ -41,16 +42,10 @@ static const lb_limit_impl *pick(const lb_exec *ex)
     return best;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static lb_limit summary(double *v, int n)
 {
-    qsort(v, (size_t)n, sizeof *v, by_value);
-    return (lb_limit){.median = v[n / 2], .best = v[n - 1], .n = n};
+    double median = lb_median(v, (size_t)n);
+    return (lb_limit){.median = median, .best = v[n - 1], .n = n};
 }
 
 enum { PIECE = 1 << 16, MAX_PASS = 64 };

@@ -1,0 +1,18 @@
+/* base/jsonl.h – JSON lines: one object a line, from a stranger.
+ *
+ * Blank lines, CRLF, a BOM and a missing last newline are fine; everything else that is not an object is LB_EFORMAT
+ * naming file and line. */
+#ifndef LB_BASE_JSONL_H
+#define LB_BASE_JSONL_H
+#include "base/json.h"
+
+enum { LB_JSONL_MAX_ROWS = 1 << 20, LB_JSONL_MAX_LINE = 64 << 20, LB_JSONL_WHERE = 600 };
+
+/* Takes over `row`, also when it fails. `where` ("NAME:LINE") is for messages. */
+typedef bool (*lb_jsonl_fn)(void *arg, json_t *row, const char *where, lb_err *err);
+
+/* Calls fn for each object of text [n], in order, stopping after `limit` of them (0: all) or at the first failure.
+ * *n_row (optional) is how many there were. */
+bool lb_jsonl_each(const char *text, size_t n, const char *name, int limit, lb_jsonl_fn fn, void *arg, int *n_row,
+                   lb_err *err);
+#endif

@@ -1,0 +1,60 @@
+/* eval/generate.c – one engine for a list of requests. */
+#include "eval/generate.h"
+#include <stdio.h>
+#include <unistd.h>
+
+enum { MAX_SLOT = 64 };
+
+const char *lb_target_kv(const lb_target *t, const char *asked)
+{
+    if (asked && *asked) return asked;
+    return t->model->embed.num->dtype == LB_F32 ? "f32" : "bf16";
+}
+
+void lb_sampling_text(const lb_sampling *s, int max_new, const char *kv, char out[LB_SAMPLING_TEXT])
+{
+    snprintf(out, LB_SAMPLING_TEXT, "T%g top-p%g top-k%d min-p%g rep%g max%d kv=%s", (double)s->temperature,
+             (double)s->top_p, s->top_k, (double)s->min_p, (double)s->repetition_penalty, max_new, kv);
+}
+
+/* The KV cache may take up to half of the memory of the machine. */
+static int slots_that_fit(const lb_target *t, const char *kv, int n_ctx)
+{
+    const lb_kv_format *f = lb_kv_format_find(kv);
+    size_t each = f ? lb_kv_bytes(&t->model->cfg, f, lb_kv_pages_for(n_ctx)) : 1;
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    double half = pages > 0 && size > 0 ? 0.5 * (double)pages * (double)size : 1e9;
+    double n = half / (double)(each ? each : 1);
+    return n < 1 ? 1 : n > MAX_SLOT ? MAX_SLOT : (int)n;
+}
+
+/* The longest that any of the requests can become. */
+static int most_tokens(const lb_target *t, lb_request *const *r, size_t n)
+{
+    int ctx = lb_config_ctx(&t->model->cfg), most = 1;
+    for (size_t i = 0; i < n; i++) {
+        int64_t all = r[i]->max_new > 0 ? (int64_t)r[i]->n_prompt + r[i]->max_new : ctx;
+        if (all > most) most = all > ctx ? ctx : (int)all;
+    }
+    return most;
+}
+
+bool lb_generate(lb_target *t, lb_request *const *r, size_t n, const lb_generate_opt *o, size_t *refused, lb_err *err)
+{
+    *refused = n;
+    if (n == 0) return true;
+    lb_engine_opt eo = {.kv = lb_target_kv(t, o->kv), .n_ctx = most_tokens(t, r, n)};
+    eo.n_slot = o->n_slot > 0 ? o->n_slot : slots_that_fit(t, eo.kv, eo.n_ctx);
+    if ((size_t)eo.n_slot > n) eo.n_slot = (int)n;
+    lb_engine *e = lb_engine_open(t->model, &eo, err);
+    bool ok = e != NULL, busy = true;
+    for (size_t i = 0; ok && i < n; i++)
+        if (!(ok = lb_engine_submit(e, r[i], err))) *refused = i;
+    while (ok && busy) {
+        ok = lb_engine_step(e, &busy, err) && !(o->failed && *o->failed);
+        if (ok && o->stop && *o->stop)
+            ok = lb_fail(err, LB_ESTOPPED, "stopped; finished samples are kept, the same command continues");
+    }
+    lb_engine_close(e);
+    return ok;
+}

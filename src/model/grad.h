@@ -1,0 +1,135 @@
+/* model/grad.h – a tape: operators run forward as they are called, and backward in the opposite order.
+ *
+ * Every tensor is a matrix of f32 [n,k] on the device; vectors are [1,k], scalars [1,1], activations [n_tok, width] with
+ * the sequences of a batch one after another. A call computes its result at once and remembers how to go back:
+ *
+ *     lb_var *y = lb_grad_linear(g, lb_grad_const(g, x, n_tok, k), lb_grad_param(g, &w), NULL);
+ *     lb_var *loss = lb_grad_mse(g, y, lb_grad_const(g, target, n_tok, n));
+ *     if (!lb_grad_backward(g, loss, &err)) …;          (w.d has grown by dloss/dw)
+ *     lb_grad_reset(g);
+ *
+ * Errors stick: a call that fails (shapes, memory) returns NULL, a call given NULL returns NULL, and lb_grad_ok or
+ * lb_grad_backward says what was wrong first. Memory of a step (values, and gradients while they are in use) comes from
+ * blocks that the tape keeps; lb_grad_reset releases everything of a step at once, variables too. Only variables that lead to a
+ * parameter get gradients. Results do not depend on the number of threads. One thread drives a tape.
+ *
+ * Rounding is differentiated by the straight-through estimator: round has derivative 1, clamp 1 inside and 0 outside. */
+#ifndef LB_MODEL_GRAD_H
+#define LB_MODEL_GRAD_H
+#include "kern/exec.h"
+#include "num/dtype.h"
+
+typedef struct lb_grad lb_grad;
+
+/* A tensor on the tape; lives until lb_grad_reset. Read v after the call that made it (CPU: host memory; else by
+ * lb_exec_get). */
+typedef struct lb_var {
+    float *v;                    /* [n,k] row-major */
+    float *d;                    /* its gradient during backward; NULL before, after, and if it needs none */
+    int n, k;
+    bool need;                   /* leads to a parameter */
+} lb_var;
+
+/* What is trained: lives as long as its owner wants. Gradients add up in d until somebody clears them (lb_optim_step
+ * does). */
+typedef struct lb_param {
+    float *v, *d;                /* [n,k] device memory, owned */
+    int n, k;
+} lb_param;
+bool lb_param_init(lb_param *p, lb_exec *ex, int n, int k, const char *what, lb_err *err);  /* zeros */
+void lb_param_free(lb_param *p, lb_exec *ex);    /* a zeroed one is fine */
+
+/* max_bytes: most memory of a step, 0 for no limit. LB_EUNSUPPORTED on a device without backward operators. */
+lb_grad *lb_grad_open(lb_exec *ex, size_t max_bytes, lb_err *err);
+void lb_grad_close(lb_grad *g);
+void lb_grad_reset(lb_grad *g);
+size_t lb_grad_bytes(const lb_grad *g);          /* memory held: the largest step so far */
+lb_exec *lb_grad_exec(const lb_grad *g);
+bool lb_grad_ok(const lb_grad *g, lb_err *err);  /* false with the first error since the last reset */
+/* Goes back from loss [1,1] with dloss = 1. Parameters' gradients are added to. */
+bool lb_grad_backward(lb_grad *g, lb_var *loss, lb_err *err);
+float lb_grad_scalar(lb_grad *g, const lb_var *x);   /* value of a [1,1]; NaN for NULL */
+
+/* ---- leaves and shapes ---- */
+lb_var *lb_grad_const(lb_grad *g, const float *v, int n, int k);   /* device memory, borrowed until reset */
+lb_var *lb_grad_param(lb_grad *g, lb_param *p);                    /* the same parameter twice is fine */
+lb_var *lb_grad_view(lb_grad *g, lb_var *x, int n, int k);         /* the same n·k numbers in another shape */
+lb_var *lb_grad_detach(lb_grad *g, lb_var *x);                     /* the same numbers, no way back */
+
+/* ---- linear algebra ---- */
+/* y[T,N] = x[T,K] · w[N,K]ᵀ + b[1,N]; b may be NULL. */
+lb_var *lb_grad_linear(lb_grad *g, lb_var *x, lb_var *w, lb_var *b);
+/* Each row as X[na,nb] (na·nb = x->k): Y = Aᵀ · X · B. a [na,na], b [nb,nb]; one of them may be NULL: identity.
+ * On activations with P1, P2 and on the rows of a weight with their inverse transposes this leaves x·wᵀ unchanged. With
+ * a view it mixes rows too: W[h·m, k] as [h, m·k] with a = P gives PᵀW for each block of m rows. */
+lb_var *lb_grad_kron(lb_grad *g, lb_var *x, lb_var *a, lb_var *b);
+/* p⁻¹, or p⁻ᵀ; p [n,n], LU with partial pivoting in double. LB_ENUMERIC if p is singular. dP = −P⁻ᵀ·dP⁻¹·P⁻ᵀ. */
+lb_var *lb_grad_inverse(lb_grad *g, lb_var *p, bool transpose);
+
+/* ---- element by element ---- */
+lb_var *lb_grad_add(lb_grad *g, lb_var *a, lb_var *b);
+/* Columns times s[1,k] (or divided by it): x[n, j·k] in rows of k. */
+lb_var *lb_grad_scale(lb_grad *g, lb_var *x, lb_var *s, bool divide);
+lb_var *lb_grad_swiglu(lb_grad *g, lb_var *gate, lb_var *up);      /* silu(gate)·up */
+/* Rows of w->k numbers (whole rows, or heads): x/sqrt(mean x² + eps)·w. */
+lb_var *lb_grad_rmsnorm(lb_grad *g, lb_var *x, lb_var *w, float eps);
+
+/* ---- attention ---- */
+/* How the rows of q, k, v are sequences: n_seq independent ones of len tokens, row s·len + pos, positions from 0. */
+typedef struct lb_grad_heads {
+    int n_seq, len, n_head, n_kv, d_head;
+    const float *inv_freq;       /* [d_head/2] device, borrowed until reset */
+    float mscale;                /* yarn's factor on cos and sin; 1 otherwise */
+} lb_grad_heads;
+lb_var *lb_grad_rope(lb_grad *g, lb_var *x, const lb_grad_heads *h);   /* x [n_seq·len, any number of heads·d_head] */
+/* softmax(q·kᵀ/√d_head + causal) · v; query head i reads kv head i/(n_head/n_kv). Probabilities are never stored. */
+lb_var *lb_grad_attn(lb_grad *g, lb_var *q, lb_var *k, lb_var *v, const lb_grad_heads *h);
+
+/* ---- fake quantization ----
+ * Activations, K and V, asymmetric per row of `len` numbers (0: whole rows; d_head: per token and head):
+ *     hi = σ(c_hi)·max(0, max x)    lo = σ(c_lo)·min(0, min x)    s = (hi−lo)/(2^b−1)    z = round(−lo/s)
+ *     r = round(x/s)    q = clamp(r+z, 0, 2^b−1)    y = s·(q−z)
+ * c_hi, c_lo [1,m]: row i uses element i mod m (m = 1, or heads). NULL: clip_hi, clip_lo instead of σ(·), where 0 means 1.
+ * The same rounding as lb_act_fake_quant, to the bit. Backward, with inside: 0 ≤ r+z ≤ 2^b−1:
+ *     dx  = Σ dy·[inside]                          plus, at the places of max and min, dhi·σ(c_hi) and dlo·σ(c_lo)
+ *     ds  = Σ dy·([inside]·(r − x/s) + [outside]·(q−z))                        dz = −s·Σ dy·[outside]
+ *     ds' = ds + dz·lo/s²    dhi = ds'/(2^b−1)    dlo = −ds'/(2^b−1) − dz/s
+ *     dc_hi = dhi·max(0, max x)·σ'(c_hi)    dc_lo = dlo·min(0, min x)·σ'(c_lo) */
+typedef struct lb_act_fq {
+    int bits, len;
+    float clip_hi, clip_lo;
+    lb_var *c_hi, *c_lo;
+} lb_act_fq;
+lb_var *lb_grad_act_fq(lb_grad *g, lb_var *x, const lb_act_fq *q);
+
+/* Weights w [n,k] in groups of `group` columns (0: whole rows), with clips c_hi, c_lo [n, k/group] or NULL (full range):
+ *     hi, lo as above;   symmetric: s = max(hi, −lo)/(2^(b−1)−1), codes −2^(b−1)…2^(b−1)−1, z = 0
+ *     asymmetric: as above
+ * The scale is rounded to scale_type before it is used (derivative 1). Backward as above; symmetric: the larger of hi and
+ * −lo gets ds/(2^(b−1)−1). */
+typedef struct lb_weight_fq {
+    int bits, group;
+    bool sym;
+    lb_dtype scale_type;         /* LB_F32, LB_BF16 or LB_F16: what the packed weights will hold */
+    lb_var *c_hi, *c_lo;
+} lb_weight_fq;
+lb_var *lb_grad_weight_fq(lb_grad *g, lb_var *w, const lb_weight_fq *q);
+
+/* SignRound (arXiv:2309.05516): the same with learned offsets v [n,k] before rounding and range factors a, b [n, k/group]
+ * (either may be NULL: 0, 1, 1):
+ *     asymmetric: s = (a·max(0,max w) − b·min(0,min w))/(2^b−1)    z = round(−b·min(0,min w)/s)
+ *     symmetric:  s = max(a·max(0,max w), −b·min(0,min w))/(2^(b−1)−1)    z = 0
+ *     r = round(w/s + v)
+ * Backward: dv = s·dy·[inside]; ds has r − w/s inside, as above. w itself gets a gradient if it needs one. */
+typedef struct lb_signround {
+    int bits, group;
+    bool sym;
+    lb_dtype scale_type;
+    lb_var *v, *a, *b;
+} lb_signround;
+lb_var *lb_grad_signround(lb_grad *g, lb_var *w, const lb_signround *q);
+
+/* ---- losses: [1,1] ---- */
+lb_var *lb_grad_mse(lb_grad *g, lb_var *y, lb_var *t);   /* mean (y−t)², summed in double; t gets no gradient */
+lb_var *lb_grad_normalize(lb_grad *g, lb_var *x);        /* x/sg(x) = 1, whatever the magnitude of x; 0 stays 0 */
+#endif
