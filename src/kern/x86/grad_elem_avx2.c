@@ -1,0 +1,8 @@
+/* kern/x86/grad_elem_avx2.c – the avx2 rows of kern/grad_elem.c's tables. */
+#include "kern/x86/grad_elem_x86.h"
+#include "kern/x86/vec_avx2.h"
+#include <math.h>
+#include "kern/x86/grad_elem.inc"
+
+void lb_swiglu_back_avx2(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; swiglu_back(args, i0, i1); }
+void lb_rmsnorm_back_avx2(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; rmsnorm_back(args, i0, i1); }

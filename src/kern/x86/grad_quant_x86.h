@@ -1,0 +1,10 @@
+/* kern/x86/grad_quant_x86.h – rows of kern/grad_quant.c's tables for AVX2 and AVX-512 (kern/op.h explains the arguments). */
+#ifndef LB_KERN_X86_GRAD_QUANT_X86_H
+#define LB_KERN_X86_GRAD_QUANT_X86_H
+#include "kern/grad_quant.h"
+
+void lb_fake_quant_avx2(const void *args, int i0, int i1, lb_exec *ex);
+void lb_fake_quant_back_avx2(const void *args, int i0, int i1, lb_exec *ex);
+void lb_fake_quant_avx512(const void *args, int i0, int i1, lb_exec *ex);
+void lb_fake_quant_back_avx512(const void *args, int i0, int i1, lb_exec *ex);
+#endif

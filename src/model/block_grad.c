@@ -1,0 +1,148 @@
+/* model/block_grad.c – one transformer block on the tape. */
+#include "model/block_grad.h"
+#include "base/mem.h"
+#include <stdlib.h>
+#include <string.h>
+
+void lb_block_shape(const lb_config *c, lb_block_linear which, int *n, int *k)
+{
+    int q = c->n_head * c->d_head, kv = c->n_kv * c->d_head;
+    const int rows[LB_BLOCK_LINEARS] = {q, kv, kv, c->d_model, c->d_ff, c->d_ff, c->d_model};
+    *n = rows[which];
+    *k = which == LB_BLOCK_O ? q : which == LB_BLOCK_DOWN ? c->d_ff : c->d_model;
+}
+
+/* ---- weights ---- */
+static float *copy_of(lb_exec *ex, const float *from, size_t n, lb_err *err)
+{
+    float *p = lb_exec_alloc(ex, n, sizeof *p, "weights of a block", err), *host;
+    if (!p || !(host = lb_alloc(n, sizeof *host, "weights of a block", err))) {
+        lb_exec_free(ex, p);
+        return NULL;
+    }
+    lb_exec_get(ex, host, from, n * sizeof *host);
+    lb_exec_put(ex, p, host, n * sizeof *host);
+    free(host);
+    return p;
+}
+
+static float *matrix_of(lb_exec *ex, const lb_mat *m, lb_err *err)
+{
+    size_t n = (size_t)m->n * (size_t)m->k, bytes = m->num->size(m);
+    float *p = lb_exec_alloc(ex, n, sizeof *p, "weights of a block", err);
+    char *packed = lb_alloc(bytes, 1, "weights of a block", err);
+    float *row = lb_alloc((size_t)m->k, sizeof *row, "weights of a block", err);
+    if (p && packed && row) {
+        lb_mat host = *m;
+        lb_exec_get(ex, packed, m->data, bytes);
+        host.data = packed;
+        for (int r = 0; r < m->n; r++) {
+            host.num->decode(&host, r, 0, m->k, row);
+            lb_exec_put(ex, p + (size_t)r * (size_t)m->k, row, (size_t)m->k * sizeof *row);
+        }
+    } else {
+        lb_exec_free(ex, p);
+        p = NULL;
+    }
+    free(packed);
+    free(row);
+    return p;
+}
+
+bool lb_block_weights_load(lb_block_weights *b, const lb_model *m, int layer, lb_err *err)
+{
+    const lb_config *c = &m->cfg;
+    *b = (lb_block_weights){0};
+    if (layer < 0 || layer >= c->n_layer)
+        return lb_fail(err, LB_EUSAGE, "there is no layer %d: the model has %d", layer, c->n_layer);
+    const lb_layer *l = &m->layers[layer];
+    if (l->experts)
+        return lb_fail(err, LB_EUNSUPPORTED, "layer %d has experts; gradients are there for dense layers only", layer);
+    const lb_linear *all[LB_BLOCK_LINEARS] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down};
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
+        if (!(b->w[i] = matrix_of(m->ex, &all[i]->w, err))) goto fail;
+        if (all[i]->bias && !(b->bias[i] = copy_of(m->ex, all[i]->bias, (size_t)all[i]->w.n, err))) goto fail;
+    }
+    size_t d = (size_t)c->d_model, dh = (size_t)c->d_head;
+    if (!(b->attn_norm = copy_of(m->ex, l->attn_norm, d, err)) || !(b->mlp_norm = copy_of(m->ex, l->mlp_norm, d, err)) ||
+        (l->q_norm && !(b->q_norm = copy_of(m->ex, l->q_norm, dh, err))) ||
+        (l->k_norm && !(b->k_norm = copy_of(m->ex, l->k_norm, dh, err))))
+        goto fail;
+    return true;
+fail:
+    lb_block_weights_free(b, m->ex);
+    return false;
+}
+
+void lb_block_weights_free(lb_block_weights *b, lb_exec *ex)
+{
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
+        lb_exec_free(ex, b->w[i]);
+        lb_exec_free(ex, b->bias[i]);
+    }
+    lb_exec_free(ex, b->attn_norm);
+    lb_exec_free(ex, b->mlp_norm);
+    lb_exec_free(ex, b->q_norm);
+    lb_exec_free(ex, b->k_norm);
+    *b = (lb_block_weights){0};
+}
+
+/* ---- the block ---- */
+typedef struct pass {
+    const lb_block_grad *b;
+    lb_grad *g;
+    const lb_block_hooks *hooks;
+} pass;
+
+static lb_var *input(const pass *p, lb_block_input which, lb_var *x)
+{
+    return x && p->hooks->input ? p->hooks->input(p->hooks->arg, p->g, which, x) : x;
+}
+
+static lb_var *head(const pass *p, lb_block_head which, lb_var *x)
+{
+    return x && p->hooks->head ? p->hooks->head(p->hooks->arg, p->g, which, x) : x;
+}
+
+static lb_var *linear(const pass *p, lb_block_linear which, lb_var *x)
+{
+    const lb_block_weights *b = p->b->weights;
+    int n, k;
+    lb_block_shape(p->b->cfg, which, &n, &k);
+    lb_var *w = p->b->params[which] ? lb_grad_param(p->g, p->b->params[which]) : lb_grad_const(p->g, b->w[which], n, k);
+    lb_var *bias = b->bias[which] ? lb_grad_const(p->g, b->bias[which], 1, n) : NULL;
+    if (w && p->hooks->weight) p->hooks->weight(p->hooks->arg, p->g, which, &w, &bias);
+    return lb_grad_linear(p->g, x, w, bias);
+}
+
+static lb_var *norm(const pass *p, lb_var *x, lb_param *param, const float *w, int d)
+{
+    lb_var *weight = param ? lb_grad_param(p->g, param) : lb_grad_const(p->g, w, 1, d);
+    return lb_grad_rmsnorm(p->g, x, weight, p->b->cfg->norm_eps);
+}
+
+static lb_var *attention(const pass *p, lb_var *x, const lb_grad_heads *h)
+{
+    const lb_block_weights *w = p->b->weights;
+    lb_var *q = linear(p, LB_BLOCK_Q, x), *k = linear(p, LB_BLOCK_K, x), *v = linear(p, LB_BLOCK_V, x);
+    if (w->q_norm) q = norm(p, q, NULL, w->q_norm, h->d_head);
+    if (w->k_norm) k = norm(p, k, NULL, w->k_norm, h->d_head);
+    q = head(p, LB_BLOCK_HEAD_Q, lb_grad_rope(p->g, q, h));
+    k = head(p, LB_BLOCK_HEAD_K, lb_grad_rope(p->g, k, h));
+    v = head(p, LB_BLOCK_HEAD_V, v);
+    return linear(p, LB_BLOCK_O, input(p, LB_BLOCK_IN_O, lb_grad_attn(p->g, q, k, v, h)));
+}
+
+lb_var *lb_block_grad_run(const lb_block_grad *b, lb_grad *g, lb_var *x, int n_seq, int len, const lb_block_hooks *hooks)
+{
+    static const lb_block_hooks none;
+    const lb_config *c = b->cfg;
+    const pass p = {b, g, hooks ? hooks : &none};
+    lb_grad_heads h = {.n_seq = n_seq, .len = len, .n_head = c->n_head, .n_kv = c->n_kv, .d_head = c->d_head,
+                       .inv_freq = b->inv_freq, .mscale = (float)c->rope.attention_factor};
+    lb_var *in = input(&p, LB_BLOCK_IN_QKV, norm(&p, x, b->attn_norm, b->weights->attn_norm, c->d_model));
+    lb_var *mid = lb_grad_add(g, x, attention(&p, in, &h));
+    in = input(&p, LB_BLOCK_IN_GATE_UP, norm(&p, mid, b->mlp_norm, b->weights->mlp_norm, c->d_model));
+    lb_var *act = lb_grad_swiglu(g, linear(&p, LB_BLOCK_GATE, in), linear(&p, LB_BLOCK_UP, in));
+    return lb_grad_add(g, mid, linear(&p, LB_BLOCK_DOWN, input(&p, LB_BLOCK_IN_DOWN, act)));
+}

@@ -1,0 +1,40 @@
+/* model/grad_node.h – what the tape's operators know of the tape; for model/grad*.c only. */
+#ifndef LB_MODEL_GRAD_NODE_H
+#define LB_MODEL_GRAD_NODE_H
+#include "kern/op.h"
+#include "model/grad.h"
+
+enum { LB_NODE_INPUTS = 5 };
+
+typedef struct lb_node lb_node;
+struct lb_node {
+    lb_var var;                              /* first: an lb_var of the tape is its node */
+    lb_node *in[LB_NODE_INPUTS];             /* what the way back adds to; NULL: unused */
+    void (*back)(lb_grad *g, lb_node *n);    /* var.d is there; NULL for leaves */
+    lb_node *view_of;                        /* values and gradients live there */
+    lb_param *param;
+    void *aux;                               /* the operator's own, in the step's memory */
+    lb_node *before;                         /* the node made before this one */
+};
+
+static inline lb_node *lb_node_of(lb_var *v) { return (lb_node *)(void *)v; }
+
+/* The first error stays; returns NULL. */
+lb_var *lb_node_fail(lb_grad *g, lb_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* False if the tape has failed already. */
+bool lb_node_ready(const lb_grad *g);
+/* Floats of the step, not zeroed; NULL (and the tape has failed) if there are none left. */
+float *lb_node_floats(lb_grad *g, size_t n);
+/* Zeroed host memory of the step. */
+void *lb_node_aux(lb_grad *g, size_t size_bytes);
+/* A new [n,k] whose inputs are in[0…n_in) (NULL among them allowed); v: its values, or NULL to get room for them. */
+lb_node *lb_node_new(lb_grad *g, int n, int k, float *v, void (*back)(lb_grad *, lb_node *), lb_var *const *in, int n_in);
+/* Where the way back adds the gradient of n: zeros at first. NULL if n is NULL, needs none, or memory ran out. */
+float *lb_node_grad(lb_grad *g, lb_node *n);
+/* Memory for the duration of one back(): lb_node_give takes it back. */
+float *lb_node_take(lb_grad *g, size_t n);
+void lb_node_give(lb_grad *g, float *p, size_t n);
+/* Picks the operator's row, reserves its scratch and runs it. */
+void lb_node_run(lb_grad *g, const lb_op *op, const void *args);
+static inline size_t lb_node_count(const lb_var *v) { return (size_t)v->n * (size_t)v->k; }
+#endif
