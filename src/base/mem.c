@@ -1,6 +1,7 @@
 /* base/mem.c – checked allocation and arenas. */
 #define _DEFAULT_SOURCE /* madvise */
 #include "base/mem.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -69,4 +70,31 @@ void *lb_arena_alloc(lb_arena *a, size_t count, size_t elem)
     void *p = a->base + a->used;
     a->used += need;
     return p;
+}
+
+/* The number behind `key` in a small text file ("" for the first number in it); SIZE_MAX if there is none. */
+static size_t number_in(const char *path, const char *key)
+{
+    FILE *f = fopen(path, "re");
+    char line[256];
+    size_t v = SIZE_MAX;
+    while (f && fgets(line, sizeof line, f)) {
+        unsigned long long n;
+        if (strncmp(line, key, strlen(key)) != 0 || sscanf(line + strlen(key), "%llu", &n) != 1) continue;
+        v = (size_t)n;
+        break;
+    }
+    if (f) fclose(f);
+    return v;
+}
+
+size_t lb_mem_available(void)
+{
+    size_t kib = number_in("/proc/meminfo", "MemAvailable:"), most = number_in("/sys/fs/cgroup/memory.max", "");
+    size_t used = number_in("/sys/fs/cgroup/memory.current", ""), cache = number_in("/sys/fs/cgroup/memory.stat", "file ");
+    size_t free_bytes = kib == SIZE_MAX ? 0 : kib * 1024;
+    if (most == SIZE_MAX || used == SIZE_MAX) return free_bytes;
+    used -= cache < used ? cache : 0; /* pages of files go when memory is wanted */
+    size_t left = used < most ? most - used : 0;
+    return free_bytes == 0 || left < free_bytes ? left : free_bytes;
 }

@@ -23,6 +23,10 @@ static inline bool lb_size_add(size_t a, size_t b, size_t *out)
  * nothing else: a zero size gives a valid pointer). Release with free(). */
 void *lb_alloc(size_t count, size_t elem, const char *what, lb_err *err);
 
+/* Bytes that this process can still take: what the system calls available, or what its memory cgroup leaves, whichever is
+ * less; 0 if neither says. */
+size_t lb_mem_available(void);
+
 /* realloc for arrays that grow: at least `want` elements, doubling; *cap is updated. False leaves *p as it was. */
 bool lb_grow(void *p, size_t *cap, size_t want, size_t elem, const char *what, lb_err *err);
 

@@ -208,7 +208,7 @@ static bool bench_model(opts *o, lb_exec *ex, char *dir, size_t size, lb_err *er
         if (!o->c.quiet) fprintf(stderr, "writing random weights to %s\n", base);
         if (!lb_shape_write(s, base, ex, err)) return false;
     }
-    lb_quantize_opt q = {.method = lb_methods[0]};
+    lb_quantize_opt q = {.chain = {.solver = lb_methods[0]}};
     lb_tensor_rule rule = {.pattern = "^lm_head$"};
     lb_quantize_report rep;
     if (!o->scheme || (lb_scheme_parse(o->scheme, &q.scheme, err) && q.scheme.w_bits == 16)) return err->code == LB_OK;

@@ -1,25 +1,9 @@
-/* cli/cmd_quantize.c – `lowbit quantize`: a smaller model folder. */
+/* cli/cmd_quantize.c – `lowbit quantize`. */
 #include "cli/cmd.h"
-#include "quant/quantize.h"
-#include <jansson.h>
+#include "eval/compress.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool parse_rules(const lb_list *list, lb_tensor_rule rules[LB_MAX_LIST], char store[LB_MAX_LIST][512],
-                        lb_err *err)
-{
-    for (int i = 0; i < list->n; i++) {
-        const char *eq = strrchr(list->p[i], '=');
-        if (!eq || eq == list->p[i] || (size_t)(eq - list->p[i]) >= 512)
-            return lb_fail(err, LB_EUSAGE, "--tensor '%s' is not REGEX=SCHEME, such as 'lm_head=w8g128'", list->p[i]);
-        memcpy(store[i], list->p[i], (size_t)(eq - list->p[i]));
-        store[i][eq - list->p[i]] = 0;
-        rules[i].pattern = store[i];
-        if (!lb_scheme_parse(eq + 1, &rules[i].scheme, err)) return lb_wrap(err, "--tensor");
-    }
-    return true;
-}
 
 static bool print_layer(void *arg, const char *module, int n, int k, const lb_scheme *s)
 {
@@ -27,13 +11,6 @@ static bool print_layer(void *arg, const char *module, int n, int k, const lb_sc
     char text[LB_SCHEME_TEXT];
     lb_scheme_text(s, text);
     printf("%-56s [%d,%d]  %s\n", module, n, k, text);
-    return true;
-}
-
-static bool count_layer(void *arg, const char *module, int n, int k, const lb_scheme *s)
-{
-    (void)module, (void)n, (void)k;
-    *(int *)arg += s->w_bits < 16;
     return true;
 }
 
@@ -46,80 +23,126 @@ static void print_report(const char *out, const char *method, const char *scheme
                out, r->n_linear, method, scheme, r->bits_per_weight, r->mse_rel, r->bytes_out / 1e6, r->bytes_in / 1e6);
         return;
     }
-    json_t *j =
-        json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:b, s:s}", "output", out, "method", method, "scheme",
-                  scheme, "layers", r->n_linear, "bits_per_weight", r->bits_per_weight, "mse_rel", r->mse_rel,
-                  "bytes_in", r->bytes_in, "bytes_out", r->bytes_out, "verified", 1, "version", lb_version());
+    json_t *j = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:b, s:s}", "output", out, "method", method,
+                          "scheme", scheme, "layers", r->n_linear, "blocks_reused", r->n_reused, "bits_per_weight",
+                          r->bits_per_weight, "mse_rel", r->mse_rel, "bytes_in", r->bytes_in, "bytes_out", r->bytes_out,
+                          "verified", 1, "version", lb_version());
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
     if (text) puts(text);
     free(text);
     json_decref(j);
 }
 
+static void print_methods(void)
+{
+    puts("\nmethods (chain transforms and one that gives the codes by '+', such as smoothquant+gptq), with --opt:");
+    for (int i = 0; lb_methods[i]; i++) {
+        printf("  %-12s %s (%s)%s\n", lb_methods[i]->name, lb_methods[i]->about, lb_methods[i]->paper,
+               lb_methods[i]->needs ? "; needs --calib" : "");
+        for (const lb_method_option *o = lb_methods[i]->options; o && o->name; o++)
+            printf("    %s=%g  %s\n", o->name, o->def, o->help);
+    }
+}
+
+/* What the run will take, before it starts: to stderr, as progress is. */
+static bool print_memory(const lb_compress *q, const char *model, bool quiet, lb_err *err)
+{
+    lb_quantize_memory m;
+    lb_quantize_opt o = q->opt;
+    if (quiet) return true;
+    o.n_seq = q->wants_calib ? (q->calib.n_seq ? q->calib.n_seq : 128) : 0;
+    o.seqlen = q->calib.n_tok ? q->calib.n_tok : 2048;
+    if (!lb_quantize_memory_plan(model, &o, &m, err)) return false;
+    fprintf(stderr, "memory: %.2f GB = %.2f hidden states + %.2f one pass + %.2f one block; %.2f GB are free\n",
+            m.total / 1e9, m.streams / 1e9, m.pass / 1e9, m.block / 1e9, m.available / 1e9);
+    return true;
+}
+
 static bool run(int argc, char **argv, int *status, lb_err *err)
 {
     (void)status;
     lb_common c = {0};
-    const char *method = "rtn", *scheme = NULL, *out = NULL, *clip = "none";
-    lb_list tensor = {0};
+    lb_compress_spec s = {.calib = {.data_dir = "data"}};
+    const char *out = NULL;
+    lb_list tensor = {0}, opt = {0};
     bool done, dry = false, sym = false;
-    int64_t bits = 0, group = 0;
+    int64_t bits = 0, group = 0, nsamples = 128, seqlen = 2048, seed = 0;
     lb_arg table[] = {
         LB_MODEL_ARG(c),
         {"output", 'o', LB_ARG_STR, &out, "DIR", "the folder to make; must not exist", 0, 0, false},
-        {"method", 0, LB_ARG_STR, &method, "NAME", "rtn (default)", 0, 0, false},
-        {"scheme", 0, LB_ARG_STR, &scheme, "SCHEME", "w4a16kv16, w3g128, w2g64s, w4g-1 (whole row)", 0, 0, false},
+        {"method", 0, LB_ARG_STR, &s.method, "NAME[+NAME]", "see the list below (default rtn)", 0, 0, false},
+        {"scheme", 0, LB_ARG_STR, &s.scheme, "SCHEME", "w4a16kv16, w3g128, w2g64s, w4g-1 (whole row), w8a8kv8, w4a4kv4",
+         0, 0, false},
         {"bits", 0, LB_ARG_INT, &bits, "B", "weight bits, instead of --scheme: 2, 3, 4, 8", 2, 8, false},
         {"group-size", 0, LB_ARG_INT, &group, "G",
          "columns per scale, with --bits: a multiple of 32 or -1 (default 128)", -1, 1 << 20, false},
         {"sym", 0, LB_ARG_FLAG, &sym, "", "symmetric, with --bits", 0, 0, false},
-        {"clip", 0, LB_ARG_STR, &clip, "HOW", "none (default), mse: search the clipping range of each group", 0, 0,
+        {"kv", 0, LB_ARG_STR, &s.kv, "FORMAT",
+         "KV cache of the output: kv4, kv4-quarot, kv4-kvquant, kv4-kvquant-prebias, kv4-kivi (default: the scheme's bits)",
+         0, 0, false},
+        {"calib", 0, LB_ARG_STR, &s.calib.source, "SOURCE",
+         "calibration data: traces of `lowbit trace`, JSON lines, a text file, or benchmarks such as chain,algebra", 0, 0,
          false},
+        {"nsamples", 0, LB_ARG_INT, &nsamples, "N", "calibration sequences (default 128)", 1, 1 << 20, false},
+        {"seqlen", 0, LB_ARG_INT, &seqlen, "N", "tokens of each (default 2048)", 1, 1 << 20, false},
+        {"calib-seed", 0, LB_ARG_INT, &seed, "N", "of their random starts (default 0)", 0, 9e15, false},
+        {"data", 0, LB_ARG_STR, &s.calib.data_dir, "DIR", "folder of the benchmarks (default: data)", 0, 0, false},
+        {"clip", 0, LB_ARG_STR, &s.clip, "HOW",
+         "none, mse: search the clipping range of each group (default: the method's)", 0, 0, false},
+        {"act-clip", 0, LB_ARG_REAL, &s.act_clip, "F", "shrink of the activations' range (default 1; quarot 0.9)", 0.1, 1,
+         false},
+        {"opt", 0, LB_ARG_LIST, &opt, "NAME=VALUE", "an option of a method; may be repeated", 0, 0, false},
         {"tensor", 0, LB_ARG_LIST, &tensor, "REGEX=SCHEME",
          "another scheme for some layers; first match wins; 'lm_head=w8g128'", 0, 0, false},
+        {"save-latent", 0, LB_ARG_FLAG, &s.save_latent, "",
+         "gptq: keep the compensated weights before rounding, as latent.safetensors, for training", 0, 0, false},
         {"dry-run", 0, LB_ARG_FLAG, &dry, "", "print which layer would get which scheme", 0, 0, false},
         LB_COMMON_ARGS(c),
         {0},
     };
     if (!lb_cmd_start(&lb_cmd_quantize, table, &c, argc, argv, &done, err)) return false;
-    if (done) return true;
-    lb_quantize_opt o = {.clip_mse = strcmp(clip, "mse") == 0,
-                         .n_rule = tensor.n,
-                         .stop = (volatile const int *)&lb_cmd_stop};
-    lb_tensor_rule rules[LB_MAX_LIST];
-    static char patterns[LB_MAX_LIST][512];
-    char text[LB_SCHEME_TEXT];
+    if (done) {
+        print_methods();
+        return true;
+    }
     if (!lb_cmd_need_model(&c, err)) return false;
     if (!out && !dry) return lb_fail(err, LB_EUSAGE, "no output: -o DIR names the folder to make");
-    if (!o.clip_mse && strcmp(clip, "none") != 0)
-        return lb_fail(err, LB_EUSAGE, "--clip=%s is unknown; there are none and mse", clip);
-    if (!scheme && !bits) return lb_fail(err, LB_EUSAGE, "no scheme: --scheme w4g128, or --bits 4 --group-size 128");
+    if (!s.scheme && !bits) return lb_fail(err, LB_EUSAGE, "no scheme: --scheme w4g128, or --bits 4 --group-size 128");
     if (!bits && (sym || lb_args_given(table, "group-size")))
         return lb_fail(err, LB_EUSAGE, "--sym and --group-size go with --bits; a scheme says it in itself: w4g64s");
-    if (scheme && bits) return lb_fail(err, LB_EUSAGE, "--scheme and --bits say the same thing; give one");
-    if (bits) {
-        char made[64];
-        snprintf(made, sizeof made, "w%lldg%lld%s", (long long)bits, (long long)(group ? group : 128), sym ? "s" : "a");
-        if (!lb_scheme_parse(made, &o.scheme, err)) return false;
-    } else if (!lb_scheme_parse(scheme, &o.scheme, err)) {
-        return false;
-    }
-    lb_scheme_text(&o.scheme, text);
-    o.method = lb_method_find(method, err);
-    if (!o.method || !parse_rules(&tensor, rules, patterns, err)) return false;
-    o.rules = rules;
-    if (dry) return lb_quantize_plan(c.model, &o, print_layer, NULL, err);
-    int n = 0;
+    if (s.scheme && bits) return lb_fail(err, LB_EUSAGE, "--scheme and --bits say the same thing; give one");
+    char made[64], text[LB_SCHEME_TEXT];
+    snprintf(made, sizeof made, "w%lldg%lld%s", (long long)bits, (long long)(group ? group : 128), sym ? "s" : "a");
+    if (bits) s.scheme = made;
+    s.calib.n_seq = (int)nsamples, s.calib.n_tok = (int)seqlen, s.calib.seed = (uint64_t)seed;
+    for (int i = 0; i < tensor.n; i++) s.tensor[s.n_tensor++] = tensor.p[i];
+    for (int i = 0; i < opt.n; i++) s.opt[s.n_opt++] = opt.p[i];
+    lb_compress q;
+    lb_progress p = {0};
     lb_progress_mode mode;
-    if (!lb_quantize_plan(c.model, &o, count_layer, &n, err) || !lb_cmd_progress(&c, &mode, err)) return false;
-    lb_progress p;
-    lb_progress_start(&p, mode, "layers", n);
-    o.progress = &p;
     lb_quantize_report r;
-    lb_exec *ex = lb_cmd_exec(&c, err);
-    bool ok = ex && lb_quantize(c.model, out, &o, ex, &r, err);
-    lb_progress_end(&p);
-    if (ok) print_report(out, o.method->name, text, &r, c.json);
+    lb_exec *ex = NULL;
+    int n = 0;
+    bool ok = lb_compress_parse(&q, &s, err);
+    if (ok && dry) {
+        ok = lb_quantize_plan(c.model, &q.opt, print_layer, NULL, err);
+        lb_compress_free(&q);
+        return ok;
+    }
+    q.opt.stop = (volatile const int *)&lb_cmd_stop;
+    ok = ok && lb_compress_count(&q, c.model, &n, err) && lb_cmd_progress(&c, &mode, err) &&
+         print_memory(&q, c.model, c.quiet, err) && (ex = lb_cmd_exec(&c, err)) != NULL;
+    if (ok) {
+        lb_progress_start(&p, mode, "layers", n);
+        q.opt.progress = &p;
+        ok = lb_compress_run(&q, c.model, out, ex, &r, err);
+        lb_progress_end(&p);
+    }
+    if (ok) {
+        lb_scheme_text(&q.opt.scheme, text);
+        print_report(out, s.method ? s.method : "rtn", text, &r, c.json);
+    }
+    lb_compress_free(&q);
     lb_exec_close(ex);
     return ok;
 }

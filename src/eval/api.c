@@ -1,7 +1,7 @@
 /* eval/api.c – include/lowbit.h on top of the layers below. */
 #include "base/mem.h"
 #include "eval/target.h"
-#include "quant/quantize.h"
+#include "eval/compress.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,12 +92,12 @@ char *lb_lm_answer(lb_lm *lm, const char *user, const lb_lm_gen *gen, bool (*on_
 
 bool lb_quantize_folder(const char *dir, const char *out_dir, const char *method, const char *scheme, lb_err *err)
 {
-    lb_quantize_opt o = {0};
+    lb_compress_spec spec = {.method = method, .scheme = scheme};
+    lb_compress c;
     lb_quantize_report rep;
-    o.method = lb_method_find(method, err);
-    if (!o.method || !lb_scheme_parse(scheme, &o.scheme, err)) return false;
-    lb_exec *ex = lb_exec_open(NULL, err);
-    bool ok = ex && lb_quantize(dir, out_dir, &o, ex, &rep, err);
+    lb_exec *ex = lb_compress_parse(&c, &spec, err) ? lb_exec_open(NULL, err) : NULL;
+    bool ok = ex && lb_compress_run(&c, dir, out_dir, ex, &rep, err);
+    lb_compress_free(&c);
     lb_exec_close(ex);
     return ok;
 }

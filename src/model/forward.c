@@ -345,6 +345,7 @@ float *lb_forward_rows(lb_forward *f, lb_rows which, int *width)
     switch (which) {
     case LB_ROWS_X: *width = c->d_model; return f->x;
     case LB_ROWS_H: *width = c->d_model; return f->h;
+    case LB_ROWS_K: *width = c->n_kv * c->d_head; return f->k;
     case LB_ROWS_ATT: *width = c->n_head * c->d_head; return f->att;
     case LB_ROWS_ACT: *width = c->d_ff; return f->gate;
     }

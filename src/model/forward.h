@@ -37,8 +37,8 @@ typedef enum lb_part {
     LB_N_PART
 } lb_part;
 
-/* Rows that parts read and leave: device memory of f, [n_tok, *width]. */
-typedef enum lb_rows { LB_ROWS_X, LB_ROWS_H, LB_ROWS_ATT, LB_ROWS_ACT } lb_rows;
+/* Rows that parts read and leave: device memory of f, [n_tok, *width]. K: keys as ATTN gave them to the cache. */
+typedef enum lb_rows { LB_ROWS_X, LB_ROWS_H, LB_ROWS_K, LB_ROWS_ATT, LB_ROWS_ACT } lb_rows;
 float *lb_forward_rows(lb_forward *f, lb_rows which, int *width);
 
 /* Begins a batch: x = embedding of its ids. Its parts may then run on x, or on what the caller puts there instead. */

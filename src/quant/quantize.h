@@ -1,8 +1,12 @@
 /* quant/quantize.h – a model folder in, a quantized model folder out.
  *
- * The output is an ordinary Hugging Face folder in the compressed-tensors pack-quantized layout, complete with
- * tokenizer, template and generation config. It appears under its name whole or not at all. After writing it is read
- * back and every code, scale and zero point is compared with what the method gave. */
+ * The output is an ordinary Hugging Face folder, complete with tokenizer, template and generation config: compressed-tensors
+ * pack-quantized where that says everything, else the same tensors with a "lowbit" object in config.json (model/online.h).
+ * It appears under its name whole or not at all. After writing it is read back and every code, scale and zero point is
+ * compared with what the method gave; lowbit-quantize.json in it keeps their hashes, the settings and each layer's error.
+ *
+ * Layer by layer: a finished layer is a file in OUT.partial, and a run that was killed goes on behind the last one and ends
+ * in the same bytes. Memory does not grow with the number of layers. */
 #ifndef LB_QUANT_QUANTIZE_H
 #define LB_QUANT_QUANTIZE_H
 #include "base/progress.h"
@@ -14,25 +18,38 @@ typedef struct lb_tensor_rule {
     lb_scheme scheme;                /* w_bits 16: left alone */
 } lb_tensor_rule;
 
+typedef enum lb_clip { LB_CLIP_DEFAULT, LB_CLIP_NONE, LB_CLIP_MSE } lb_clip;
+
 typedef struct lb_quantize_opt {
-    const lb_method *method;
-    lb_scheme scheme;                /* of every linear layer inside the blocks */
+    lb_chain chain;
+    lb_options options;
+    lb_scheme scheme;                /* of every linear layer inside the blocks, of activations and the KV cache */
+    const char *kv;                  /* name of the KV cache format of the output ("kv4-kvquant"); NULL: the scheme's bits,
+                                        per token and head */
+    float act_clip;                  /* shrink of the activations' range; 0: 1, or what the method asks for */
     const lb_tensor_rule *rules;     /* [n_rule], first match wins; may also name "lm_head"; borrowed */
     int n_rule;
-    bool clip_mse;
-    lb_progress *progress;           /* started by the caller; NULL: silent */
+    lb_clip clip;                    /* of weight ranges */
+    bool save_latent;                /* gptq: keep the weights as they were when they were rounded, in OUT/latent */
+    const int *calib;                /* [n_seq, seqlen] token ids, or NULL; borrowed */
+    int n_seq, seqlen;
+    const char *calib_name;          /* where they come from, for the record; NULL: unknown */
+    lb_progress *progress;           /* started by the caller; counts linear layers; NULL: silent */
     volatile const int *stop;        /* nonzero: stop with LB_ESTOPPED; NULL: never */
 } lb_quantize_opt;
 
 typedef struct lb_quantize_report {
     int n_linear;                    /* layers quantized */
+    int n_reused;                    /* blocks that an earlier run had finished */
     double bits_per_weight;          /* of those layers, scales and zero points counted, in the file */
-    double mse_rel;                  /* mean of ‖ŵ−w‖²/‖w‖² over the layers */
+    double mse_rel;                  /* mean of ‖ŵ−w‖²/‖w‖² over the layers, w after transforms */
     double bytes_in, bytes_out;      /* tensor bytes of the two folders */
 } lb_quantize_report;
 
-/* LB_EUSAGE if out_dir is the input or exists, LB_ENUMERIC naming tensor and index for NaN or infinite weights,
- * LB_EVERIFY if what was read back differs. */
+/* LB_EUSAGE if out_dir is the input or exists, or a method needs calibration and there is none; LB_ENUMERIC naming tensor
+ * and index for NaN or infinite weights; LB_ENOMEM before any work if the plan does not fit; LB_EVERIFY if what was read
+ * back differs. What finished layers there are stays in OUT.partial, except for methods without calibration, which are done
+ * again in seconds. */
 bool lb_quantize(const char *model_dir, const char *out_dir, const lb_quantize_opt *o, lb_exec *ex,
                  lb_quantize_report *report, lb_err *err);
 
@@ -40,4 +57,13 @@ bool lb_quantize(const char *model_dir, const char *out_dir, const lb_quantize_o
 bool lb_quantize_plan(const char *model_dir, const lb_quantize_opt *o,
                       bool (*fn)(void *arg, const char *module, int n, int k, const lb_scheme *s), void *arg,
                       lb_err *err);
+
+/* Memory of a run in bytes, beside the mapped model, by what takes it. */
+typedef struct lb_quantize_memory {
+    double streams;                  /* hidden states of all calibration tokens */
+    double pass;                     /* one pass of the forward, with its KV cache */
+    double block;                    /* float weights of a block, moments, codes */
+    double total, available;         /* available: 0 if the system does not say */
+} lb_quantize_memory;
+bool lb_quantize_memory_plan(const char *model_dir, const lb_quantize_opt *o, lb_quantize_memory *out, lb_err *err);
 #endif

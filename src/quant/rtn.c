@@ -35,4 +35,4 @@ static bool solve(const lb_quant_job *job, lb_qmat *out, lb_err *err)
     return true;
 }
 
-const lb_method lb_method_rtn = {.name = "rtn", .paper = "round to nearest", .solve = solve};
+const lb_method lb_method_rtn = {.name = "rtn", .paper = "round to nearest", .about = "round to nearest, no data", .solve = solve};

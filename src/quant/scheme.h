@@ -1,24 +1,29 @@
-/* quant/scheme.h – schemes as the studies write them: w4a16kv16, w3g128, w2g64s.
+/* quant/scheme.h – schemes as the studies write them: w4a16kv16, w3g128, w2g64s, w8a8kv8, w4a4kv4, mxfp4, nvfp4a4kv4.
  *
- *     w BITS [a BITS] [kv BITS] [g GROUP] [s|a]
+ *     w BITS [a BITS] [kv BITS] [g GROUP] [s|a]          integers
+ *     mxfp4 | nvfp4 [a 4|16] [kv BITS]                   E2M1 in blocks of 32 or 16
  *
- * BITS of the weights is 2, 3, 4 or 8, or 16 for none; GROUP is a multiple of 32, or −1 for one group a row; s means
- * symmetric, a asymmetric. Defaults: a16, kv16, g128, asymmetric. Upper case is accepted. */
+ * BITS of the weights is 2, 3, 4 or 8, or 16 for none; of activations 4, 8 or 16; of the KV cache 2, 3, 4, 8 or 16.
+ * GROUP is a multiple of 32, or −1 for one group a row; s means symmetric, a asymmetric. Defaults: a16, kv16; g128
+ * asymmetric for weights alone, g-1 symmetric where activations are quantized as well. Upper case is accepted. */
 #ifndef LB_QUANT_SCHEME_H
 #define LB_QUANT_SCHEME_H
 #include "base/err.h"
 
+typedef enum lb_wformat { LB_W_INT, LB_W_MXFP4, LB_W_NVFP4 } lb_wformat;
+
 typedef struct lb_scheme {
+    lb_wformat format;           /* of the weights; of activations too where they have 4 bits and this is no integer */
     int w_bits;                  /* 2, 3, 4, 8, or 16: not quantized */
+    int a_bits, kv_bits;         /* 16: not quantized */
     int group;                   /* columns per scale; −1: the whole row */
     bool sym;
 } lb_scheme;
 
-enum { LB_SCHEME_TEXT = 24 };
+enum { LB_SCHEME_TEXT = 32 };
 
-/* LB_EUSAGE for what is not a scheme; LB_EUNSUPPORTED for activation or KV bits other than 16, which no method here
- * does. */
+/* LB_EUSAGE for what is not a scheme. */
 bool lb_scheme_parse(const char *text, lb_scheme *out, lb_err *err);
-/* "w3g128", "w4g-1s": the shortest form that parses back to the same. */
+/* "w3g128", "w4g-1s", "w4a4kv4": the shortest form that parses back to the same. */
 void lb_scheme_text(const lb_scheme *s, char out[LB_SCHEME_TEXT]);
 #endif

@@ -262,9 +262,9 @@ static bool parse_config(parser *p, const json_t *qc)
         return lb_fail(p->err, LB_EFORMAT, "%s: 'quantization_config' is %s, wanted an object", p->where,
                        lb_json_kind(qc));
     if (!lb_json_opt_str(qc, "quant_method", &method, p->where, p->err)) return false;
-    if (strcmp(method, "compressed-tensors") != 0)
+    if (strcmp(method, "compressed-tensors") != 0 && strcmp(method, "lowbit") != 0)
         return lb_fail(p->err, LB_EUNSUPPORTED,
-                       "%s: the quantization method is '%.100s'; lowbit reads compressed-tensors", p->where, method);
+                       "%s: the quantization method is '%.100s'; lowbit reads compressed-tensors and its own", p->where, method);
     if (!only_keys(p, qc, known, "quantization_config") ||
         !lb_json_opt_str(qc, "quantization_status", &status, p->where, p->err) ||
         !lb_json_get_str(qc, "format", &p->format, p->where, p->err))

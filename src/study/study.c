@@ -162,9 +162,9 @@ static bool quantize(lb_study_run *r, const lb_study *s, const lb_study_opt *o, 
 {
     if (r->scheme.w_bits == 16 || lb_file_exists(r->dir)) return true; /* a folder is there only when it is whole */
     lb_quantize_report rep;
-    lb_quantize_opt q = {.method = r->method,
+    lb_quantize_opt q = {.chain = {.solver = r->method},
                          .scheme = r->scheme,
-                         .clip_mse = r->clip_mse,
+                         .clip = r->clip_mse ? LB_CLIP_MSE : LB_CLIP_NONE,
                          .stop = (volatile const int *)o->stop};
     return lb_quantize(s->model, r->dir, &q, ex, &rep, err);
 }

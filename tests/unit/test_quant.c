@@ -9,10 +9,13 @@ static void schemes_parse_and_print(void **state)
     (void)state;
     static const struct { const char *in, *out; } good[] = {
         {"w4a16kv16", "w4g128"}, {"w3g128", "w3g128"}, {"W2G64s", "w2g64s"}, {"w8g-1s", "w8g-1s"}, {"w16a16kv16", "w16"}, {"w4a16g32a", "w4g32"},
+        {"w8a8kv8", "w8a8kv8"}, {"W4A4KV4", "w4a4kv4"}, {"w16a16kv4", "w16kv4"}, {"w4a8g128", "w4a8g128"}, {"w4a4g-1a", "w4a4a"},
+        {"w4a8g128a", "w4a8g128a"}, {"mxfp4", "mxfp4"}, {"NVFP4a4kv4", "nvfp4a4kv4"}, {"w3kv3", "w3kv3g128"},
     };
     static const struct { const char *in; lb_code code; } bad[] = {
         {"", LB_EUSAGE}, {"w5g128", LB_EUSAGE}, {"w4g100", LB_EUSAGE}, {"w4g0", LB_EUSAGE}, {"w4g128x", LB_EUSAGE}, {"4bit", LB_EUSAGE},
-        {"w8a8kv8", LB_EUNSUPPORTED}, {"w16a16kv4", LB_EUNSUPPORTED}, {"w99999999999", LB_EUSAGE},
+        {"w16a8", LB_EUNSUPPORTED}, {"w8a6", LB_EUSAGE}, {"w4kv5", LB_EUSAGE}, {"mxfp4a8", LB_EUSAGE}, {"mxfp4g64", LB_EUSAGE},
+        {"w99999999999", LB_EUSAGE},
     };
     lb_err e = {0};
     lb_scheme s;

@@ -1,0 +1,93 @@
+/* eval/compress.c – from names to a quantization. */
+#include "eval/compress.h"
+#include "base/mem.h"
+#include "quant/layer.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool parse_rules(lb_compress *c, const lb_compress_spec *s, lb_err *err)
+{
+    for (int i = 0; i < s->n_tensor; i++) {
+        const char *eq = strrchr(s->tensor[i], '=');
+        if (!eq || eq == s->tensor[i])
+            return lb_fail(err, LB_EUSAGE, "--tensor '%s' is not REGEX=SCHEME, such as 'lm_head=w8g128'", s->tensor[i]);
+        size_t n = (size_t)(eq - s->tensor[i]);
+        c->patterns[i] = lb_alloc(n + 1, 1, "a rule", err);
+        if (!c->patterns[i]) return false;
+        memcpy(c->patterns[i], s->tensor[i], n);
+        c->rules[i].pattern = c->patterns[i];
+        if (!lb_scheme_parse(eq + 1, &c->rules[i].scheme, err)) return lb_wrap(err, "--tensor");
+        c->opt.n_rule++;
+    }
+    c->opt.rules = c->rules;
+    return true;
+}
+
+static bool parse_clip(lb_compress *c, const char *clip, lb_err *err)
+{
+    if (!clip || !*clip || strcmp(clip, "default") == 0) return true;
+    c->opt.clip = strcmp(clip, "mse") == 0 ? LB_CLIP_MSE : LB_CLIP_NONE;
+    return c->opt.clip == LB_CLIP_MSE || strcmp(clip, "none") == 0 ||
+           lb_fail(err, LB_EUSAGE, "clip '%s' is unknown; there are none and mse", clip);
+}
+
+bool lb_compress_parse(lb_compress *c, const lb_compress_spec *s, lb_err *err)
+{
+    *c = (lb_compress){.calib = s->calib};
+    if (!s->scheme) return lb_fail(err, LB_EUSAGE, "no scheme, such as w4g128");
+    if (!lb_chain_parse(s->method && *s->method ? s->method : "rtn", &c->opt.chain, err) ||
+        !lb_scheme_parse(s->scheme, &c->opt.scheme, err) || !parse_rules(c, s, err) || !parse_clip(c, s->clip, err))
+        return false;
+    for (int i = 0; i < s->n_opt; i++)
+        if (!lb_options_add(&c->opt.options, &c->opt.chain, s->opt[i], err)) return false;
+    c->opt.kv = s->kv && *s->kv ? s->kv : NULL;
+    c->opt.act_clip = (float)s->act_clip;
+    c->opt.save_latent = s->save_latent;
+    c->wants_calib = c->opt.chain.needs || lb_quant_calibrates_kv(&c->opt);
+    if (s->save_latent && !(c->opt.chain.solver->needs & LB_NEEDS_HESSIAN))
+        return lb_fail(err, LB_EUSAGE, "latent weights are what gptq has before it rounds; %s has none",
+                       c->opt.chain.solver->name);
+    return true;
+}
+
+void lb_compress_free(lb_compress *c)
+{
+    for (int i = 0; i < LB_COMPRESS_LIST; i++) free(c->patterns[i]);
+    memset(c, 0, sizeof *c);
+}
+
+static bool count_layer(void *arg, const char *module, int n, int k, const lb_scheme *s)
+{
+    (void)module, (void)n, (void)k;
+    *(int *)arg += s->w_bits < 16;
+    return true;
+}
+
+bool lb_compress_count(const lb_compress *c, const char *model_dir, int *n, lb_err *err)
+{
+    *n = 0;
+    return lb_quantize_plan(model_dir, &c->opt, count_layer, n, err);
+}
+
+bool lb_compress_run(lb_compress *c, const char *model_dir, const char *out_dir, lb_exec *ex, lb_quantize_report *report,
+                     lb_err *err)
+{
+    int *ids = NULL;
+    char what[LB_CALIB_WHAT];
+    if (c->wants_calib) {
+        lb_target t = {0};
+        if (!c->calib.source)
+            return lb_fail(err, LB_EUSAGE, "%s needs calibration data: --calib TRACES.jsonl, a text file or a benchmark",
+                           c->opt.chain.needs ? "the method" : "the KV cache format");
+        bool ok = lb_target_open(&t, model_dir, ex, err) && lb_calib_load(&t, &c->calib, &ids, what, err);
+        lb_target_close(&t);
+        if (!ok) return false;
+        c->opt.calib = ids, c->opt.calib_name = what;
+        c->opt.n_seq = c->calib.n_seq > 0 ? c->calib.n_seq : 128;
+        c->opt.seqlen = c->calib.n_tok > 0 ? c->calib.n_tok : 2048;
+    }
+    bool ok = lb_quantize(model_dir, out_dir, &c->opt, ex, report, err);
+    c->opt.calib = NULL;
+    free(ids);
+    return ok;
+}

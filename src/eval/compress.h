@@ -1,0 +1,42 @@
+/* eval/compress.h – a quantization as people and recipes state it: names, schemes and texts, not structs and token ids.
+ *
+ * What `lowbit quantize`, a study and the C API share: parses the chain of methods, their options, the scheme and the rules,
+ * makes calibration windows of the chosen texts with the model's tokenizer, and calls quant/quantize.h. */
+#ifndef LB_EVAL_COMPRESS_H
+#define LB_EVAL_COMPRESS_H
+#include "eval/calib_text.h"
+#include "quant/quantize.h"
+
+enum { LB_COMPRESS_LIST = 64 };
+typedef struct lb_compress_spec {    /* zero means default in every field; strings are borrowed */
+    const char *method;              /* "gptq", "smoothquant+gptq" (default rtn) */
+    const char *scheme;              /* "w3g128" */
+    const char *kv;                  /* KV cache format of the output: "kv4-kvquant"; default: the scheme's bits per token */
+    const char *clip;                /* "none", "mse"; default: the method's */
+    double act_clip;                 /* shrink of the activations' range */
+    const char *tensor[LB_COMPRESS_LIST];    /* "REGEX=SCHEME", first match wins */
+    int n_tensor;
+    const char *opt[LB_COMPRESS_LIST];       /* "damp=0.02" */
+    int n_opt;
+    bool save_latent;
+    lb_calib_spec calib;             /* source NULL: none */
+} lb_compress_spec;
+
+/* The spec in the terms of quant/; owned things are released by lb_compress_free, also after a failure. */
+typedef struct lb_compress {
+    lb_quantize_opt opt;             /* without calibration until lb_compress_run */
+    lb_tensor_rule rules[LB_COMPRESS_LIST];
+    char *patterns[LB_COMPRESS_LIST];        /* owned */
+    lb_calib_spec calib;
+    bool wants_calib;                /* the methods or the KV format need data */
+} lb_compress;
+
+bool lb_compress_parse(lb_compress *c, const lb_compress_spec *s, lb_err *err);
+void lb_compress_free(lb_compress *c);
+/* model_dir to out_dir. LB_EUSAGE if calibration is needed and none is named. c->opt.progress and .stop may be set before;
+ * progress counts linear layers. */
+bool lb_compress_run(lb_compress *c, const char *model_dir, const char *out_dir, lb_exec *ex, lb_quantize_report *report,
+                     lb_err *err);
+/* Linear layers that will be quantized: for a progress bar. */
+bool lb_compress_count(const lb_compress *c, const char *model_dir, int *n, lb_err *err);
+#endif
