@@ -6,6 +6,7 @@
  * for the scale that will be used. Asymmetric ranges always contain 0. */
 #ifndef LB_QUANT_GRID_H
 #define LB_QUANT_GRID_H
+#include "kern/clip.h"
 #include "num/dtype.h"
 #include <math.h>
 #include <stdbool.h>
@@ -16,9 +17,22 @@ typedef struct lb_grid {
     int zero, max;               /* max = 2^bits − 1 */
 } lb_grid;
 
-/* The grid of the values w[0…n): min-max with the range shrunk by `clip` (1: full range), or the best of 80 clips. */
+/* The grid of the values w[0…n): min-max with the range shrunk by `clip` (1: full range), or the best of 80 clips
+ * 1, 0.99 … 0.21 by Σ |ŵ − w|^2.4, the first of equals (the power of kern/clip.h). */
 lb_grid lb_grid_minmax(const float *w, int n, int bits, bool sym, float clip, lb_dtype scale_type);
 lb_grid lb_grid_mse(const float *w, int n, int bits, bool sym, lb_dtype scale_type);
+
+/* The same for LB_TILE_W rows at once, which is how it is fast. */
+typedef struct lb_grid_opt {
+    int bits;
+    bool sym;
+    lb_dtype scale_type;
+    bool mse;                    /* the clip search; otherwise min-max */
+    bool zeros;                  /* asymmetric 2 bits with mse: every clip also with the zero point on the other side of
+                                    −lo/scale, as GPTQModel does; after the nearest one */
+} lb_grid_opt;
+/* w [n_col][LB_TILE_W] (kern/clip.h); scale, zero [LB_TILE_W] out. clip is a row of lb_op_clip's table. */
+void lb_grid_tile(const lb_impl *clip, const float *w, int n_col, const lb_grid_opt *opt, float *scale, float *zero);
 
 static inline int lb_grid_code(const lb_grid *g, float w)
 {

@@ -134,8 +134,18 @@ static bool put_latent(layer_work *w, const lb_qlinear *l, const float *latent, 
     return lb_parts_float(&w->parts, name, LB_F32, 2, shape, latent, err);
 }
 
-/* h: the moment of its inputs, or NULL (a solver that wants one then has had no token: it falls back to rtn). */
-static bool solve_linear(layer_work *w, lb_qlinear *l, const float *h, lb_err *err)
+static lb_quant_job job_of(layer_work *w, const lb_qlinear *l, const lb_plan_module *m, const lb_method *solver,
+                           const float *h)
+{
+    const lb_quantize_opt *o = w->r->o;
+    bool clip = o->clip == LB_CLIP_MSE || (o->clip == LB_CLIP_DEFAULT && solver->clip_mse);
+    return (lb_quant_job){.name = l->name, .w = l->w, .n = l->n, .k = l->k, .scheme = m->scheme, .options = &o->options,
+                          .scale_type = m->src->dtype, .clip_mse = clip, .ex = w->r->ex, .h = h};
+}
+
+/* h: the moment of its inputs, or NULL (a solver that wants one then has had no token: it falls back to rtn); factor: what
+ * the solver made of h for all linears of the site, or NULL. */
+static bool solve_linear(layer_work *w, lb_qlinear *l, const float *h, const lb_gptq_factor *factor, lb_err *err)
 {
     lb_quant_run *r = w->r;
     const lb_quantize_opt *o = r->o;
@@ -148,15 +158,32 @@ static bool solve_linear(layer_work *w, lb_qlinear *l, const float *h, lb_err *e
     lb_qmat q = qmat_for(m);
     size_t n = (size_t)l->n * (size_t)l->k;
     float *latent = o->save_latent && h ? lb_alloc(n, sizeof *latent, l->name, err) : NULL;
-    bool clip = o->clip == LB_CLIP_MSE || (o->clip == LB_CLIP_DEFAULT && solver->clip_mse);
-    lb_quant_job job = {.name = l->name, .w = l->w, .n = l->n, .k = l->k, .scheme = m->scheme, .options = &o->options,
-                        .scale_type = m->src->dtype, .clip_mse = clip, .ex = r->ex, .h = h, .latent = latent};
+    lb_quant_job job = job_of(w, l, m, solver, h);
+    job.latent = latent, job.factor = factor;
     bool ok = (latent || !o->save_latent || !h) && lb_qmat_alloc(&q, err);
     ok = ok && solver->solve(&job, &q, err) && put_codes(w, l, m, &q, err) &&
          (!latent || put_latent(w, l, latent, err));
     lb_qmat_free(&q);
     free(latent);
     if (ok) advance(w, l->name);
+    return ok;
+}
+
+/* Solves linears that read the same rows, whose moment is h (or NULL). */
+static bool solve_site(layer_work *w, lb_qlinear *const *all, int n, const float *h, lb_err *err)
+{
+    const lb_method *s = w->r->o->chain.solver;
+    lb_gptq_factor *f = NULL;
+    bool ok = true;
+    for (int i = 0; ok && i < n; i++) {
+        const lb_plan_module *m = lb_plan_module_of(&w->r->plan, all[i]->name);
+        if (h && s->share && !f && m->scheme.w_bits < 16) {
+            lb_quant_job job = job_of(w, all[i], m, s, h);
+            ok = (f = s->share(&job, err)) != NULL;
+        }
+        ok = ok && (solve_linear(w, all[i], h, f, err) || lb_wrap(err, "%s", all[i]->name));
+    }
+    if (f) s->unshare(f);
     return ok;
 }
 
@@ -210,7 +237,7 @@ static bool stage(layer_work *w, lb_part first, lb_part last, lb_qlinear *const 
     lb_calib_see see = {any ? add_rows : NULL, &m};
     ok = ok && lb_calib_run(&r->calib, w->layer, first, last, r->x, r->wide, see, err);
     if (ok && any) scale_moment(m.h, k, m.n);
-    for (int i = 0; ok && i < n; i++) ok = solve_linear(w, all[i], m.h, err) || lb_wrap(err, "%s", all[i]->name);
+    ok = ok && solve_site(w, all, n, m.h, err);
     free(m.rows);
     free(m.h);
     return ok;
@@ -259,8 +286,8 @@ static bool expert_stage(layer_work *w, bool down, lb_err *err)
         lb_qexpert *x = &w->b.experts[e];
         float *h = m.n[e] > 0 ? m.h + (size_t)e * one : NULL;
         if (h) scale_moment(h, k, m.n[e]);
-        if (down) ok = solve_linear(w, &x->down, h, err);
-        else ok = solve_linear(w, &x->gate, h, err) && solve_linear(w, &x->up, h, err);
+        lb_qlinear *in[] = {&x->gate, &x->up}, *out[] = {&x->down};
+        ok = solve_site(w, down ? out : in, down ? 1 : 2, h, err);
     }
     free(m.n);
     free(m.h);
@@ -359,7 +386,7 @@ static bool put_solved(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
 static bool solve_alone(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
 {
     (void)site;
-    return solve_linear(arg, l, NULL, err) || lb_wrap(err, "%s", l->name);
+    return solve_linear(arg, l, NULL, NULL, err) || lb_wrap(err, "%s", l->name);
 }
 static bool count(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
 {

@@ -29,6 +29,14 @@ typedef struct lb_options {
 typedef struct lb_method lb_method;
 double lb_option(const lb_options *o, const lb_method *m, const char *name);
 
+typedef struct lb_gptq_factor lb_gptq_factor;    /* quant/gptq.h */
+
+typedef struct lb_gptq_opt {     /* zero means default in every field */
+    bool act_order;              /* columns in the order of falling diagonal of H; implies static_groups */
+    bool static_groups;          /* grids from the original weights, not from the compensated ones */
+    float damp;                  /* added to the diagonal of H, in its mean; default 0.01; grows by itself if it must */
+} lb_gptq_opt;
+
 /* One layer to solve. */
 typedef struct lb_quant_job {
     const char *name;            /* module name, for messages */
@@ -37,12 +45,16 @@ typedef struct lb_quant_job {
     lb_scheme scheme;
     lb_dtype scale_type;         /* the checkpoint's dtype: scales are rounded to it before codes are chosen */
     bool clip_mse;               /* search the clipping range of each group (algorithms: p = 1 … 0.21, |error|^2.4) */
+    bool clip_zeros;             /* asymmetric 2 bits with clip_mse: neighbouring zero points as well (quant/grid.h) */
     lb_exec *ex;                 /* threads */
-    const lb_options *options;
-    /* with calibration */
-    const float *h;              /* [k,k] f32: 2/n Σ x·xᵀ of the inputs, after transforms; NULL: none was taken */
+    const lb_options *options;   /* or NULL: defaults */
     const float *row_clip;       /* [n,2] lo and hi factor of each row's range (learned), or NULL */
-    float *latent;               /* [n,k] out: weights as they were when they were rounded; NULL: not wanted */
+    const float *h;              /* [k,k] second moment of the input, 2/n·Σ x·xᵀ, symmetric (kern/gram.h), or NULL */
+    const float *x;              /* [n_x,k] a sample of inputs, or NULL */
+    int n_x;
+    float *latent;               /* [n,k] out: the weights before rounding, whose codes are the codes; or NULL */
+    lb_gptq_opt gptq;
+    const lb_gptq_factor *factor;/* of h, made before and shared by the linears of one input; NULL: made from h */
 } lb_quant_job;
 
 struct lb_quant_run;             /* quant/run.h */
@@ -70,6 +82,9 @@ struct lb_method {
     bool (*block)(struct lb_quant_run *r, struct lb_qblock *b, lb_err *err);
     /* Solves one layer: fills *out, whose arrays are allocated for the scheme and the shape. NULL: transforms only. */
     bool (*solve)(const lb_quant_job *job, lb_qmat *out, lb_err *err);
+    /* What the linears that read the same rows share (job->factor), made once from their moment; NULL functions: nothing. */
+    lb_gptq_factor *(*share)(const lb_quant_job *job, lb_err *err);
+    void (*unshare)(lb_gptq_factor *f);
     /* Solves all linears of a block together (out[i] in the order of lb_qblock_linears; bits 0: not this one). */
     bool (*solve_block)(struct lb_quant_run *r, struct lb_qblock *b, lb_qmat *out, lb_err *err);
 };

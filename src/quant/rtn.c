@@ -1,37 +1,74 @@
 /* quant/rtn.c – round to nearest: each group on its own grid, no data. */
+#include "base/mem.h"
 #include "quant/grid.h"
 #include "quant/method.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { W = LB_TILE_W };
 
 typedef struct rtn {
     const lb_quant_job *job;
     lb_qmat *out;
+    atomic_bool no_memory;
 } rtn;
+
+static int group_end(const lb_qmat *q, int g) { return (g + 1) * q->group < q->k ? (g + 1) * q->group : q->k; }
+
+static void round_group(const lb_quant_job *j, lb_qmat *q, int r, int g, const lb_grid *grid)
+{
+    const float *w = j->w + (size_t)r * (size_t)q->k;
+    size_t i = (size_t)r * (size_t)lb_n_group(q->k, q->group) + (size_t)g;
+    q->scales[i] = grid->scale;
+    q->zeros[i] = (uint8_t)grid->zero;
+    for (int k = g * q->group; k < group_end(q, g); k++)
+        q->codes[(size_t)r * (size_t)q->k + (size_t)k] = (uint8_t)lb_grid_code(grid, w[k]);
+}
 
 static void rows(void *arg, int row0, int row1)
 {
     const lb_quant_job *j = ((rtn *)arg)->job;
     lb_qmat *q = ((rtn *)arg)->out;
-    int n_group = lb_n_group(q->k, q->group);
-    for (int r = row0; r < row1; r++) {
-        for (int g = 0; g < n_group; g++) {
-            int k0 = g * q->group, k1 = k0 + q->group < q->k ? k0 + q->group : q->k;
-            const float *w = j->w + (size_t)r * (size_t)q->k;
-            lb_grid grid = j->clip_mse ? lb_grid_mse(w + k0, k1 - k0, q->bits, j->scheme.sym, q->scale_type)
-                                       : lb_grid_minmax(w + k0, k1 - k0, q->bits, j->scheme.sym, 1, q->scale_type);
-            size_t i = (size_t)r * (size_t)n_group + (size_t)g;
-            q->scales[i] = grid.scale;
-            q->zeros[i] = (uint8_t)grid.zero;
-            for (int k = k0; k < k1; k++)
-                q->codes[(size_t)r * (size_t)q->k + (size_t)k] = (uint8_t)lb_grid_code(&grid, w[k]);
+    for (int r = row0; r < row1; r++)
+        for (int g = 0; g < lb_n_group(q->k, q->group); g++) {
+            const float *w = j->w + (size_t)r * (size_t)q->k + (size_t)g * (size_t)q->group;
+            lb_grid grid = lb_grid_minmax(w, group_end(q, g) - g * q->group, q->bits, j->scheme.sym, 1, q->scale_type);
+            round_group(j, q, r, g, &grid);
         }
+}
+
+/* With the clip search: a tile of rows at a time, turned. */
+static void tiles(void *arg, int tile0, int tile1)
+{
+    rtn *a = arg;
+    const lb_quant_job *j = a->job;
+    lb_qmat *q = a->out;
+    lb_grid_opt o = {.bits = q->bits, .sym = j->scheme.sym, .scale_type = q->scale_type, .mse = true, .zeros = j->clip_zeros};
+    const lb_impl *clip = lb_op_pick(&lb_op_clip, j->ex, NULL);
+    float scale[W], zero[W], *turned = lb_alloc((size_t)q->group, W * sizeof *turned, "a tile of rows", NULL);
+    if (!turned) {
+        atomic_store(&a->no_memory, true);
+        return;
     }
+    for (int i = tile0 * lb_n_group(q->k, q->group); i < tile1 * lb_n_group(q->k, q->group); i++) {
+        int row0 = i / lb_n_group(q->k, q->group) * W, n = q->n - row0 < W ? q->n - row0 : W;
+        int g = i % lb_n_group(q->k, q->group), k0 = g * q->group, k1 = group_end(q, g);
+        for (int r = 0; r < n; r++)
+            for (int k = k0; k < k1; k++)
+                turned[(size_t)(k - k0) * W + (size_t)r] = j->w[(size_t)(row0 + r) * (size_t)q->k + (size_t)k];
+        lb_grid_tile(clip, turned, k1 - k0, &o, scale, zero);
+        for (int r = 0; r < n; r++)
+            round_group(j, q, row0 + r, g, &(lb_grid){scale[r], (int)zero[r], (1 << q->bits) - 1});
+    }
+    free(turned);
 }
 
 static bool solve(const lb_quant_job *job, lb_qmat *out, lb_err *err)
 {
-    (void)err;
-    rtn a = {job, out};
-    lb_parallel(job->ex, job->n, 8, rows, &a);
+    rtn a = {job, out, false};
+    if (!job->clip_mse) lb_parallel(job->ex, job->n, 8, rows, &a);
+    else lb_parallel(job->ex, (job->n + W - 1) / W, 1, tiles, &a);
+    if (atomic_load(&a.no_memory)) return lb_fail(err, LB_ENOMEM, "%s: no memory for a tile of rows", job->name);
     return true;
 }
 

@@ -1,4 +1,4 @@
-/* kern/x86/outer_avx2.h – the words of outer.inc for floats, AVX2. */
+/* kern/x86/outer_avx2.h – the words of outer.inc for floats, AVX2, but for o_step. */
 #ifndef LB_KERN_X86_OUTER_AVX2_H
 #define LB_KERN_X86_OUTER_AVX2_H
 #include "kern/x86/vec_avx2.h"
@@ -12,5 +12,4 @@ ALWAYS vec o_load(const float *p) { return v_load(p); }
 ALWAYS vec o_load_n(const float *p, int n) { return v_load_n(p, n); }
 ALWAYS void o_store(float *p, vec v) { v_store(p, v); }
 ALWAYS void o_store_n(float *p, vec v, int n) { v_store_n(p, v, n); }
-ALWAYS vec o_fma(vec a, vec b, vec c) { return v_fma(a, b, c); }
 #endif

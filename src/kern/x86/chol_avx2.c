@@ -1,0 +1,31 @@
+/* kern/x86/chol_avx2.c – the avx2 row of kern/chol.c's table: tiles of 4 × 12 doubles. */
+#include "kern/x86/chol_x86.h"
+#include <immintrin.h>
+
+#define ALWAYS static inline __attribute__((always_inline))
+enum { PANEL = LB_CHOL_PANEL, LANES = 4, TILE_ROWS = 4 };
+typedef double real;
+typedef __m256d vec;
+ALWAYS vec o_zero(void) { return _mm256_setzero_pd(); }
+ALWAYS vec o_all(double x) { return _mm256_set1_pd(x); }
+ALWAYS vec o_load(const double *p) { return _mm256_loadu_pd(p); }
+ALWAYS void o_store(double *p, vec v) { _mm256_storeu_pd(p, v); }
+ALWAYS vec o_load_n(const double *p, int n) { (void)n; return o_load(p); }     /* panels are whole */
+ALWAYS void o_store_n(double *p, vec v, int n) { (void)n; o_store(p, v); }
+ALWAYS vec o_step(vec a, vec b, vec c) { return _mm256_fnmadd_pd(a, b, c); }
+#include "kern/x86/outer.inc"
+
+static void minus(const double *a, const double *b, int depth, double *c, size_t ldc)
+{
+    outer(a, b, depth, c, ldc, PANEL, PANEL);
+}
+
+void lb_chol_avx2(const void *args, int u0, int u1, lb_exec *ex)
+{
+    (void)ex;
+    const lb_chol_step *s = args;
+    for (int u = u0; u < u1; u++) {
+        if (s->stage == 0) lb_chol_columns(s, u, minus);
+        else lb_chol_rows(s, u, minus);
+    }
+}
