@@ -22,8 +22,8 @@
 typedef struct opts {
     lb_common c;
     const char *shape, *kv, *dir, *scheme;
-    lb_list tensor;
-    int64_t n, ctx, tokens;
+    lb_list tensor, format;
+    int64_t n, ctx, tokens, act, group;
     json_t *rows;                    /* what --json prints */
 } opts;
 
@@ -97,21 +97,22 @@ static void mm_free(mm *m)
 }
 
 /* Random bytes are a fair weight of any format as long as scales are sane. */
-static bool mm_make(mm *m, const lb_num *num, int n, int k, int n_tok, int copies, lb_err *err)
+static bool mm_make(mm *m, const lb_num *num, int n, int k, int group, int n_tok, int copies, lb_err *err)
 {
     *m = (mm){.a = {.n_tok = n_tok, .ldy = n}};
-    m->a.w = num->grouped ? lb_tile_mat(num->bits, n, k, 128, LB_BF16) : (lb_mat){.num = num, .n = n, .k = k};
+    if (group == 0 || group > k) group = k;
+    m->a.w = num->grouped ? lb_tile_mat(num->bits, n, k, group, LB_BF16) : (lb_mat){.num = num, .n = n, .k = k};
     float *x = lb_alloc((size_t)n_tok * (size_t)k, sizeof *x, "activations", err);
     m->a.x = x;
     m->a.y = lb_alloc((size_t)n_tok * (size_t)n, sizeof(float), "outputs", err);
     if (!x || !m->a.y) return false;
     for (int i = 0; i < n_tok * k; i++) x[i] = (float)(i * 37 % 101) * 0.01f - 0.5f;
-    lb_qmat q = {.bits = num->bits, .n = n, .k = k, .group = 128, .scale_type = LB_BF16};
+    lb_qmat q = {.bits = num->bits, .n = n, .k = k, .group = group, .scale_type = LB_BF16};
     bool ok = !num->grouped || lb_qmat_alloc(&q, err);
     if (ok && num->grouped) {
         for (size_t i = 0; i < (size_t)n * (size_t)k; i++)
             q.codes[i] = (uint8_t)(lb_mix64(i) & ((1u << num->bits) - 1));
-        for (size_t i = 0; i < (size_t)n * (size_t)lb_n_group(k, 128); i++)
+        for (size_t i = 0; i < (size_t)n * (size_t)lb_n_group(k, group); i++)
             q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(1 << (num->bits - 1));
     }
     for (int c = 0; ok && c < copies; c++) {
@@ -129,7 +130,10 @@ static bool mm_make(mm *m, const lb_num *num, int n, int k, int n_tok, int copie
     return ok;
 }
 
-static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, double ref_s, const lb_limit *bw,
+/* What rows of other formats are measured by: seconds of the reference, and of the fastest bf16 row. */
+typedef struct mm_base { double ref_s, bf16_s; } mm_base;
+
+static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, const mm_base *base, const lb_limit *bw,
                     const lb_limit *fma, double *out, lb_err *err)
 {
     enum { MAX_N = 64 };
@@ -148,41 +152,82 @@ static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, double ref
     }
     double s = lb_median(t, (size_t)n), gb = (double)m->a.w.num->size(&m->a.w) / s / 1e9,
            gf = 2.0 * m->a.w.n * m->a.w.k * m->a.n_tok / s / 1e9;
-    if (!o->c.json)
-        printf("  %-5s %5d tok × [%5d,%5d]  %-10s %10.1f µs  %6.2f GB/s %3.0f %%  %7.1f GFLOP/s %3.0f %%  ×%.1f\n",
-               m->a.w.num->name, m->a.n_tok, m->a.w.n, m->a.w.k, impl->name, 1e6 * s, gb, 100 * gb / bw->median, gf,
-               100 * gf / fma->median, ref_s > 0 ? ref_s / s : 1);
-    row(o, json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:f, s:f, s:f, s:f, s:f}", "what", "matmul", "format",
-                     m->a.w.num->name, "n_tok", m->a.n_tok, "n", m->a.w.n, "k", m->a.w.k, "impl", impl->name, "t_s", s,
-                     "gb_s", gb, "share_bw", gb / bw->median, "gflop_s", gf, "share_fma", gf / fma->median));
+    int act = m->a.act.kind ? m->a.act.bits : 16;
+    if (!o->c.json) {
+        printf("  %-5s a%-2d %5d tok × [%5d,%5d]  %-10s %10.1f µs  %6.2f GB/s %3.0f %%  %7.1f GFLOP/s %3.0f %%",
+               m->a.w.num->name, act, m->a.n_tok, m->a.w.n, m->a.w.k, impl->name, 1e6 * s, gb, 100 * gb / bw->median,
+               gf, 100 * gf / fma->median);
+        if (base->ref_s > 0) printf("  ×%.1f of ref", base->ref_s / s);
+        if (base->bf16_s > 0) printf("  ×%.2f of bf16", base->bf16_s / s);
+        putchar('\n');
+    }
+    row(o, json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "what", "matmul",
+                     "format", m->a.w.num->name, "act_bits", act, "group", m->a.w.group, "n_tok", m->a.n_tok, "n",
+                     m->a.w.n, "k", m->a.w.k, "impl", impl->name, "t_s", s, "gb_s", gb, "share_bw", gb / bw->median,
+                     "gflop_s", gf, "share_fma", gf / fma->median, "bf16_s", base->bf16_s));
     *out = s;
     return true;
+}
+
+/* Every row that takes m->a. The reference only for few tokens: it takes seconds. */
+static bool mm_rows(opts *o, mm *m, lb_exec *ex, mm_base *base, const lb_limit *bw, const lb_limit *fma, lb_err *err)
+{
+    bool ok = true, bf16 = m->a.w.num->dtype == LB_BF16 && !m->a.w.num->grouped;
+    double best = 0;
+    base->ref_s = 0;
+    for (const lb_impl *i = lb_matmul_impls; ok && i->name && !lb_cmd_stop; i++) {
+        double took;
+        if ((i->needs & ~lb_exec_mask(ex)) || (i->fits && !i->fits(&m->a)) || (i->needs == 0 && m->a.n_tok > 16))
+            continue;
+        ok = mm_time(o, m, i, ex, base, bw, fma, &took, err);
+        if (i->needs == 0) base->ref_s = took;
+        else if (best == 0 || took < best) best = took;
+    }
+    if (bf16) base->bf16_s = best;
+    return ok;
+}
+
+static bool mm_wanted(const opts *o, const char *format)
+{
+    for (int i = 0; i < o->format.n; i++)
+        if (strcmp(o->format.p[i], format) == 0) return true;
+    return o->format.n == 0;
 }
 
 static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
 {
     static const struct { int n, k; } shapes[] = {{1024, 1024}, {3072, 1024}, {1024, 3072}};
     static const int toks[] = {1, 16, 512};
+    enum { N_SHAPE = sizeof shapes / sizeof *shapes, N_TOK = sizeof toks / sizeof *toks };
     static const char *const formats[] = {"bf16", "int8", "int4", "int3", "int2"};
+    mm_base base[N_SHAPE][N_TOK] = {0};
     lb_limit bw, fma;
+    lb_act_quant act = {.kind = o->act == 16 ? LB_ACT_NONE : LB_ACT_INT, .bits = (int)o->act};
+    if (!lb_act_check(&act, err)) return lb_wrap(err, "--act");
+    for (int i = 0; i < o->format.n; i++) {
+        size_t f = 0;
+        while (f < sizeof formats / sizeof *formats && strcmp(formats[f], o->format.p[i]) != 0) f++;
+        if (f == sizeof formats / sizeof *formats)
+            return lb_fail(err, LB_EUSAGE, "--format %s is unknown; there are bf16, int8, int4, int3 and int2",
+                           o->format.p[i]);
+    }
+    if (o->group % LB_TILE_COLS)
+        return lb_fail(err, LB_EUSAGE, "--group %lld must be a multiple of %d, or 0 for one scale a row",
+                       (long long)o->group, LB_TILE_COLS);
     if (!limits(ex, &bw, &fma, err)) return false;
     if (!o->c.json)
         printf("matmul on %s beside %.1f GB/s read, %.1f GFLOP/s f32 multiply-add (integer dots can pass 100 %%)\n",
                lb_exec_name(ex), bw.median, fma.median);
     for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-            for (size_t t = 0; t < sizeof toks / sizeof *toks; t++) {
+        for (size_t s = 0; mm_wanted(o, formats[f]) && s < N_SHAPE; s++) {
+            for (size_t t = 0; t < N_TOK; t++) {
                 mm m;
-                bool ok =
-                    mm_make(&m, lb_num_find(formats[f]), shapes[s].n, shapes[s].k, toks[t], toks[t] == 1 ? 8 : 1, err);
-                double ref_s = 0;
-                for (const lb_impl *i = lb_matmul_impls; ok && i->name && !lb_cmd_stop; i++) {
-                    double took;
-                    if ((i->needs & ~lb_exec_mask(ex)) || (i->fits && !i->fits(&m.a)) ||
-                        (i->needs == 0 && toks[t] > 16))
-                        continue;
-                    ok = mm_time(o, &m, i, ex, ref_s, &bw, &fma, &took, err);
-                    if (i->needs == 0) ref_s = took;
+                const lb_num *num = lb_num_find(formats[f]);
+                bool ok = mm_make(&m, num, shapes[s].n, shapes[s].k, (int)o->group, toks[t], toks[t] == 1 ? 8 : 1, err);
+                ok = ok && mm_rows(o, &m, ex, &base[s][t], &bw, &fma, err);
+                if (ok && act.kind && num->grouped) {
+                    m.a.act = act;
+                    ok = mm_rows(o, &m, ex, &base[s][t], &bw, &fma, err);
                 }
                 mm_free(&m);
                 if (!ok) return false;
@@ -265,7 +310,7 @@ static bool bench_whole(opts *o, lb_exec *ex, bool prefill, lb_err *err)
 static bool run(int argc, char **argv, int *status, lb_err *err)
 {
     (void)status;
-    opts o = {.shape = "qwen3-0.6b", .dir = "out/bench", .n = 9, .ctx = 16, .tokens = 512};
+    opts o = {.shape = "qwen3-0.6b", .dir = "out/bench", .n = 9, .ctx = 16, .tokens = 512, .act = 16, .group = 128};
     bool done;
     const char *what = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
     lb_arg table[] = {
@@ -278,6 +323,10 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"dir", 0, LB_ARG_STR, &o.dir, "DIR", "where such models are kept (out/bench)", 0, 0, false},
         {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "decode: positions before (16)", 0, 1 << 24, false},
         {"tokens", 0, LB_ARG_INT, &o.tokens, "N", "prefill: length of the prompt (512)", 1, 1 << 16, false},
+        {"act", 0, LB_ARG_INT, &o.act, "BITS", "matmul: also with activations of 8 or 4 bits (16)", 4, 16, false},
+        {"group", 0, LB_ARG_INT, &o.group, "N", "matmul: columns per scale of integer weights, 0: a row (128)", 0, 1 << 20,
+         false},
+        {"format", 0, LB_ARG_LIST, &o.format, "NAME", "matmul: only this number format; can be repeated", 0, 0, false},
         {"repeat", 'r', LB_ARG_INT, &o.n, "N", "timed repetitions (9)", 1, 1000, false},
         {"kv", 0, LB_ARG_STR, &o.kv, "FORMAT", "KV cache: bf16 (default), f32", 0, 0, false},
         LB_COMMON_ARGS(o.c),
