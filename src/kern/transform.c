@@ -25,13 +25,14 @@ bool lb_transform_check(const lb_transform *t, int k, const char *name, lb_err *
             return lb_fail(err, LB_EFORMAT, "%s: a Hadamard block of %d in rows of %d, wanted a divisor up to %d", name,
                            t->block, k, LB_TRANSFORM_MAX);
         if (t->m < 1 || t->m > LB_TRANSFORM_MAX_M || t->block % t->m || !is_power_of_2(t->block / t->m))
-            return lb_fail(err, LB_EFORMAT, "%s: a Hadamard block of %d with a dense factor of %d, wanted block = m·2^p, m ≤ %d",
-                           name, t->block, t->m, LB_TRANSFORM_MAX_M);
+            return lb_fail(err, LB_EFORMAT,
+                           "%s: a Hadamard block of %d with a dense factor of %d, wanted block = m·2^p, m ≤ %d", name,
+                           t->block, t->m, LB_TRANSFORM_MAX_M);
         return t->m == 1 || t->had || lb_fail(err, LB_EFORMAT, "%s: no Hadamard matrix of order %d", name, t->m);
     case LB_TRANSFORM_KRON:
         if (t->na < 1 || t->nb < 1 || (int64_t)t->na * t->nb != k || k > LB_TRANSFORM_MAX)
-            return lb_fail(err, LB_EFORMAT, "%s: a Kronecker transform of %d × %d in rows of %d, wanted na·nb = k ≤ %d", name,
-                           t->na, t->nb, k, LB_TRANSFORM_MAX);
+            return lb_fail(err, LB_EFORMAT, "%s: a Kronecker transform of %d × %d in rows of %d, wanted na·nb = k ≤ %d",
+                           name, t->na, t->nb, k, LB_TRANSFORM_MAX);
         return true;
     }
     return lb_fail(err, LB_EFORMAT, "%s: input transform of unknown kind %d", name, (int)t->kind);

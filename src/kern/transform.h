@@ -1,8 +1,8 @@
 /* kern/transform.h – what happens to the input of a linear layer before it is quantized: y[r,:] = T · x[r,:].
  *
  * First x is multiplied by `scale` if there is one, then comes the kind's product:
- *   HADAMARD  each block of `block` = m·2^p columns as X[m, 2^p] becomes had · X · S / √block, S Sylvester's matrix of order
- *             2^p in natural order: T of num/hadamard.h, orthonormal
+ *   HADAMARD  each block of `block` = m·2^p columns as X[m, 2^p] becomes had · X · S / √block, S Sylvester's matrix of
+ *             order 2^p in natural order: T of num/hadamard.h, orthonormal
  *   KRON      the row as X[na,nb] becomes Aᵀ · X · B
  * In place allowed (y == x). Unit: one row; a row's result does not depend on the others. Heads are rows: a rotation of
  * q or k after RoPE has n_row = n_tok·n_head and k = d_head.
@@ -35,8 +35,8 @@ typedef struct lb_transform_args {
     int n_row;
 } lb_transform_args;
 
-/* Whether the sizes and pointers of t say something that can be run on rows of k numbers; LB_EFORMAT names `name` and what is
- * wrong. An operator's rows fit exactly such transforms. */
+/* Whether the sizes and pointers of t say something that can be run on rows of k numbers; LB_EFORMAT names `name` and what
+ * is wrong. The operator's rows fit exactly such transforms. */
 bool lb_transform_check(const lb_transform *t, int k, const char *name, lb_err *err);
 /* Multiplications of one row: for memory and time plans. */
 double lb_transform_cost(const lb_transform *t);

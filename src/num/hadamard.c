@@ -9,8 +9,8 @@ enum { MAX_M = LB_HADAMARD_MAX_M, WIDE = 64 };
 
 /* ---- Paley ---- */
 
-/* GF(q) as far as Paley needs it: q = p or p². An element a + b√r (r no square mod p; b = 0 if q = p) has number a + p·b.
- * chi: 1 for squares, −1 for what is none, 0 for 0. */
+/* GF(q) as far as Paley needs it: q = p or p². An element a + b√r (r no square mod p; b = 0 if q = p) has number
+ * a + p·b. chi: 1 for squares, −1 for what is none, 0 for 0. */
 typedef struct field {
     int q, p;
     int8_t chi[MAX_M];
@@ -49,8 +49,8 @@ static int chi_of_difference(const field *f, int x, int y)
     return f->chi[(a < 0 ? a + p : a) + p * (b < 0 ? b + p : b)];
 }
 
-/* Entry (i,j) of the conference matrix of order q+1: zero diagonal, a border of ones, chi(i − j) inside. It is symmetric
- * for q ≡ 1 and skew for q ≡ 3 (mod 4), where the first column is negative. */
+/* Entry (i,j) of the conference matrix of order q+1: zero diagonal, a border of ones, chi(i − j) inside. It is
+ * symmetric for q ≡ 1 and skew for q ≡ 3 (mod 4), where the first column is negative. */
 static int conference(const field *f, int i, int j)
 {
     if (i == j) return 0;
@@ -85,8 +85,9 @@ static bool paley2(int m, int8_t *h)
 
 /* ---- Williamson ---- */
 
-/* First rows of symmetric circulant A, B, C, D of order n with A² + B² + C² + D² = 4n·I, found by search: pairs by their
- * autocorrelations, matched with the pairs whose autocorrelations are the negative. Each row is given to its middle. */
+/* First rows of symmetric circulant A, B, C, D of order n with A² + B² + C² + D² = 4n·I, found by search: pairs by
+ * their autocorrelations, matched with the pairs whose autocorrelations are the negative. Each row is given to its
+ * middle. */
 typedef struct quadruple {
     int n;
     const char *row[4];

@@ -220,8 +220,8 @@ static bool check_scale(const lb_qlinear *l, const float *s, int n, lb_err *err)
 {
     for (int i = 0; i < n; i++)
         if (!(s[i] > 0 && isfinite(s[i])))
-            return lb_fail(err, LB_ENUMERIC, "%s: the scale of input channel %d is %g, wanted a finite number above 0", l->name,
-                           i, (double)s[i]);
+            return lb_fail(err, LB_ENUMERIC, "%s: the scale of input channel %d is %g, wanted a finite number above 0",
+                           l->name, i, (double)s[i]);
     return true;
 }
 
@@ -264,7 +264,7 @@ bool lb_qblock_fold_scale(lb_qblock *b, lb_site site, const float *s, lb_err *er
         return true;
     }
     if (!attn && site != LB_SITE_MLP)
-        return lb_fail(err, LB_EFAIL, "layer %d: no one scale can be folded into site %s", b->layer, lb_site_name(site));
+        return lb_fail(err, LB_EFAIL, "layer %d: no single scale can be folded in at %s", b->layer, lb_site_name(site));
     if (!check_scale(attn ? &b->q : b->experts ? &b->router : &b->gate, s, d, err)) return false;
     scale_readers(b, attn, s);
     float *gain = attn ? b->attn_norm : b->mlp_norm;

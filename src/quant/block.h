@@ -42,8 +42,8 @@ size_t lb_qblock_bytes(const lb_config *cfg, int layer);
 /* n zeroed f32 that live as long as the block: matrices of its online transforms. */
 float *lb_qblock_keep(lb_qblock *b, size_t n, const char *what, lb_err *err);
 
-/* Calls fn for each linear layer that methods quantize, in the order of lb_config_linears, with the site it reads from. Stops at
- * the first false. */
+/* Calls fn for each linear layer that methods quantize, in the order of lb_config_linears, with the site it reads from.
+ * Stops at the first false. */
 typedef bool (*lb_qlinear_fn)(void *arg, lb_qlinear *l, lb_site site, lb_err *err);
 bool lb_qblock_linears(lb_qblock *b, lb_qlinear_fn fn, void *arg, lb_err *err);
 /* Lets a layer of an open model run on this block: weights, norms, online transforms by pointer; activations stay at 16
@@ -55,10 +55,12 @@ void lb_qblock_bind(const lb_qblock *b, lb_layer *l);
 void lb_qlinear_mul_cols(lb_qlinear *l, const float *s);         /* w[:,j] *= s[j]; s [k] */
 void lb_qlinear_div_rows(lb_qlinear *l, const float *s);         /* w[i,:] /= s[i], bias likewise; s [n] */
 
-/* Divides what linear layers read at a site by s and multiplies their columns by it, so that nothing changes: the norm's
- * gain (QKV, MLP: s [d_model]; the router is a consumer too), the rows of v (O: s [n_kv·d_head], one for each value channel,
- * shared by the query heads that read it), the rows of up (DOWN: s [d_ff]; dense layers only, experts have a scale each:
- * lb_qexpert_fold_scale, s [d_expert]). LB_ENUMERIC unless every s is finite and above 0. */
+/* Divides what linear layers read at a site by s and multiplies their columns by it, so that nothing changes. What is
+ * divided:
+ *   QKV, MLP   the norm's gain; s [d_model]; the router is a reader too
+ *   O          the rows of v; s [n_kv·d_head], one for each value channel, shared by the query heads that read it
+ *   DOWN       the rows of up; s [d_ff]; dense layers only, an expert has its own: lb_qexpert_fold_scale, s [d_expert]
+ * LB_ENUMERIC unless every s is finite and above 0; the block is then as it was. */
 bool lb_qblock_fold_scale(lb_qblock *b, lb_site site, const float *s, lb_err *err);
 bool lb_qexpert_fold_scale(lb_qexpert *e, const float *s, lb_err *err);
 /* Moves the gains of both norms into the columns of their consumers; the gains become 1. */

@@ -15,8 +15,8 @@ static bool check_order(const char *what, int n, const char *hint, lb_err *err)
     int m, p, odd = n;
     if (lb_hadamard_split(n, &m, &p)) return true;
     for (p = 0; odd > 0 && odd % 2 == 0; p++) odd /= 2;
-    return lb_fail(err, LB_EUNSUPPORTED, "QuaRot: no Hadamard matrix is known here of the order of %s, %d = %d·2^%d; %s", what, n,
-                   odd, p, hint);
+    return lb_fail(err, LB_EUNSUPPORTED,
+                   "QuaRot: no Hadamard matrix is known here of the order of %s, %d = %d·2^%d; %s", what, n, odd, p, hint);
 }
 
 /* The rows that down reads: of the dense MLP, of an expert, or both. */
@@ -26,8 +26,9 @@ static bool check_down(const lb_quarot *o, const char *what, int n, lb_err *err)
     if (block < 1 || n % block)
         return lb_fail(err, LB_EUSAGE, "QuaRot: blocks of %d columns do not divide %s, %d", block, what, n);
     if (block > LB_TRANSFORM_MAX)
-        return lb_fail(err, LB_EUNSUPPORTED, "QuaRot: %s is %d, rotated online are at most %d; give a smaller block for R4", what,
-                       block, LB_TRANSFORM_MAX);
+        return lb_fail(err, LB_EUNSUPPORTED,
+                       "QuaRot: %s is %d, rotated online are at most %d; give a smaller block for R4", what, block,
+                       LB_TRANSFORM_MAX);
     return check_order(what, block, "leave out R4 or give it a block that divides the row, a power of 2", err);
 }
 
@@ -39,8 +40,10 @@ bool lb_quarot_check(const lb_config *c, const lb_quarot *o, lb_err *err)
     if ((parts & LB_QUAROT_R1) && c->d_model > LB_TRANSFORM_MAX)
         return lb_fail(err, LB_EUNSUPPORTED, "QuaRot: d_model is %d, wanted at most %d", c->d_model, LB_TRANSFORM_MAX);
     if ((parts & LB_QUAROT_R1) && !check_order("d_model", c->d_model, "leave out R1", err)) return false;
-    if ((parts & (LB_QUAROT_R2 | LB_QUAROT_R3)) && !check_order("d_head", c->d_head, "leave out R2 and R3", err)) return false;
-    if ((parts & LB_QUAROT_HEADS) && !check_order("the number of heads", c->n_head, "leave out the rotation across heads", err))
+    if ((parts & (LB_QUAROT_R2 | LB_QUAROT_R3)) && !check_order("d_head", c->d_head, "leave out R2 and R3", err))
+        return false;
+    if ((parts & LB_QUAROT_HEADS) &&
+        !check_order("the number of heads", c->n_head, "leave out the rotation across heads", err))
         return false;
     if (!(parts & LB_QUAROT_R4)) return true;
     if (any_dense && !check_down(o, "d_ff", c->d_ff, err)) return false;

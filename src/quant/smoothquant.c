@@ -32,8 +32,8 @@ static bool scales(lb_qblock *b, lb_site site, const float *x_max, float alpha, 
     ranges r = {site, s};
     for (int j = 0; j < d; j++) {
         if (!(x_max[j] >= 0 && isfinite(x_max[j])))
-            return lb_fail(err, LB_ENUMERIC, "layer %d: the largest activation of channel %d before %s is %g", b->layer, j,
-                           site == LB_SITE_QKV ? "q, k, v" : "the MLP", (double)x_max[j]);
+            return lb_fail(err, LB_ENUMERIC, "layer %d: the largest activation of channel %d before %s is %g", b->layer,
+                           j, site == LB_SITE_QKV ? "q, k, v" : "the MLP", (double)x_max[j]);
         s[j] = 0;
     }
     lb_qblock_linears(b, see, &r, NULL);
@@ -50,8 +50,9 @@ bool lb_smoothquant_block(lb_qblock *b, const float *qkv_max, const float *mlp_m
         return lb_fail(err, LB_EUSAGE, "SmoothQuant's alpha is %g, wanted 0 to 1", (double)alpha);
     size_t d = (size_t)b->cfg->d_model;
     float *s = lb_alloc(2 * d, sizeof *s, "SmoothQuant's scales", err);
-    bool ok = s && scales(b, LB_SITE_QKV, qkv_max, alpha, s, err) && scales(b, LB_SITE_MLP, mlp_max, alpha, s + d, err) &&
-              lb_qblock_fold_scale(b, LB_SITE_QKV, s, err) && lb_qblock_fold_scale(b, LB_SITE_MLP, s + d, err);
+    bool ok = s && scales(b, LB_SITE_QKV, qkv_max, alpha, s, err) &&
+              scales(b, LB_SITE_MLP, mlp_max, alpha, s + d, err) && lb_qblock_fold_scale(b, LB_SITE_QKV, s, err) &&
+              lb_qblock_fold_scale(b, LB_SITE_MLP, s + d, err);
     free(s);
     return ok;
 }

@@ -11,8 +11,8 @@
 #define LB_SMOOTHQUANT_ALPHA 0.85f
 
 /* Smooths a block in place; what it computes at 16 bits does not change.
- *   qkv_max, mlp_max   [d_model] largest |x| of each channel of what q, k, v and what gate, up read, over the calibration
- *                      tokens; borrowed; finite
+ *   qkv_max, mlp_max   [d_model] largest |x| of each channel of what q, k, v and what gate, up read, over the
+ *                      calibration tokens; borrowed; finite
  *   alpha              0 … 1: how much of the range goes to the weights
  * A channel that is never anything but 0, or that no weight reads, keeps its scale. s ≥ 1e-5. LB_EUSAGE for alpha,
  * LB_ENUMERIC for a maximum that is negative or not finite; the block is then as it was. */

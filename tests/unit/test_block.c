@@ -6,8 +6,10 @@
 #include "quant/smoothquant.h"
 
 #define MODELS "tests/golden/data/models/"
-static const char *const NAMES[] = {"qwen3",        "qwen3-f32",    "qwen3-sharded", "qwen2",           "qwen2-yarn", "llama-f16",
-                                    "llama-linear", "llama-llama3", "qwen3_moe",     "qwen3_moe-mixed", "abacus-5m",  NULL};
+static const char *const NAMES[] = {
+    "qwen3",        "qwen3-f32",    "qwen3-sharded", "qwen2",           "qwen2-yarn", "llama-f16",
+    "llama-linear", "llama-llama3", "qwen3_moe",     "qwen3_moe-mixed", "abacus-5m",  NULL,
+};
 enum { N_TOK = 40, MAX_LAYER = 8 };
 
 /* ---- a model whose layers run on blocks ---- */
@@ -30,7 +32,8 @@ static rig open_rig(const char *name, int n_thread)
     r.m = lb_model_open(dir, r.ex, &err);
     assert_ok(r.m, err);
     assert_true(r.m->cfg.n_layer <= MAX_LAYER);
-    for (int i = 0; i < r.m->cfg.n_layer; i++) assert_ok(lb_qblock_load(&r.blocks[i], &r.m->cfg, r.m->store, i, &err), err);
+    for (int i = 0; i < r.m->cfg.n_layer; i++)
+        assert_ok(lb_qblock_load(&r.blocks[i], &r.m->cfg, r.m->store, i, &err), err);
     return r;
 }
 
@@ -52,8 +55,8 @@ static float *logits_of(rig *r, lb_tap tap)
 {
     lb_err err = {0};
     const lb_config *c = &r->m->cfg;
-    int ids[N_TOK], seq[N_TOK] = {0}, at[N_TOK];
-    for (int i = 0; i < N_TOK; i++) ids[i] = (int)(lb_mix64((uint64_t)i) % (uint64_t)(c->n_vocab < 1000 ? c->n_vocab : 1000)), at[i] = i;
+    int ids[N_TOK], seq[N_TOK] = {0}, at[N_TOK], n_vocab = c->n_vocab < 1000 ? c->n_vocab : 1000;
+    for (int i = 0; i < N_TOK; i++) ids[i] = (int)(lb_mix64((uint64_t)i) % (uint64_t)n_vocab), at[i] = i;
     lb_kv *kv = lb_kv_open(r->ex, c, "f32", 1, N_TOK, 0, &err);
     assert_ok(kv, err);
     lb_forward *f = lb_forward_open(r->m, N_TOK, N_TOK, &err);
@@ -139,7 +142,8 @@ static void folding_keeps_logits(void **state)
             assert_ok(lb_qblock_fold_scale(b, LB_SITE_MLP, s + 1, &err), err);
             assert_ok(lb_qblock_fold_scale(b, LB_SITE_O, s + 2, &err), err);
             if (!b->experts) assert_ok(lb_qblock_fold_scale(b, LB_SITE_DOWN, s + 3, &err), err);
-            for (int e = 0; e < b->n_expert; e++) assert_ok(lb_qexpert_fold_scale(&b->experts[e], s + 3 + e, &err), err);
+            for (int e = 0; e < b->n_expert; e++)
+                assert_ok(lb_qexpert_fold_scale(&b->experts[e], s + 3 + e, &err), err);
             if (b->experts) {
                 assert_false(lb_qblock_fold_scale(b, LB_SITE_DOWN, s, &err));
                 assert_non_null(strstr(err.msg, "down"));
@@ -328,8 +332,8 @@ static void quarot_keeps_logits(void **state)
     rotate("llama-linear", LB_QUAROT_R1 | LB_QUAROT_R4, 1, 12);
 }
 
-/* An outlier channel of the residual stream and of the MLP's inside is spread over all channels; the same numbers with one
- * thread or two; another seed gives others. */
+/* An outlier channel of the residual stream and of the MLP's inside is spread over all channels; the same numbers with
+ * one thread or two; another seed gives others. */
 static void quarot_spreads_outliers(void **state)
 {
     (void)state;

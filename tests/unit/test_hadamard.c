@@ -70,7 +70,7 @@ static void products(void **state)
     static const int sizes[] = {1, 2, 4, 8, 12, 16, 28, 40, 64, 92, 96, 116, 156, 172, 224, 256, 344};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         int n = sizes[s], cols = 70, ld = 77;
-        float *h = malloc((size_t)(n * n) * sizeof *h), *x = randoms((size_t)(3 * n), 1), *y = malloc((size_t)(3 * n) * 4);
+        float *h = malloc((size_t)(n * n) * 4), *x = randoms((size_t)(3 * n), 1), *y = malloc((size_t)(3 * n) * 4);
         float *a = randoms((size_t)(n * ld), 2), *b = malloc((size_t)(n * ld) * 4);
         assert_true(lb_hadamard_dense(n, h));
         memcpy(y, x, (size_t)(3 * n) * 4);
