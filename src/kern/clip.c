@@ -11,9 +11,9 @@ float lb_power_2_4(float e)
     memcpy(&i, &y, 4);
     i = LB_FIFTH_GUESS - (int32_t)((float)i * 0.2f);
     memcpy(&r, &i, 4);
-    float r2 = r * r, h = 1 - (y * r) * (r2 * r2);
-    float p = h * (LB_FIFTH_C0 + h * (LB_FIFTH_C1 + h * (LB_FIFTH_C2 + h * (LB_FIFTH_C3 + h * LB_FIFTH_C4))));
-    r += r * p;
+    float r2 = r * r, h = fmaf(-(y * r), r2 * r2, 1);
+    float p = fmaf(h, fmaf(h, fmaf(h, fmaf(h, LB_FIFTH_C4, LB_FIFTH_C3), LB_FIFTH_C2), LB_FIFTH_C1), LB_FIFTH_C0);
+    r = fmaf(r, h * p, r);
     r2 = r * r;
     return y * (y * (r2 * r2));
 }
