@@ -4,6 +4,7 @@
 #include "guard.h"
 #include "kern/gemm.h"
 #include "model/grad.h"
+#include "quant/grid.h"
 
 enum { MOST_IN = 5 };
 static const char *const ISAS[] = {"ref", "avx2", "avx512"};
@@ -170,10 +171,329 @@ static void finite_differences(void **state)
     lb_exec_close(ref);
 }
 
+/* ---- the straight-through estimator ---- */
+/* y of one number as a function of x, the extremes of its group, the factors and the offset, with what rounding and
+ * clamping did at the point frozen: round(t) = t + (round(t₀) − t₀), and a code at an end of the range moves if it was
+ * inside. Its derivative is what backward must give. */
+typedef struct ste {
+    int kind, bits;                  /* kind: 0 activations, 1 asymmetric, 2 symmetric weights */
+    double r_off, z_off;             /* frozen */
+    int side;                        /* frozen: −1, 1 clamped, 0 not */
+} ste;
+
+static double ste_scale(const ste *s, double top, double bottom, double f_hi, double f_lo, double *z)
+{
+    double hi = f_hi * top, lo = f_lo * bottom, max = (1 << s->bits) - 1;
+    if (s->kind == 2) {
+        *z = 1 << (s->bits - 1);
+        return fmax(hi, -lo) / (*z - 1);
+    }
+    double scale = (hi - lo) / max;
+    *z = -lo / scale + s->z_off;
+    return scale;
+}
+
+static double ste_value(const ste *s, double x, double v, double top, double bottom, double f_hi, double f_lo)
+{
+    double z, scale = ste_scale(s, top, bottom, f_hi, f_lo, &z), max = (1 << s->bits) - 1;
+    double q = s->side < 0 ? 0 : s->side > 0 ? max : x / scale + v + s->r_off + z;
+    return scale * (q - z);
+}
+
+enum { LEN = 12, GROUPS = 5, COUNT = LEN * GROUPS };
+typedef struct ste_case {
+    ste s;
+    bool offset;                     /* SignRound: v, and factors that are no sigmoids */
+} ste_case;
+
+static double sigma(double c) { return 1 / (1 + exp(-c)); }
+
+/* Σ w·y of all groups in double; frozen, side: filled if freeze. */
+static double ste_sum(const ste_case *c, const double *x, const double *v, const double *hi, const double *lo,
+                      const float *w, double *frozen, int *side, bool freeze)
+{
+    double sum = 0;
+    for (int g = 0; g < GROUPS; g++) {
+        double top = 0, bottom = 0, z;
+        for (int i = 0; i < LEN; i++) top = fmax(top, x[g * LEN + i]), bottom = fmin(bottom, x[g * LEN + i]);
+        double f_hi = c->offset ? hi[g] : sigma(hi[g]), f_lo = c->offset ? lo[g] : sigma(lo[g]);
+        double *z_off = &frozen[COUNT + g];
+        if (freeze) {
+            ste s = c->s;
+            s.z_off = 0;
+            ste_scale(&s, top, bottom, f_hi, f_lo, &z);
+            *z_off = nearbyint(z) - z;
+        }
+        for (int i = g * LEN; i < (g + 1) * LEN; i++) {
+            ste s = c->s;
+            s.z_off = *z_off;
+            if (freeze) {
+                double t = x[i] / ste_scale(&s, top, bottom, f_hi, f_lo, &z) + v[i], q = nearbyint(t) + nearbyint(z);
+                frozen[i] = nearbyint(t) - t;
+                side[i] = q < 0 ? -1 : q > (1 << s.bits) - 1;
+            }
+            s.r_off = frozen[i], s.side = side[i];
+            sum += (double)w[i] * ste_value(&s, x[i], v[i], top, bottom, f_hi, f_lo);
+        }
+    }
+    return sum;
+}
+
+static lb_var *ste_build(lb_grad *g, const ste_case *c, lb_param *p)
+{
+    lb_var *x = lb_grad_param(g, &p[0]), *hi = lb_grad_param(g, &p[2]), *lo = lb_grad_param(g, &p[3]);
+    if (c->s.kind == 0)
+        return lb_grad_act_fq(g, x, &(lb_act_fq){.bits = c->s.bits, .len = LEN, .c_hi = hi, .c_lo = lo});
+    if (!c->offset)
+        return lb_grad_weight_fq(g, x, &(lb_weight_fq){.bits = c->s.bits, .group = LEN, .sym = c->s.kind == 2, .c_hi = hi,
+                                                       .c_lo = lo});
+    return lb_grad_signround(g, x, &(lb_signround){.bits = c->s.bits, .group = LEN, .sym = c->s.kind == 2,
+                                                   .v = lb_grad_param(g, &p[1]), .a = hi, .b = lo});
+}
+
+static void check_ste(lb_exec *ex, const ste_case *c, uint64_t seed)
+{
+    lb_err err = {0};
+    lb_param p[4];
+    const int counts[4] = {COUNT, COUNT, GROUPS, GROUPS};
+    double in[4][COUNT], frozen[COUNT + GROUPS];
+    int side[COUNT];
+    float *w = randoms(COUNT, seed + 9);
+    for (int i = 0; i < 4; i++) {
+        assert_ok(lb_param_init(&p[i], ex, i < 2 ? GROUPS : 1, counts[i] / (i < 2 ? GROUPS : 1), "test", &err), err);
+        float *r = randoms((size_t)counts[i], seed + (uint64_t)i);
+        for (int j = 0; j < counts[i]; j++) {
+            float f = i == 0 ? r[j] : i == 1 ? 0.4f * sinf(3 * r[j]) : c->offset ? 0.75f + 0.2f * sinf(3 * r[j]) : r[j];
+            if (i == 0 && j < LEN) f = fabsf(f) + 0.01f;         /* a group of one sign */
+            if (i == 1 && !c->offset) f = 0;
+            p[i].v[j] = f;
+            in[i][j] = (double)f;
+        }
+        free(r);
+    }
+    lb_grad *g = lb_grad_open(ex, 0, &err);
+    assert_ok(g, err);
+    lb_var *y = ste_build(g, c, p), *flat = lb_grad_view(g, y, 1, COUNT);
+    lb_var *loss = lb_grad_linear(g, flat, lb_grad_const(g, w, 1, COUNT), NULL);
+    assert_ok(lb_grad_ok(g, &err), err);
+    double base = ste_sum(c, in[0], in[1], in[2], in[3], w, frozen, side, true);
+    if (fabs(base - (double)lb_grad_scalar(g, loss)) > 1e-4 * (1 + fabs(base)))
+        fail_msg("kind %d, %d bits: forward %.7g, wanted %.7g", c->s.kind, c->s.bits, (double)lb_grad_scalar(g, loss), base);
+    assert_ok(lb_grad_backward(g, loss, &err), err);
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < counts[i] && (i != 1 || c->offset); j++) {
+            const double h = 1e-7, x = in[i][j];
+            in[i][j] = x + h;
+            double up = ste_sum(c, in[0], in[1], in[2], in[3], w, frozen, side, false);
+            in[i][j] = x - h;
+            double d = (up - ste_sum(c, in[0], in[1], in[2], in[3], w, frozen, side, false)) / (2 * h);
+            in[i][j] = x;
+            if (!(fabs(d - (double)p[i].d[j]) <= 2e-4 * (1 + fabs(d))))
+                fail_msg("kind %d, %d bits on %s: input %d [%d]: gradient %.7g, difference %.7g", c->s.kind, c->s.bits,
+                         lb_exec_name(ex), i, j, (double)p[i].d[j], d);
+        }
+    for (int i = 0; i < 4; i++) lb_param_free(&p[i], ex);
+    lb_grad_close(g);
+    free(w);
+}
+
+static void straight_through(void **state)
+{
+    (void)state;
+    static const ste_case cases[] = {
+        {{.kind = 0, .bits = 4}, false}, {{.kind = 0, .bits = 8}, false}, {{.kind = 1, .bits = 3}, false},
+        {{.kind = 2, .bits = 4}, false}, {{.kind = 2, .bits = 2}, false}, {{.kind = 1, .bits = 2}, true},
+        {{.kind = 1, .bits = 4}, true},  {{.kind = 2, .bits = 3}, true},
+    };
+    for (size_t l = 0; l < sizeof ISAS / sizeof *ISAS; l++) {
+        if (!has_isa(ISAS[l])) continue;
+        lb_exec *ex = open_exec(ISAS[l], 1);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            for (uint64_t seed = 0; seed < 8; seed++) check_ste(ex, &cases[i], 100 * seed);
+        lb_exec_close(ex);
+    }
+}
+
+/* Weights are rounded as the quantizer rounds them, factors are found per group or shared, constant clips work. */
+static void fake_quant_agrees(void **state)
+{
+    (void)state;
+    enum { N = 6, K = 64 };
+    lb_err err = {0};
+    lb_exec *ex = open_exec(NULL, 2);
+    lb_grad *g = lb_grad_open(ex, 0, &err);
+    float *w = randoms(N * K, 3);
+    for (int bits = 2; bits <= 8; bits++)
+        for (int t = 0; t < 12; t++) {
+            int group = t % 4 == 0 ? K : 16;
+            lb_dtype type = t % 3 == 0 ? LB_F32 : t % 3 == 1 ? LB_BF16 : LB_F16;
+            bool sym = t >= 6;
+            lb_grad_reset(g);
+            lb_weight_fq q = {.bits = bits, .group = t % 4 == 0 ? 0 : group, .sym = sym, .scale_type = type};
+            lb_var *y = lb_grad_weight_fq(g, lb_grad_const(g, w, N, K), &q);
+            assert_ok(lb_grad_ok(g, &err), err);
+            for (int i = 0; i < N * K; i += group) {
+                lb_grid grid = lb_grid_minmax(w + i, group, bits, sym, 1, type);
+                for (int j = i; j < i + group; j++) {
+                    float want = lb_grid_value(&grid, lb_grid_code(&grid, w[j]));
+                    if (y->v[j] != want) fail_msg("%d bits [%d] = %.9g, wanted %.9g", bits, j, (double)y->v[j], (double)want);
+                }
+            }
+        }
+    /* row i uses factor i mod 3 */
+    float c[3] = {30, 0, -0.5f};
+    lb_var *clip = lb_grad_const(g, c, 1, 3);
+    lb_var *y = lb_grad_act_fq(g, lb_grad_const(g, w, N, K), &(lb_act_fq){.bits = 4, .c_hi = clip, .c_lo = clip});
+    for (int r = 0; r < N; r++) {
+        float f = 1 / (1 + expf(-c[r % 3]));
+        lb_var *one = lb_grad_act_fq(g, lb_grad_const(g, w + r * K, 1, K), &(lb_act_fq){.bits = 4, .clip_hi = f, .clip_lo = f});
+        assert_ok(lb_grad_ok(g, &err), err);
+        for (int j = 0; j < K; j++) assert_true(fabsf(one->v[j] - y->v[r * K + j]) <= 1e-6f);
+    }
+    free(w);
+    lb_grad_close(g);
+    lb_exec_close(ex);
+}
+
+/* ---- the tape itself ---- */
+static lb_var *small_net(lb_grad *g, lb_param *w, lb_param *v, const float *x, int n)
+{
+    lb_var *h = lb_grad_linear(g, lb_grad_const(g, x, n, 96), lb_grad_param(g, w), NULL);
+    h = lb_grad_swiglu(g, h, lb_grad_rmsnorm(g, h, lb_grad_param(g, v), 1e-5f));
+    h = lb_grad_act_fq(g, h, &(lb_act_fq){.bits = 6});
+    return lb_grad_normalize(g, lb_grad_mse(g, lb_grad_kron(g, h, lb_grad_inverse(g, lb_grad_param(g, w + 1), true), NULL),
+                                            lb_grad_const(g, x, n, 120)));
+}
+
+/* Gradients after one step, in a new array. */
+static float *net_gradients(int n_thread, int rows, size_t *n)
+{
+    lb_err err = {0};
+    lb_exec *ex = open_exec(NULL, n_thread);
+    lb_grad *g = lb_grad_open(ex, 0, &err);
+    lb_param w[2], v;
+    float *x = randoms((size_t)rows * 120, 1), *r = randoms(120 * 96, 2);
+    assert_ok(lb_param_init(&w[0], ex, 120, 96, "w", &err) && lb_param_init(&w[1], ex, 12, 12, "p", &err) &&
+              lb_param_init(&v, ex, 1, 120, "v", &err), err);
+    memcpy(w[0].v, r, 120 * 96 * 4);
+    for (int i = 0; i < 144; i++) w[1].v[i] = r[i] + (i % 13 == 0 ? 5.0f : 0);
+    for (int i = 0; i < 120; i++) v.v[i] = 1 + 0.1f * r[i];
+    assert_ok(lb_grad_backward(g, small_net(g, w, &v, x, rows), &err), err);
+    *n = 120 * 96 + 144 + 120;
+    float *d = malloc(*n * 4);
+    memcpy(d, w[0].d, 120 * 96 * 4);
+    memcpy(d + 120 * 96, w[1].d, 144 * 4);
+    memcpy(d + 120 * 96 + 144, v.d, 120 * 4);
+    lb_param_free(&w[0], ex), lb_param_free(&w[1], ex), lb_param_free(&v, ex);
+    free(x), free(r);
+    lb_grad_close(g);
+    lb_exec_close(ex);
+    return d;
+}
+
+static void any_number_of_threads(void **state)
+{
+    (void)state;
+    size_t n;
+    float *one = net_gradients(1, 301, &n);
+    for (int t = 2; t <= 7; t++) {
+        float *d = net_gradients(t, 301, &n);
+        assert_memory_equal(one, d, n * 4);
+        free(d);
+    }
+    free(one);
+}
+
+static void memory_is_used_again(void **state)
+{
+    (void)state;
+    lb_err err = {0};
+    lb_exec *ex = open_exec(NULL, 1);
+    lb_grad *g = lb_grad_open(ex, 0, &err);
+    lb_param w[2], v;
+    float *x = randoms(200 * 120, 1), first[120 * 96];
+    assert_ok(lb_param_init(&w[0], ex, 120, 96, "w", &err) && lb_param_init(&w[1], ex, 12, 12, "p", &err) &&
+              lb_param_init(&v, ex, 1, 120, "v", &err), err);
+    for (int i = 0; i < 120 * 96; i++) w[0].v[i] = x[i];
+    for (int i = 0; i < 144; i++) w[1].v[i] = i % 13 == 0;
+    for (int i = 0; i < 120; i++) v.v[i] = 1;
+    size_t bytes = 0;
+    for (int step = 0; step < 5; step++) {
+        assert_ok(lb_grad_backward(g, small_net(g, w, &v, x, step == 3 ? 60 : 200), &err), err);
+        if (step == 0) memcpy(first, w[0].d, sizeof first), bytes = lb_grad_bytes(g);
+        else if (step != 3) assert_memory_equal(first, w[0].d, sizeof first);
+        assert_true(lb_grad_bytes(g) == bytes);
+        for (int i = 0; i < 2; i++) memset(w[i].d, 0, (size_t)(w[i].n * w[i].k) * 4);
+        lb_grad_reset(g);
+    }
+    /* gradients of a second pass are added */
+    assert_ok(lb_grad_backward(g, small_net(g, w, &v, x, 200), &err), err);
+    lb_grad_reset(g);
+    assert_ok(lb_grad_backward(g, small_net(g, w, &v, x, 200), &err), err);
+    for (int i = 0; i < 120 * 96; i++) assert_true(fabsf(w[0].d[i] - 2 * first[i]) <= 1e-5f * fabsf(first[i]) + 1e-7f);
+    lb_grad_close(g);
+    /* a limit is an error that says so, and the tape can be used again */
+    g = lb_grad_open(ex, 300 << 10, &err);
+    assert_false(lb_grad_backward(g, small_net(g, w, &v, x, 200), &err));
+    assert_int_equal(err.code, LB_ENOMEM);
+    assert_non_null(strstr(err.msg, "fewer or shorter"));
+    lb_grad_reset(g);
+    assert_ok(lb_grad_backward(g, small_net(g, w, &v, x, 20), &err), err);
+    assert_true(lb_grad_bytes(g) <= 300 << 10);
+    lb_grad_close(g);
+    lb_param_free(&w[0], ex), lb_param_free(&w[1], ex), lb_param_free(&v, ex);
+    free(x);
+    lb_exec_close(ex);
+}
+
+static void mistakes_are_errors(void **state)
+{
+    (void)state;
+    lb_err err = {0};
+    lb_exec *ex = open_exec(NULL, 1);
+    lb_grad *g = lb_grad_open(ex, 0, &err);
+    static const float x[64] = {1, 2};
+    const lb_grad_heads h = {.n_seq = 2, .len = 2, .n_head = 3, .n_kv = 2, .d_head = 2, .mscale = 1};
+    for (int i = 0; i < 12; i++) {
+        lb_grad_reset(g);
+        lb_var *a = lb_grad_const(g, x, 4, 6), *b = lb_grad_const(g, x, 3, 5), *s = lb_grad_const(g, x, 4, 4), *y = a;
+        switch (i) {
+        case 0: y = lb_grad_linear(g, a, b, NULL); break;
+        case 1: y = lb_grad_add(g, a, b); break;
+        case 2: y = lb_grad_kron(g, a, s, NULL); break;
+        case 3: y = lb_grad_kron(g, a, b, NULL); break;
+        case 4: y = lb_grad_inverse(g, b, false); break;
+        case 5: y = lb_grad_inverse(g, s, false); break;
+        case 6: y = lb_grad_view(g, a, 5, 5); break;
+        case 7: y = lb_grad_attn(g, a, s, s, &h); break;
+        case 8: y = lb_grad_act_fq(g, a, &(lb_act_fq){.bits = 1}); break;
+        case 9: y = lb_grad_weight_fq(g, a, &(lb_weight_fq){.bits = 4, .group = 4}); break;
+        case 10: y = lb_grad_signround(g, a, &(lb_signround){.bits = 4, .v = s}); break;
+        case 11: y = lb_grad_rmsnorm(g, a, s, 1e-6f); break;
+        }
+        assert_null(y);
+        assert_null(lb_grad_add(g, y, a));
+        err = (lb_err){0};
+        if (lb_grad_ok(g, &err)) fail_msg("mistake %d was not noticed", i);
+        assert_int_equal(err.code, i == 5 ? LB_ENUMERIC : LB_EUSAGE);
+        lb_err again = {0};
+        assert_false(lb_grad_backward(g, y, &again));
+        assert_string_equal(err.msg, again.msg);
+    }
+    lb_grad_reset(g);
+    lb_var *a = lb_grad_const(g, x, 4, 6);
+    assert_false(lb_grad_backward(g, lb_grad_mse(g, a, a), &err)); /* nothing to train */
+    assert_true(isnan(lb_grad_scalar(g, NULL)));
+    lb_grad_close(g);
+    lb_exec_close(ex);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finite_differences),
+        cmocka_unit_test(finite_differences), cmocka_unit_test(straight_through), cmocka_unit_test(fake_quant_agrees),
+        cmocka_unit_test(any_number_of_threads), cmocka_unit_test(memory_is_used_again),
+        cmocka_unit_test(mistakes_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
