@@ -354,23 +354,28 @@ float *lb_forward_rows(lb_forward *f, lb_rows which, int *width)
 
 void lb_forward_tap(lb_forward *f, lb_tap tap) { f->tap = tap; }
 
-bool lb_forward_run(lb_forward *f, lb_kv *kv, const lb_batch *b, const float **logits, lb_err *err)
+bool lb_forward_head(lb_forward *f, const int *rows, int n, const float **logits, lb_err *err)
 {
     lb_model *m = f->m;
     lb_exec *ex = m->ex;
-    const lb_config *c = &m->cfg;
-    int d = c->d_model;
-    lb_forward_start(f, kv, b);
-    for (int i = 0; i < c->n_layer; i++)
-        for (lb_part p = 0; p < LB_N_PART; p++) lb_forward_part(f, i, p);
-    if (b->n_out > 0) { /* only the tokens that want logits go through the head */
-        lb_exec_put(ex, f->rows, b->out, (size_t)b->n_out * sizeof(int));
-        lb_gather g = {.y = f->h, .x = f->x, .rows = f->rows, .n = b->n_out, .d = d};
+    int d = m->cfg.d_model;
+    assert(n <= f->max_out && n <= f->max_tok);
+    if (n > 0) {
+        lb_exec_put(ex, f->rows, rows, (size_t)n * sizeof(int));
+        lb_gather g = {.y = f->h, .x = f->x, .rows = f->rows, .n = n, .d = d};
         lb_op_do(&lb_op_gather, &g, ex);
-        norm(ex, f->h, f->h, m->final_norm, b->n_out, d, c->norm_eps);
-        linear(f, &m->lm_head, f->logits, f->h, b->n_out);
-        lb_exec_get(ex, f->logits_host, f->logits, (size_t)b->n_out * (size_t)c->n_vocab * sizeof(float));
+        norm(ex, f->h, f->h, m->final_norm, n, d, m->cfg.norm_eps);
+        linear(f, &m->lm_head, f->logits, f->h, n);
+        lb_exec_get(ex, f->logits_host, f->logits, (size_t)n * (size_t)m->cfg.n_vocab * sizeof(float));
     }
     *logits = f->logits_host;
     return lb_exec_sync(ex, err);
+}
+
+bool lb_forward_run(lb_forward *f, lb_kv *kv, const lb_batch *b, const float **logits, lb_err *err)
+{
+    lb_forward_start(f, kv, b);
+    for (int i = 0; i < f->m->cfg.n_layer; i++)
+        for (lb_part p = 0; p < LB_N_PART; p++) lb_forward_part(f, i, p);
+    return lb_forward_head(f, b->out, b->n_out, logits, err); /* only the tokens that want logits go through it */
 }
