@@ -11,7 +11,7 @@
 #include "infer/bench.h"
 #include "kern/bench_attn.h"
 #include "kern/bench_limits.h"
-#include "num/tile.h"
+#include "num/fp4.h"
 #include "quant/quantize.h"
 #include "study/shape.h"
 #include <math.h>
@@ -96,37 +96,51 @@ static void mm_free(mm *m)
     free(m->a.y);
 }
 
-/* Random bytes are a fair weight of any format as long as scales are sane. */
+/* Random codes with one scale, in any format. */
+static bool mm_fill(lb_mat *w, void *out, lb_err *err)
+{
+    const lb_num *num = w->num;
+    size_t nk = (size_t)w->n * (size_t)w->k;
+    if (!num->grouped) {
+        for (size_t i = 0; i < nk; i++) lb_store_f32(out, num->dtype, i, (float)(lb_mix64(i) & 1023) * 4e-5f - 0.02f);
+        return true;
+    }
+    size_t n_scale = (size_t)w->n * (size_t)lb_n_group(w->k, w->group);
+    lb_fp4mat f = {.num = num, .n = w->n, .k = w->k, .tensor_scale = w->tensor_scale};
+    lb_qmat q = {.bits = num->bits, .n = w->n, .k = w->k, .group = w->group, .scale_type = LB_BF16};
+    if (!(num->block ? lb_fp4mat_alloc(&f, err) : lb_qmat_alloc(&q, err))) return false;
+    uint8_t *codes = num->block ? f.codes : q.codes;
+    for (size_t i = 0; i < nk; i++) codes[i] = (uint8_t)(lb_mix64(i) & ((1u << num->bits) - 1));
+    if (num->block) {
+        memset(f.scales, num->dtype == LB_F8_E8M0 ? 120 : 0x38, n_scale);
+        lb_fp4_pack(&f, out, w);
+        lb_fp4mat_free(&f);
+    } else {
+        for (size_t i = 0; i < n_scale; i++) q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(1 << (num->bits - 1));
+        lb_tile_pack(&q, out, w);
+        lb_qmat_free(&q);
+    }
+    return true;
+}
+
 static bool mm_make(mm *m, const lb_num *num, int n, int k, int group, int n_tok, int copies, lb_err *err)
 {
     *m = (mm){.a = {.n_tok = n_tok, .ldy = n}};
     if (group == 0 || group > k) group = k;
-    m->a.w = num->grouped ? lb_tile_mat(num->bits, n, k, group, LB_BF16) : (lb_mat){.num = num, .n = n, .k = k};
+    if (num->block) m->a.w = lb_fp4_mat(num, n, k, 0.01f);
+    else m->a.w = num->grouped ? lb_tile_mat(num->bits, n, k, group, LB_BF16) : (lb_mat){.num = num, .n = n, .k = k};
     float *x = lb_alloc((size_t)n_tok * (size_t)k, sizeof *x, "activations", err);
     m->a.x = x;
     m->a.y = lb_alloc((size_t)n_tok * (size_t)n, sizeof(float), "outputs", err);
     if (!x || !m->a.y) return false;
     for (int i = 0; i < n_tok * k; i++) x[i] = (float)(i * 37 % 101) * 0.01f - 0.5f;
-    lb_qmat q = {.bits = num->bits, .n = n, .k = k, .group = group, .scale_type = LB_BF16};
-    bool ok = !num->grouped || lb_qmat_alloc(&q, err);
-    if (ok && num->grouped) {
-        for (size_t i = 0; i < (size_t)n * (size_t)k; i++)
-            q.codes[i] = (uint8_t)(lb_mix64(i) & ((1u << num->bits) - 1));
-        for (size_t i = 0; i < (size_t)n * (size_t)lb_n_group(k, group); i++)
-            q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(1 << (num->bits - 1));
-    }
+    bool ok = true;
     for (int c = 0; ok && c < copies; c++) {
         size_t size = num->size(&m->a.w);
         void *p = lb_alloc(size, 1, "weights", err);
-        ok = p != NULL;
-        if (!ok) break;
-        m->data[m->n_copy++] = p;
-        if (num->grouped) lb_tile_pack(&q, p, &m->a.w);
-        else
-            for (size_t i = 0; i < size / lb_dtype_bytes(num->dtype); i++)
-                lb_store_f32(p, num->dtype, i, (float)(lb_mix64(i) & 1023) * 4e-5f - 0.02f);
+        if (p) m->data[m->n_copy++] = p;
+        ok = p && mm_fill(&m->a.w, p, err);
     }
-    if (num->grouped) lb_qmat_free(&q);
     return ok;
 }
 
@@ -152,7 +166,8 @@ static bool mm_time(opts *o, mm *m, const lb_impl *impl, lb_exec *ex, const mm_b
     }
     double s = lb_median(t, (size_t)n), gb = (double)m->a.w.num->size(&m->a.w) / s / 1e9,
            gf = 2.0 * m->a.w.n * m->a.w.k * m->a.n_tok / s / 1e9;
-    int act = m->a.act.kind ? m->a.act.bits : 16;
+    lb_act_kind kind = m->a.act.kind;
+    int act = kind == LB_ACT_NONE ? 16 : kind == LB_ACT_INT ? m->a.act.bits : 4;
     if (!o->c.json) {
         printf("  %-5s a%-2d %5d tok × [%5d,%5d]  %-10s %10.1f µs  %6.2f GB/s %3.0f %%  %7.1f GFLOP/s %3.0f %%",
                m->a.w.num->name, act, m->a.n_tok, m->a.w.n, m->a.w.k, impl->name, 1e6 * s, gb, 100 * gb / bw->median,
@@ -199,7 +214,7 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
     static const struct { int n, k; } shapes[] = {{1024, 1024}, {3072, 1024}, {1024, 3072}};
     static const int toks[] = {1, 16, 512};
     enum { N_SHAPE = sizeof shapes / sizeof *shapes, N_TOK = sizeof toks / sizeof *toks };
-    static const char *const formats[] = {"bf16", "int8", "int4", "int3", "int2"};
+    static const char *const formats[] = {"bf16", "int8", "int4", "int3", "int2", "mxfp4", "nvfp4"};
     mm_base base[N_SHAPE][N_TOK] = {0};
     lb_limit bw, fma;
     lb_act_quant act = {.kind = o->act == 16 ? LB_ACT_NONE : LB_ACT_INT, .bits = (int)o->act};
@@ -208,7 +223,8 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
         size_t f = 0;
         while (f < sizeof formats / sizeof *formats && strcmp(formats[f], o->format.p[i]) != 0) f++;
         if (f == sizeof formats / sizeof *formats)
-            return lb_fail(err, LB_EUSAGE, "--format %s is unknown; there are bf16, int8, int4, int3 and int2",
+            return lb_fail(err, LB_EUSAGE,
+                           "--format %s is unknown; there are bf16, int8, int4, int3, int2, mxfp4 and nvfp4",
                            o->format.p[i]);
     }
     if (o->group % LB_TILE_COLS)
@@ -227,6 +243,8 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
                 ok = ok && mm_rows(o, &m, ex, &base[s][t], &bw, &fma, err);
                 if (ok && act.kind && num->grouped) {
                     m.a.act = act;
+                    if (act.bits == 4 && num->block) /* block floats meet their like */
+                        m.a.act = (lb_act_quant){.kind = num->block == 16 ? LB_ACT_NVFP4 : LB_ACT_MXFP4};
                     ok = mm_rows(o, &m, ex, &base[s][t], &bw, &fma, err);
                 }
                 mm_free(&m);
@@ -324,7 +342,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "decode: positions before (16)", 0, 1 << 24, false},
         {"tokens", 0, LB_ARG_INT, &o.tokens, "N", "prefill: length of the prompt (512)", 1, 1 << 16, false},
         {"act", 0, LB_ARG_INT, &o.act, "BITS", "matmul: also with activations of 8 or 4 bits (16)", 4, 16, false},
-        {"group", 0, LB_ARG_INT, &o.group, "N", "matmul: columns per scale of integer weights, 0: a row (128)", 0, 1 << 20,
+        {"group", 0, LB_ARG_INT, &o.group, "N", "matmul: columns per scale of integers, 0: a row (128)", 0, 1 << 20,
          false},
         {"format", 0, LB_ARG_LIST, &o.format, "NAME", "matmul: only this number format; can be repeated", 0, 0, false},
         {"repeat", 'r', LB_ARG_INT, &o.n, "N", "timed repetitions (9)", 1, 1000, false},

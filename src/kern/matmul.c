@@ -9,8 +9,6 @@
 
 enum { CHUNK = 1024 };
 
-static bool ref_fits(const void *args) { return ((const lb_matmul *)args)->act.kind <= LB_ACT_INT; }
-
 /* x̂, if activations are quantized. */
 static size_t ref_scratch(const void *args)
 {
@@ -53,11 +51,17 @@ static bool fits(const lb_matmul *a, bool grouped, lb_act_kind act)
 }
 static bool is_float(const void *args) { return fits(args, false, LB_ACT_NONE); }
 static bool is_int(const void *args) { return fits(args, true, LB_ACT_NONE); }
-static bool is_int_act(const void *args) { return fits(args, true, LB_ACT_INT); }
+/* A block of activations must not straddle groups of the weights. */
+static bool is_int_act(const void *args)
+{
+    int block = ((const lb_matmul *)args)->w.num->block;
+    return fits(args, true, LB_ACT_INT) || (block != 16 && fits(args, true, LB_ACT_MXFP4)) ||
+           (block == 16 && fits(args, true, LB_ACT_NVFP4));
+}
 #endif
 
 const lb_impl lb_matmul_impls[] = { /* slowest first */
-    {"ref", 0, ref_fits, ref, ref_scratch, ref_prep},
+    {"ref", 0, NULL, ref, ref_scratch, ref_prep},
     LB_X86({"avx2", LB_AVX2, is_float, lb_matmul_float_avx2, lb_matmul_float_avx2_scratch, lb_matmul_float_avx2_prep})
     LB_X86({"avx2", LB_AVX2, is_int, lb_matmul_int_avx2, lb_matmul_int_avx2_scratch, lb_matmul_int_avx2_prep})
     LB_X86({"avx2", LB_AVX2, is_int_act, lb_matmul_act_avx2, lb_matmul_act_avx2_scratch, lb_matmul_act_avx2_prep})

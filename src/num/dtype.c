@@ -1,5 +1,6 @@
 /* num/dtype.c – scalar conversions in plain C. */
 #include "num/dtype.h"
+#include <math.h>
 
 static const struct { const char *name; size_t bytes; } types[LB_N_DTYPE] = {
     [LB_F32] = {"F32", 4}, [LB_F16] = {"F16", 2}, [LB_BF16] = {"BF16", 2}, [LB_F64] = {"F64", 8}, [LB_I64] = {"I64", 8},
@@ -54,6 +55,37 @@ uint16_t lb_to_f16(float f)
     uint32_t q = man >> shift, rest = man & ((1u << shift) - 1);
     if (rest > half || (rest == half && (q & 1))) q++;
     return sign | (uint16_t)q;
+}
+
+float lb_from_e4m3(uint8_t code)
+{
+    int exp = code >> 3 & 15, man = code & 7;
+    if ((code & 0x7f) == 0x7f) return NAN;
+    float f = (float)man * 0x1p-9f;
+    uint32_t u = (uint32_t)(exp + 120) << 23 | (uint32_t)man << 20;
+    if (exp) memcpy(&f, &u, 4);
+    return code & 0x80 ? -f : f;
+}
+
+uint8_t lb_to_e4m3(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    uint8_t sign = (uint8_t)(u >> 24 & 0x80);
+    u &= 0x7fffffffu;
+    if (u > 0x7f800000u) return sign | 0x7f;
+    if (u >= 0x43e00000u) return sign | 0x7e;                    /* 448 and above */
+    if (u < 0x3c800000u) return sign | (uint8_t)rintf(fabsf(f) * 512); /* below 2⁻⁶: steps of 2⁻⁹; 8 of them are 2⁻⁶ */
+    u += 0x7ffffu + (u >> 20 & 1);
+    return sign | (uint8_t)((u >> 20) - (120u << 3));
+}
+
+float lb_from_e8m0(uint8_t code)
+{
+    uint32_t u = code ? (uint32_t)code << 23 : 0x00400000u; /* 2⁻¹²⁷ is below the normal range */
+    float f;
+    memcpy(&f, &u, 4);
+    return code == 255 ? NAN : f;
 }
 
 float lb_load_f32(const void *p, lb_dtype t, size_t i)

@@ -36,6 +36,12 @@ static inline uint16_t lb_to_bf16(float f)
 float lb_from_f16(uint16_t h);
 uint16_t lb_to_f16(float f);                     /* ties to even; overflow to infinity; subnormals kept */
 
+/* 8-bit floats of the OCP specification. E4M3: 4 bits of exponent (bias 7), subnormals, no infinity, 0x7f and 0xff are
+ * NaN; to: ties to even, beyond ±448 saturates. E8M0: 2^(code − 127), 0xff is NaN. */
+float lb_from_e4m3(uint8_t code);
+uint8_t lb_to_e4m3(float f);
+float lb_from_e8m0(uint8_t code);
+
 /* Element i of an array of type t (LB_F32, LB_F16 or LB_BF16). */
 float lb_load_f32(const void *p, lb_dtype t, size_t i);
 void lb_store_f32(void *p, lb_dtype t, size_t i, float f);

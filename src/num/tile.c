@@ -6,26 +6,26 @@
 #include <string.h>
 
 static size_t align64(size_t n) { return (n + 63) & ~(size_t)63; }
-static int pad_cols(int k) { return (k + LB_TILE_COLS - 1) / LB_TILE_COLS * LB_TILE_COLS; }
+static int pad_cols(int k, int unit) { return (k + unit - 1) / unit * unit; }
 
 bool lb_tile_layout_of(const lb_mat *m, lb_tile_layout *l)
 {
     memset(l, 0, sizeof *l);
     if (m->n <= 0 || m->k <= 0 || m->group <= 0 || m->group > m->k) return false;
-    int g = lb_n_group(m->k, m->group), last = m->k - (g - 1) * m->group;
+    int g = lb_n_group(m->k, m->group), last = m->k - (g - 1) * m->group, unit = lb_tile_unit(m->num);
     size_t per_col = (size_t)(LB_TILE_ROWS * m->num->bits / 8);     /* 2, 3 … never a fraction: 16 rows */
     l->n_group = g;
     l->n_block = (m->n + LB_TILE_ROWS - 1) / LB_TILE_ROWS;
     l->scale_bytes = lb_dtype_bytes(m->scale_type);
     l->zeros_at = align64((size_t)g * LB_TILE_ROWS * l->scale_bytes);
-    l->codes_at = l->zeros_at + align64((size_t)g * LB_TILE_ROWS);
-    l->group_bytes = (size_t)pad_cols(m->group) * per_col;
-    l->block_bytes = l->codes_at + (size_t)(g - 1) * l->group_bytes + (size_t)pad_cols(last) * per_col;
+    l->codes_at = l->zeros_at + (m->num->block ? 0 : align64((size_t)g * LB_TILE_ROWS));
+    l->group_bytes = (size_t)pad_cols(m->group, unit) * per_col;
+    l->block_bytes = l->codes_at + (size_t)(g - 1) * l->group_bytes + (size_t)pad_cols(last, unit) * per_col;
     l->block_bytes = align64(l->block_bytes);
     return true;
 }
 
-static size_t size(const lb_mat *m)
+size_t lb_tile_size(const lb_mat *m)
 {
     lb_tile_layout l;
     size_t n;
@@ -158,7 +158,7 @@ static void decode(const lb_mat *m, int row, int k0, int k1, float *out)
     }
 }
 
-const lb_num lb_num_int8 = {.name = "int8", .bits = 8, .grouped = true, .size = size, .decode = decode};
-const lb_num lb_num_int4 = {.name = "int4", .bits = 4, .grouped = true, .size = size, .decode = decode};
-const lb_num lb_num_int3 = {.name = "int3", .bits = 3, .grouped = true, .size = size, .decode = decode};
-const lb_num lb_num_int2 = {.name = "int2", .bits = 2, .grouped = true, .size = size, .decode = decode};
+const lb_num lb_num_int8 = {.name = "int8", .bits = 8, .grouped = true, .size = lb_tile_size, .decode = decode};
+const lb_num lb_num_int4 = {.name = "int4", .bits = 4, .grouped = true, .size = lb_tile_size, .decode = decode};
+const lb_num lb_num_int3 = {.name = "int3", .bits = 3, .grouped = true, .size = lb_tile_size, .decode = decode};
+const lb_num lb_num_int2 = {.name = "int2", .bits = 2, .grouped = true, .size = lb_tile_size, .decode = decode};

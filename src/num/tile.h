@@ -1,16 +1,18 @@
-/* num/tile.h – the layout in which integer weights are executed.
+/* num/tile.h – the layout in which integer weights and block floats are executed.
  *
  * Rows are taken in blocks of 16, so that one 512-bit vector holds the same column of 16 rows and no horizontal sum is
  * ever needed. A row block is one contiguous, 64-byte aligned piece:
  *
  *     scales  [G][16]  of scale_type        G = number of groups in a row; padded to 64 bytes
- *     zeros   [G][16]  uint8                padded to 64 bytes
- *     codes   for each group: its columns, padded to a multiple of 32 with columns of code 0 that meet x = 0
+ *     zeros   [G][16]  uint8                padded to 64 bytes; integers only
+ *     codes   for each group: its columns, padded to a multiple of 32 (nvfp4: 16) with columns of code 0, which meet
+ *             x = 0
  *
  * Codes come in steps of 64-byte vectors; byte 4r+j of a vector belongs to row r (0…15):
  *
  *     int8   one vector per 4 columns:    byte 4r+j = column 4s+j
- *     int4   one vector per 8 columns:    low nibble = column 8s+j, high nibble = column 8s+4+j
+ *     int4, mxfp4, nvfp4
+ *            one vector per 8 columns:    low nibble = column 8s+j, high nibble = column 8s+4+j
  *     int2   one vector per 16 columns:   bits 2t…2t+1 = column 16s+4t+j, t = 0…3
  *     int3   three vectors per 32 columns: two int2 vectors hold the low two bits of columns 32s…32s+15 and
  *            32s+16…32s+31, then one vector holds the high bits: bit t = column 32s+4t+j, t = 0…7
@@ -38,6 +40,8 @@ bool lb_qmat_alloc(lb_qmat *q, lb_err *err);
 void lb_qmat_free(lb_qmat *q);
 
 static inline int lb_n_group(int k, int group) { return (k + group - 1) / group; }
+/* Columns to a multiple of which groups are padded: what a kernel takes in one step. */
+static inline int lb_tile_unit(const lb_num *num) { return num->block == 16 ? 16 : LB_TILE_COLS; }
 
 /* Where things lie in a row block; offsets and sizes in bytes. */
 typedef struct lb_tile_layout {
@@ -49,6 +53,7 @@ typedef struct lb_tile_layout {
 
 /* False (and zeros) if the size overflows. */
 bool lb_tile_layout_of(const lb_mat *m, lb_tile_layout *out);
+size_t lb_tile_size(const lb_mat *m);            /* lb_num.size of every format in this layout */
 /* Row-block pointers. */
 static inline const uint8_t *lb_tile_block(const lb_mat *m, const lb_tile_layout *l, int block)
 {

@@ -7,8 +7,8 @@
 #include "kern/elem.h"
 #include "kern/matmul.h"
 #include "kern/transform.h"
+#include "num/fp4.h"
 #include "num/hadamard.h"
-#include "num/tile.h"
 #include <time.h>
 
 enum { GUARD = 64, MAX_BUF = 64 };
@@ -109,7 +109,16 @@ static lb_mat random_mat(const lb_num *num, int n, int k, size_t *bytes)
 {
     lb_mat m = {.num = num, .n = n, .k = k};
     size_t nk = (size_t)n * (size_t)k;
-    if (num->grouped) {
+    if (num->block) {
+        size_t ng = (size_t)n * (size_t)lb_n_group(k, num->block);
+        lb_fp4mat q = {num, n, k, num == &lb_num_nvfp4 ? 0.0031f : 1, host(nk), host(ng)};
+        for (size_t i = 0; i < nk; i++) q.codes[i] = (uint8_t)below(16);
+        for (size_t i = 0; i < ng; i++) q.scales[i] = (uint8_t)(num == &lb_num_nvfp4 ? below(80) : 115 + below(8));
+        m = lb_fp4_mat(num, n, k, q.tensor_scale);
+        void *data = must(aligned_alloc(64, num->size(&m)));
+        host_mem[n_host++] = data;
+        lb_fp4_pack(&q, data, &m);
+    } else if (num->grouped) {
         int group = PICK(32, 64, 96, 128);
         if (group > k || below(4) == 0) group = k;
         size_t ng = (size_t)n * (size_t)lb_n_group(k, group);
@@ -174,10 +183,11 @@ static void matmul_case(const lb_op *op, const lb_impl *impl, int round)
         for (int i = 0; i < k; i++)
             x[(size_t)t * (size_t)k + (size_t)i] *= (t % 5 == 4 ? 1e4f : 1) * (i % 61 == 7 ? 50.0f : 1);
     float *want = host(nt * 4), *y = host(nt * 4), *rows = host((size_t)n_tok * (size_t)ldy * 4);
-    lb_matmul a = {want, x, m, bias, n_tok, n};
+    lb_matmul a = {.y = want, .x = x, .w = m, .bias = bias, .n_tok = n_tok, .ldy = n};
     op->impls[0].run(&a, 0, n, NULL);
     on_gpu.data = dev(m.data, bytes);
-    lb_matmul g = {NULL, dev_out(sx, x, shift), on_gpu, bias ? dev(bias, (size_t)n * 4) : NULL, n_tok, ldy};
+    lb_matmul g = {.x = dev_out(sx, x, shift), .w = on_gpu, .bias = bias ? dev(bias, (size_t)n * 4) : NULL,
+                   .n_tok = n_tok, .ldy = ldy};
     if (impl->fits && !impl->fits(&g)) return;
     size_t out_bytes = (size_t)n_tok * (size_t)ldy * 4;
     g.y = dev_out(out_bytes, NULL, shift);

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kern/matmul.h"
-#include "num/tile.h"
+#include "num/fp4.h"
 
 enum { GUARD = 64 };
 static const unsigned char guard_byte = 0xa5;
@@ -31,7 +31,18 @@ static void *must(void *p)
 static weights make_weights(const lb_num *num, int n, int k, int group, lb_dtype scale_type)
 {
     weights w = {.m = {.num = num, .n = n, .k = k}};
-    if (num->grouped) {
+    if (num->block) {
+        lb_fp4mat q = {.num = num, .n = n, .k = k, .tensor_scale = num == &lb_num_nvfp4 ? 0.0013f : 1};
+        lb_err err = {0};
+        assert_ok(lb_fp4mat_alloc(&q, &err), err);
+        for (size_t i = 0; i < (size_t)n * (size_t)k; i++) q.codes[i] = (uint8_t)below(16);
+        for (size_t i = 0; i < (size_t)n * (size_t)lb_n_group(k, num->block); i++)
+            q.scales[i] = (uint8_t)(num == &lb_num_nvfp4 ? below(100) : 115 + below(8)); /* subnormals, too */
+        w.m = lb_fp4_mat(num, n, k, q.tensor_scale);
+        w.data = must(aligned_alloc(64, num->size(&w.m)));
+        lb_fp4_pack(&q, w.data, &w.m);
+        lb_fp4mat_free(&q);
+    } else if (num->grouped) {
         size_t nk = (size_t)n * (size_t)k, ng = (size_t)n * (size_t)lb_n_group(k, group);
         lb_qmat q = {num->bits, n, k, group, scale_type, must(malloc(nk)), must(malloc(ng * 4)), must(malloc(ng))};
         for (size_t i = 0; i < nk; i++) q.codes[i] = (uint8_t)below(1 << num->bits);
@@ -134,7 +145,8 @@ static double bound(const weights *w, const lb_impl *impl, lb_act_quant act, con
         lb_act_fake_quant(&act, x, k, fake);
         for (int i = 0; i < k; i++) sum += fabs((double)fake[i] * (double)v[i]);
         free(fake);
-        return (lb_n_group(k, group) + k / 1024 + 6) * 0x1p-24 * sum;
+        int act_block = lb_act_block(act.kind) ? lb_act_block(act.kind) : 1024;
+        return (lb_n_group(k, group) + k / act_block + 6) * 0x1p-24 * sum;
     }
     for (int i = 0; i < k; i++) sum += fabs((double)x[i] * (double)v[i]);
     if (!w->m.num->grouped) {
@@ -186,8 +198,9 @@ static void check(lb_exec *ex1, lb_exec *ex2, const lb_num *num, int n, int k, i
                 double limit = bound(&w, impl, act, x + (size_t)t * (size_t)k, r) + 0x1p-23 * fabs((double)want[i]);
                 double diff = fabs((double)y[i] - (double)want[i]);
                 if (!(diff <= limit))
-                    fail_msg("%s %s a%d n %d k %d group %d tok %d: y[%d,%d] = %.9g, want %.9g ± %.3g",
-                             impl->name, num->name, act.kind ? act.bits : 16, n, k, w.m.group, n_tok, t, r, (double)y[i], (double)want[i], limit);
+                    fail_msg("%s %s act %d of %d bits n %d k %d group %d tok %d: y[%d,%d] = %.9g, want %.9g ± %.3g",
+                             impl->name, num->name, (int)act.kind, act.bits, n, k, w.m.group, n_tok, t, r,
+                             (double)y[i], (double)want[i], limit);
             }
         float *two = run(ex2, impl, &w, act, x, bias, n_tok, NULL, 0);
         same_bits("two threads", impl->name, y, two, (size_t)n_tok * (size_t)n);
@@ -209,8 +222,8 @@ static void check(lb_exec *ex1, lb_exec *ex2, const lb_num *num, int n, int k, i
         free(two), free(parts), free(some);
     }
     /* Every level has a row for 16-bit activations, and for integers that meet integers. */
-    bool fast = !act.kind || num->grouped;
-    if (fast && n_row == 0 && lb_exec_mask(ex1)) fail_msg("%s a%d: only the reference", num->name, act.bits);
+    bool fast = !act.kind || (num->grouped && (act.kind == LB_ACT_INT || num->block == lb_act_block(act.kind)));
+    if (fast && n_row == 0 && lb_exec_mask(ex1)) fail_msg("%s act %d: only the reference", num->name, (int)act.kind);
     free(want), free(avx2), free(x), free(bias);
     free_weights(&w);
 }
@@ -236,7 +249,7 @@ static void agree(lb_act_quant act, int rounds)
             int n = edge(130), k = i % 4 ? edge(130) : long_k[below(10)], n_tok = edge(i % 8 ? 33 : 130);
             if (k > 130 && n_tok > 33) n = edge(33);
             int group = 0;
-            if (lb_nums[f]->grouped) {
+            if (lb_nums[f]->grouped && !lb_nums[f]->block) {
                 group = groups[below(6)];
                 if (group > k || below(4) == 0) group = k;
             }
@@ -256,9 +269,11 @@ static void rows_agree_with_quantized_activations(void **state)
 {
     (void)state;
     for (int bits = 8; bits >= 4; bits -= 4) {
-        agree((lb_act_quant){.kind = LB_ACT_INT, .bits = bits}, 40);
-        agree((lb_act_quant){.kind = LB_ACT_INT, .bits = bits, .clip_lo = 0.9f, .clip_hi = 0.7f}, 20);
+        agree((lb_act_quant){.kind = LB_ACT_INT, .bits = bits}, 16);
+        agree((lb_act_quant){.kind = LB_ACT_INT, .bits = bits, .clip_lo = 0.9f, .clip_hi = 0.7f}, 8);
     }
+    agree((lb_act_quant){.kind = LB_ACT_MXFP4}, 12);
+    agree((lb_act_quant){.kind = LB_ACT_NVFP4}, 12);
 }
 
 /* The largest sums there are: all weights at one end of their codes and zeros at the other, activations likewise; and
@@ -269,7 +284,7 @@ static void extremes_of_quantized_activations(void **state)
     lb_exec *ex = open_exec(1);
     enum { N = 19, K = 1024 + 64, TOK = 14 };
     for (int f = 0; lb_nums[f]; f++) {
-        if (!lb_nums[f]->grouped) continue;
+        if (!lb_nums[f]->grouped || lb_nums[f]->block) continue;
         for (int variant = 0; variant < 8; variant++) {
             int bits = variant & 1 ? 8 : 4, most = (1 << bits) - 1, top = (1 << lb_nums[f]->bits) - 1;
             lb_act_quant act = {.kind = LB_ACT_INT, .bits = bits};
@@ -351,6 +366,7 @@ static void check_bad(lb_act_quant act)
 
 static const lb_act_quant acts[] = {
     {0}, {.kind = LB_ACT_INT, .bits = 8}, {.kind = LB_ACT_INT, .bits = 4, .clip_lo = 0.9f, .clip_hi = 0.9f},
+    {.kind = LB_ACT_MXFP4}, {.kind = LB_ACT_NVFP4},
 };
 enum { N_ACT = sizeof acts / sizeof *acts };
 

@@ -14,11 +14,12 @@ struct weight {
     int n, k, group;
     lb_dtype scale_type;
     size_t zeros_at, codes_at, group_bytes, block_bytes;
+    float tensor_scale;
 };
 
 static inline weight weight_of(const lb_mat *m)
 {
-    weight w = {(const uint8_t *)m->data, m->n, m->k, m->group, m->scale_type, 0, 0, 0, 0};
+    weight w = {(const uint8_t *)m->data, m->n, m->k, m->group, m->scale_type, 0, 0, 0, 0, m->tensor_scale};
     lb_tile_layout l;
     if (!m->num->grouped || !lb_tile_layout_of(m, &l)) return w;
     w.zeros_at = l.zeros_at, w.codes_at = l.codes_at, w.group_bytes = l.group_bytes, w.block_bytes = l.block_bytes;
@@ -58,9 +59,32 @@ template <int BITS> struct tiled {
     }
 };
 
+/* Block floats (num/fp4.h): E8M0 or E4M3 scales, E2M1 codes; columns of a row follow each other as in int4. */
+struct fp4 {
+    __device__ static float scale(const weight &w, int byte)
+    {
+        if (w.scale_type == LB_F8_E8M0)
+            return byte == 255 ? NAN : __uint_as_float(byte ? (unsigned)byte << 23 : 0x00400000u);
+        int exp = byte >> 3 & 15, man = byte & 7;
+        float s = exp ? __uint_as_float((unsigned)(exp + 120) << 23 | (unsigned)man << 20) : man * 0x1p-9f;
+        return w.tensor_scale * ((byte & 127) == 127 ? NAN : byte & 128 ? -s : s);
+    }
+    __device__ static float at(const weight &w, int row, int col)
+    {
+        const uint8_t *block = w.data + (size_t)(row / LB_TILE_ROWS) * w.block_bytes;
+        int r = row % LB_TILE_ROWS, code = code_at<4>(block + w.codes_at, r, col), m = code & 7;
+        float half = m < 4 ? m : m < 6 ? 2 * m - 4 : 4 * m - 16; /* 0 1 2 3 4 6 8 12: twice the value */
+        return scale(w, block[col / w.group * LB_TILE_ROWS + r]) * (code & 8 ? -0.5f * half : 0.5f * half);
+    }
+};
+
 /* Calls f(format) with the format of m: one instance of a kernel for each. */
 template <typename F> static inline void weight_dispatch(const lb_num *num, F f)
 {
+    if (num->block) {
+        f(fp4());
+        return;
+    }
     if (num->grouped) {
         switch (num->bits) {
         case 8: f(tiled<8>()); return;

@@ -2,14 +2,12 @@
  * activations its signed ones. Tiles of 32 rows × 12 tokens (24 of 32 registers accumulate). */
 #ifndef LB_KERN_X86_MATMUL_INT_AVX512_H
 #define LB_KERN_X86_MATMUL_INT_AVX512_H
-#include "kern/x86/matmul_x86.h"
-#include "num/tile.h"
+#include "kern/x86/matmul_int.h"
 #include <immintrin.h>
 #include <math.h>
 
-#define INLINE static inline __attribute__((always_inline))
 #define LANES 16
-#define CHAINS(width) ((width) == 1 ? 4 / PLANES : (width) == 2 ? 2 : 1) /* a vpdpbusd takes 5 cycles, two start in each */
+#define CHAINS(width) ((width) == 1 ? 4 / PLANES : (width) == 2 ? 2 : 1) /* a vpdpbusd takes 5 cycles, two start each */
 enum { COLS = 4, T_FEW = 8, T_MAX = 12 };
 typedef __m512i vi;
 typedef __m512 vf;
@@ -34,17 +32,19 @@ INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE vf vf_of(vi v) { return _mm512_cvtepi32_ps(v); }
 
 /* Operand i: columns 4i…4i+3 of the unit. */
-INLINE vi vi_code(int bits, const uint8_t *p, int i)
+INLINE vi vi_code(int format, const uint8_t *p, int i)
 {
     const vi three = _mm512_set1_epi8(3), four = _mm512_set1_epi8(4), fifteen = _mm512_set1_epi8(15);
-    if (bits == 8) return _mm512_loadu_si512(p + 64 * i);
-    if (bits == 4) {
+    if (format == 8) return _mm512_loadu_si512(p + 64 * i);
+    if (bits_of(format) == 4) {
         vi v = _mm512_loadu_si512(p + 64 * (i / 2));
-        return _mm512_and_si512(i % 2 ? _mm512_srli_epi16(v, 4) : v, fifteen);
+        v = _mm512_and_si512(i % 2 ? _mm512_srli_epi16(v, 4) : v, fifteen);
+        if (format == 4) return v;
+        return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128((const void *)e2m1_code)), v);
     }
     vi low = _mm512_loadu_si512(p + 64 * (i / 4));
     low = _mm512_and_si512(i % 4 ? _mm512_srli_epi16(low, (unsigned)(2 * (i % 4))) : low, three);
-    if (bits == 2) return low;
+    if (format == 2) return low;
     vi high = _mm512_loadu_si512(p + 128);
     high = i < 2 ? _mm512_slli_epi16(high, (unsigned)(2 - i)) : _mm512_srli_epi16(high, (unsigned)(i - 2));
     return _mm512_ternarylogic_epi32(low, high, four, 0xf8); /* low | (high & 4) */
@@ -58,6 +58,22 @@ INLINE vi vi_zeros(const uint8_t *p)
     return _mm512_or_si512(z, _mm512_slli_epi32(z, 23));
 }
 INLINE vi vi_sub(vi s, vi zeros, vi sum) { return _mm512_dpwssd_epi32(s, zeros, sum); }
+
+INLINE vi from_bytes(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+INLINE vf vf_e8m0(const uint8_t *p) /* 2⁻¹²⁷ is below the normal range; 255 is NaN */
+{
+    vi b = from_bytes(p), u = _mm512_max_epi32(_mm512_slli_epi32(b, 23), _mm512_set1_epi32(0x00400000));
+    __mmask16 nan = _mm512_cmpeq_epi32_mask(b, _mm512_set1_epi32(255));
+    return _mm512_castsi512_ps(_mm512_mask_set1_epi32(u, nan, 0x7fc00000));
+}
+INLINE vf vf_e4m3(const uint8_t *p) /* as f16 it is 2⁻⁸ of what it should be, subnormals too */
+{
+    vi b = from_bytes(p), low = _mm512_and_si512(b, _mm512_set1_epi32(127));
+    vi half = _mm512_or_si512(_mm512_slli_epi32(low, 7), _mm512_slli_epi32(_mm512_sub_epi32(b, low), 8));
+    vf v = _mm512_mul_ps(_mm512_cvtph_ps(_mm512_cvtepi32_epi16(half)), _mm512_set1_ps(256));
+    __mmask16 nan = _mm512_cmpeq_epi32_mask(low, _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_mask_set1_epi32(_mm512_castps_si512(v), nan, 0x7fc00000));
+}
 
 INLINE vf vf_scales(lb_dtype type, const uint8_t *p)
 {
