@@ -2,4 +2,4 @@
 #include "cli/cmd.h"
 
 const lb_command *const lb_commands[] = {&lb_cmd_run,     &lb_cmd_eval, &lb_cmd_quantize, &lb_cmd_study, &lb_cmd_bench,
-                                         &lb_cmd_inspect, &lb_cmd_trace, NULL};
+                                         &lb_cmd_inspect, &lb_cmd_trace, &lb_cmd_report, NULL};
