@@ -5,6 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Everything else is done and printed by now. */
+static bool report_failed(const lb_study *s, lb_err *err)
+{
+    const lb_study_run *r = s->runs;
+    while (r->state != LB_STUDY_FAILED) r++;
+    return lb_fail(err, LB_EFAIL, "%d of %d runs failed; the first is %s: %s", s->n_failed, s->n_run, r->label,
+                   r->error);
+}
+
 static bool run(int argc, char **argv, int *status, lb_err *err)
 {
     (void)status;
@@ -47,8 +56,11 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         lb_study_table(s, &b);
         fputs(lb_buf_cstr(&b), stdout);
         lb_buf_free(&b);
-        if (!c.quiet) fprintf(stderr, "written: %s/table.txt, results.json, results.csv, results.sqlite\n", o.out_dir);
+        if (!c.quiet)
+            fprintf(stderr, "written: %s/table.txt, results.json, results.csv, results.sqlite; lowbit report %s\n",
+                    o.out_dir, o.out_dir);
     }
+    if (ok && s->n_failed > 0) ok = report_failed(s, err);
     lb_exec_close(ex);
     if (s) lb_study_close(s);
     free(s);

@@ -272,7 +272,8 @@ static bool count_task(run *x, const task *k, lb_task_result *r)
     double level_right[LB_N_LEVEL] = {0}, tokens = 0;
     *r = (lb_task_result){.bench = k->bench, .n = k->items.n, .n_samples = m};
     r->outcomes = lb_alloc((size_t)m, sizeof *r->outcomes, "the outcomes", x->err);
-    if (!r->outcomes) return false;
+    r->stats = lb_alloc((size_t)m, sizeof *r->stats, "the outcomes", x->err);
+    if (!r->outcomes || !r->stats) return false;
     for (int i = 0; i < k->items.n; i++) {
         int level = k->items.p[i].level;
         if (level > 0) r->level_n[level - 1]++;
@@ -284,6 +285,9 @@ static bool count_task(run *x, const task *k, lb_task_result *r)
             if (!found) return lb_fail(x->err, LB_EIO, "the results database lost a sample of %s %s; was it changed meanwhile?", k->bench->name, k->items.p[i].id);
             bool right = row.verdict == LB_RIGHT;
             r->outcomes[(size_t)i * (size_t)per + (size_t)j] = (lb_outcome){.problem = i, .seed = key.seed, .correct = right};
+            r->stats[(size_t)i * (size_t)per + (size_t)j] =
+                (lb_sample_stat){.level = level, .sample = (int)key.sample, .n_tokens = row.n_tokens,
+                                 .truncated = row.truncated, .think_closed = row.think_closed};
             if (level > 0) level_right[level - 1] += right;
             r->truncated += row.truncated;
             r->think_closed += row.think_closed;
@@ -362,7 +366,10 @@ bool lb_eval_run(lb_target *t, const lb_eval_opt *o, lb_db *db, lb_progress *p, 
 
 void lb_eval_result_free(lb_eval_result *r)
 {
-    for (int k = 0; r->tasks && k < r->n_task; k++) free(r->tasks[k].outcomes);
+    for (int k = 0; r->tasks && k < r->n_task; k++) {
+        free(r->tasks[k].outcomes);
+        free(r->tasks[k].stats);
+    }
     free(r->tasks);
     memset(r, 0, sizeof *r);
 }

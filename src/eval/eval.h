@@ -33,6 +33,14 @@ typedef struct lb_eval_opt {
     volatile sig_atomic_t *stop;         /* set by a signal handler: finish cleanly with LB_ESTOPPED */
 } lb_eval_opt;
 
+/* What is known of a sample besides its outcome. */
+typedef struct lb_sample_stat {
+    int level;                           /* of the problem, 1 … 5; 0: it has none */
+    int sample;                          /* number within problem and seed */
+    int n_tokens;
+    bool truncated, think_closed;
+} lb_sample_stat;
+
 typedef struct lb_task_result {
     const lb_bench *bench;
     int n, n_samples;                    /* problems; samples over all seeds */
@@ -44,6 +52,7 @@ typedef struct lb_task_result {
     double tokens_mean;
     int unknown;                         /* answers the grader did not understand (counted as wrong) */
     lb_outcome *outcomes;                /* [n_samples], owned; the problem is its row in the file */
+    lb_sample_stat *stats;               /* [n_samples], owned; of the same samples */
 } lb_task_result;
 
 typedef struct lb_eval_result {

@@ -1,4 +1,4 @@
-/* study/study.c – reading a recipe and running it. */
+/* study/study.c – running a recipe: models first, then run by run quantize, evaluate, compare, save. */
 #include "study/study.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -6,196 +6,202 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the recipe ---- */
+typedef struct work {
+    lb_study *s;
+    const lb_study_opt *o;
+    lb_exec *ex;
+    lb_db *db;
+    lb_progress p;
+    lb_err *err;
+} work;
 
-static bool known_keys(const json_t *o, const char *const *keys, const char *where, lb_err *err)
+/* ---- models ---- */
+
+/* Every model is read before anything runs: a folder that is missing or broken is known at once. */
+static bool open_models(work *w)
 {
+    for (int i = 0; i < w->s->n_model; i++) {
+        lb_study_model *m = &w->s->models[i];
+        lb_target t = {0};
+        bool ok = lb_target_open(&t, m->dir, w->ex, w->err) && lb_target_hash(&t, w->err);
+        m->sampling = lb_target_sampling(&t);
+        memcpy(m->hash, t.hash, sizeof m->hash);
+        lb_target_close(&t);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+/* ---- quantized models ---- */
+
+/* What a run's folder depends on besides scheme, method and clip: empty for a run that has nothing else. */
+static void recipe_text(const lb_study_run *r, lb_buf *b)
+{
+    const lb_study_calib *c = &r->calib;
+    char scheme[LB_SCHEME_TEXT];
     const char *key;
     json_t *v;
-    json_object_foreach ((json_t *)o, key, v) {
-        int i = 0;
-        while (keys[i] && strcmp(keys[i], key) != 0) i++;
-        if (!keys[i]) return lb_fail(err, LB_EFORMAT, "%s: '%s' is not a key that recipes have", where, key);
+    if (r->target_bpw > 0) lb_buf_fmt(b, "bpw %.17g\n", r->target_bpw);
+    for (int i = 0; i < r->n_rule; i++) {
+        lb_scheme_text(&r->rules[i].scheme, scheme);
+        lb_buf_fmt(b, "tensor %s = %s\n", r->rules[i].pattern, scheme);
     }
-    return true;
+    json_object_foreach ((json_t *)r->options, key, v) lb_buf_fmt(b, "option %s = %s\n", key, json_string_value(v));
+    if (c->source) lb_buf_fmt(b, "calib %s\n", c->source);
+    if (c->n_sample) lb_buf_fmt(b, "nsamples %d\n", c->n_sample);
+    if (c->seq_len) lb_buf_fmt(b, "seqlen %d\n", c->seq_len);
+    if (c->has_seed) lb_buf_fmt(b, "seed %lld\n", (long long)c->seed);
 }
 
-static bool parse_seeds(const json_t *o, lb_eval_opt *e, const char *where, lb_err *err)
+/* The folder of a run's model: the original, or one named after its contents and the way it was made, so that runs
+ * which quantize alike share it and another recipe's is never taken for it. */
+static bool place_model(work *w, lb_study_run *r)
 {
-    const json_t *a = json_object_get(o, "seeds"), *v;
-    size_t i;
-    if (!a) return true;
-    if (!json_is_array(a) || json_array_size(a) == 0 || json_array_size(a) > LB_MAX_SEEDS)
-        return lb_fail(err, LB_EFORMAT, "%s: 'seeds' wants an array of 1 to %d whole numbers", where, LB_MAX_SEEDS);
-    e->n_seed = 0;
-    json_array_foreach (a, i, v) {
-        if (!json_is_integer(v) || json_integer_value(v) < 0)
-            return lb_fail(err, LB_EFORMAT, "%s: seeds[%zu] is %s, wanted a whole number", where, i, lb_json_kind(v));
-        for (int j = 0; j < e->n_seed; j++)
-            if (e->seeds[j] == json_integer_value(v))
-                return lb_fail(err, LB_EFORMAT, "%s: seeds has %lld twice", where, (long long)e->seeds[j]);
-        e->seeds[e->n_seed++] = json_integer_value(v);
-    }
-    return true;
-}
-
-/* Settings that a recipe and its "quick" part may both have. */
-static bool parse_size(const json_t *o, lb_eval_opt *e, const char *where, lb_err *err)
-{
-    int64_t limit = e->limit, samples = e->n_sample, max_new = e->max_new;
-    if (!lb_json_opt_int(o, "limit", 1, 1 << 20, &limit, where, err) ||
-        !lb_json_opt_int(o, "samples", 1, 4096, &samples, where, err) ||
-        !lb_json_opt_int(o, "max_new", 1, 1 << 28, &max_new, where, err) || !parse_seeds(o, e, where, err))
-        return false;
-    e->limit = (int)limit, e->n_sample = (int)samples, e->max_new = (int)max_new;
-    return true;
-}
-
-static bool parse_run(const json_t *o, lb_study_run *r, const char *where, lb_err *err)
-{
-    static const char *const keys[] = {"scheme", "method", "clip", NULL};
-    const char *scheme, *method = NULL, *clip = "none";
-    char text[LB_SCHEME_TEXT];
-    if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
-    if (!known_keys(o, keys, where, err) || !lb_json_get_str(o, "scheme", &scheme, where, err) ||
-        !lb_json_opt_str(o, "method", &method, where, err) || !lb_json_opt_str(o, "clip", &clip, where, err))
-        return false;
-    if (!lb_scheme_parse(scheme, &r->scheme, err)) return lb_wrap(err, "%s", where);
-    if (strcmp(clip, "none") != 0 && strcmp(clip, "mse") != 0)
-        return lb_fail(err, LB_EFORMAT, "%s: 'clip' is '%s', wanted none or mse", where, clip);
-    r->clip_mse = strcmp(clip, "mse") == 0;
-    if (r->scheme.w_bits == 16) {
-        snprintf(r->label, sizeof r->label, "w16");
-        return !(method || r->clip_mse) ||
-               lb_fail(err, LB_EFORMAT, "%s: w16 is the model as it is, without method or clip", where);
-    }
-    if (!method) return lb_fail(err, LB_EFORMAT, "%s: 'method' is missing", where);
-    r->method = lb_method_find(method, err);
-    if (!r->method) return lb_wrap(err, "%s", where);
-    lb_scheme_text(&r->scheme, text);
-    snprintf(r->label, sizeof r->label, "%s %s%s", text, r->method->name, r->clip_mse ? "+clip" : "");
-    return true;
-}
-
-/* Checked whether it is used or not. */
-static bool parse_quick(const json_t *q, lb_study *s, bool use, const char *path, lb_err *err)
-{
-    static const char *const keys[] = {"limit", "seeds", "samples", "max_new", NULL};
-    char where[600];
-    lb_eval_opt e = s->eval;
-    snprintf(where, sizeof where, "%.500s: quick", path);
-    if (!json_is_object(q)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(q));
-    if (!known_keys(q, keys, where, err) || !parse_size(q, &e, where, err)) return false;
-    if (use) s->eval = e;
-    return true;
-}
-
-static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
-{
-    static const char *const keys[] = {"name",  "about",   "model",   "data", "tasks", "limit",
-                                       "seeds", "samples", "max_new", "runs", "quick", NULL};
-    const json_t *o = s->recipe, *q = json_object_get(o, "quick"), *runs = json_object_get(o, "runs"), *v;
-    const char *name, *tasks = "abacus";
-    size_t i;
-    s->data = "data";
-    s->eval = (lb_eval_opt){.n_seed = 3, .seeds = {42, 43, 44}, .n_sample = 1};
-    if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", path, lb_json_kind(o));
-    if (!known_keys(o, keys, path, err) || !lb_json_get_str(o, "name", &name, path, err) ||
-        !lb_json_get_str(o, "model", &s->model, path, err) || !lb_json_opt_str(o, "data", &s->data, path, err) ||
-        !lb_json_opt_str(o, "tasks", &tasks, path, err) || !parse_size(o, &s->eval, path, err))
-        return false;
-    if (!lb_is_plain_name(name) || strlen(name) >= sizeof s->name)
-        return lb_fail(err, LB_EFORMAT, "%s: 'name' is no plain file name of less than %zu bytes", path,
-                       sizeof s->name);
-    snprintf(s->name, sizeof s->name, "%s", name);
-    if (quick && !q) return lb_fail(err, LB_EFORMAT, "%s has no 'quick' part for --quick", path);
-    if (q && !parse_quick(q, s, quick, path, err)) return false;
-    if (!json_is_array(runs) || json_array_size(runs) == 0 || json_array_size(runs) > LB_STUDY_MAX_RUNS)
-        return lb_fail(err, LB_EFORMAT, "%s: 'runs' wants an array of 1 to %d runs", path, LB_STUDY_MAX_RUNS);
-    json_array_foreach (runs, i, v) {
-        char where[600];
-        snprintf(where, sizeof where, "%.500s: runs[%zu]", path, i);
-        lb_study_run *r = &s->runs[s->n_run++];
-        if (!parse_run(v, r, where, err)) return false;
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(s->runs[j].label, r->label) == 0)
-                return lb_fail(err, LB_EFORMAT, "%s is %s, as runs[%zu] is", where, r->label, j);
-    }
-    if (!lb_benches_of(tasks, &s->tasks, &s->n_task, err)) return lb_wrap(err, "%s", path);
-    s->eval.tasks = s->tasks, s->eval.n_task = s->n_task, s->eval.data_dir = s->data;
-    return true;
-}
-
-bool lb_study_open(lb_study *s, const char *recipe_path, bool quick, lb_err *err)
-{
-    memset(s, 0, sizeof *s);
-    s->recipe = lb_json_load(recipe_path, err);
-    if (s->recipe && parse(s, recipe_path, quick, err)) return true;
-    lb_study_close(s);
-    return false;
-}
-
-void lb_study_close(lb_study *s)
-{
-    for (int i = 0; i < s->n_run; i++) lb_eval_result_free(&s->runs[i].result);
-    free(s->tasks);
-    json_decref(s->recipe);
-    memset(s, 0, sizeof *s);
-}
-
-/* ---- running it ---- */
-
-/* The folder of a run's model: the original, or one named after its contents and the way it was made. */
-static bool place_model(lb_study_run *r, const lb_study *s, const char *base_hash, const char *out_dir, lb_err *err)
-{
+    const lb_study_model *m = &w->s->models[r->model];
+    char text[LB_SCHEME_TEXT], hex[33];
+    lb_buf how = {0};
     int n;
-    char text[LB_SCHEME_TEXT];
     lb_scheme_text(&r->scheme, text);
-    if (r->scheme.w_bits == 16) n = snprintf(r->dir, sizeof r->dir, "%s", s->model);
+    recipe_text(r, &how);
+    memcpy(hex, m->hash, sizeof hex);
+    if (how.n > 0) {
+        lb_hash h = lb_hash_of(m->hash, strlen(m->hash));
+        lb_hash_hex(lb_hash_bytes(how.p, how.n, h), hex);
+    }
+    bool ok = lb_buf_ok(&how, "a recipe", w->err);
+    lb_buf_free(&how);
+    if (!r->method) n = snprintf(r->dir, sizeof r->dir, "%s", m->dir);
     else
-        n = snprintf(r->dir, sizeof r->dir, "%s/models/%s-%s%s-%.8s", out_dir, text, r->method->name,
-                     r->clip_mse ? "-clip" : "", base_hash);
-    return n < (int)sizeof r->dir || lb_fail(err, LB_EUSAGE, "the path of the output is too long: %s", out_dir);
+        n = snprintf(r->dir, sizeof r->dir, "%s/models/%s-%s%s-%.8s", w->o->out_dir, text, r->method->name,
+                     r->clip_mse ? "-clip" : "", hex);
+    return ok && (n < (int)sizeof r->dir ||
+                  lb_fail(w->err, LB_EUSAGE, "the path of the output is too long: %s", w->o->out_dir));
 }
 
-static bool quantize(lb_study_run *r, const lb_study *s, const lb_study_opt *o, lb_exec *ex, lb_err *err)
+/* What a recipe can say and the quantizer of this build cannot do is an error of the run, never ignored. */
+static bool quantizer_knows(const lb_study_run *r, lb_err *err)
 {
-    if (r->scheme.w_bits == 16 || lb_file_exists(r->dir)) return true; /* a folder is there only when it is whole */
+    const lb_study_calib *c = &r->calib;
+    const char *key = c->source || c->n_sample || c->seq_len || c->has_seed ? "calib"
+                      : r->target_bpw > 0                                   ? "target_bpw"
+                      : json_object_size(r->options) > 0                    ? "options"
+                                                                            : NULL;
+    return !key || lb_fail(err, LB_EUNSUPPORTED, "method %s of this build takes no '%s'", r->method->name, key);
+}
+
+static bool quantize(work *w, lb_study_run *r)
+{
+    if (!r->method || lb_file_exists(r->dir)) return true; /* a folder is there only when it is whole */
     lb_quantize_report rep;
     lb_quantize_opt q = {.chain = {.solver = r->method},
                          .scheme = r->scheme,
+                         .rules = r->rules,
+                         .n_rule = r->n_rule,
                          .clip = r->clip_mse ? LB_CLIP_MSE : LB_CLIP_NONE,
-                         .stop = (volatile const int *)o->stop};
-    return lb_quantize(s->model, r->dir, &q, ex, &rep, err);
+                         .stop = (volatile const int *)w->o->stop};
+    return quantizer_knows(r, w->err) && lb_quantize(w->s->models[r->model].dir, r->dir, &q, w->ex, &rep, w->err);
 }
 
-static bool evaluate(lb_study_run *r, const lb_study *s, lb_exec *ex, lb_db *db, lb_progress *p, lb_err *err)
+/* ---- one run ---- */
+
+static bool set_eval(const lb_study_run *r, lb_eval_opt *o, lb_err *err)
+{
+    o->label = r->label;
+    o->kv = r->kv;
+    if (r->max_new) o->max_new = r->max_new;
+    return !(r->think_budget || r->think_extend) ||
+           lb_fail(err, LB_EUNSUPPORTED, "the evaluation of this build takes no '%s'",
+                   r->think_budget ? "think_budget" : "think_extend");
+}
+
+static bool evaluate(work *w, lb_study_run *r)
 {
     lb_target t;
-    if (!lb_target_open(&t, r->dir, ex, err)) return false;
-    lb_eval_opt o = s->eval;
-    o.label = r->label;
+    lb_eval_opt o = w->s->eval;
+    o.sampling = w->s->models[r->model].sampling;
+    if (!set_eval(r, &o, w->err) || !lb_target_open(&t, r->dir, w->ex, w->err)) return false;
     r->bits_per_weight = t.model->bpw;
-    bool ok = lb_eval_run(&t, &o, db, p, &r->result, err);
+    r->size_bytes = 0;
+    for (size_t i = 0; i < lb_store_count(t.model->store); i++)
+        r->size_bytes += (double)lb_store_at(t.model->store, i)->size_bytes;
+    bool ok = lb_eval_run(&t, &o, w->db, &w->p, &r->result, w->err);
     lb_target_close(&t);
     return ok;
 }
 
-/* Drop of the average against the baseline, paired by problem within each task; tasks are independent. */
-static bool compare(lb_study_run *r, const lb_study_run *base, const lb_study *s, lb_err *err)
+/* Outcomes of one level (−1: of all) of a task; *n of them. */
+static lb_outcome *of_level(const lb_task_result *t, int level, size_t *n, lb_err *err)
 {
-    double var = 0;
-    for (int k = 0; k < s->n_task; k++) {
-        const lb_task_result *a = &base->result.tasks[k], *b = &r->result.tasks[k];
+    lb_outcome *out = lb_alloc((size_t)t->n_samples, sizeof *out, "the outcomes", err);
+    *n = 0;
+    for (int i = 0; out && i < t->n_samples; i++)
+        if (level < 0 || t->stats[i].level == level + 1) out[(*n)++] = t->outcomes[i];
+    return out;
+}
+
+/* Mean over the tasks of the paired drop at one level, or over all; NaN if no task has problems there. */
+static bool drop_of(const lb_eval_result *a, const lb_eval_result *b, int level, double *drop, double *error,
+                    lb_err *err)
+{
+    double sum = 0, var = 0;
+    int n_task = 0;
+    bool ok = true;
+    for (int k = 0; ok && k < a->n_task; k++) {
+        size_t na = 0, nb = 0;
         lb_paired d;
-        if (!lb_stats_paired(a->outcomes, (size_t)a->n_samples, b->outcomes, (size_t)b->n_samples, 1000, 1, &d, err))
-            return lb_wrap(err, "%s", a->bench->name);
-        r->drop += d.diff / s->n_task;
-        var += d.stderr_diff * d.stderr_diff;
+        lb_outcome *x = of_level(&a->tasks[k], level, &na, err), *y = of_level(&b->tasks[k], level, &nb, err);
+        ok = x && y;
+        if (ok && na > 0) {
+            ok = lb_stats_paired(x, na, y, nb, 1, 1, &d, err) || lb_wrap(err, "%s", a->tasks[k].bench->name);
+            if (ok) sum += d.diff, var += d.stderr_diff * d.stderr_diff, n_task++;
+        }
+        free(x);
+        free(y);
     }
-    r->drop_stderr = sqrt(var) / s->n_task;
+    *drop = n_task ? sum / n_task : NAN, *error = n_task ? sqrt(var) / n_task : NAN;
+    return ok;
+}
+
+bool lb_study_compare(lb_study_run *r, const lb_study_run *base, lb_err *err)
+{
+    const lb_eval_result *a = &base->result, *b = &r->result;
+    bool ok = drop_of(a, b, -1, &r->drop, &r->drop_stderr, err);
+    for (int l = 0; ok && l < LB_N_LEVEL; l++)
+        ok = drop_of(a, b, l, &r->level_drop[l], &r->level_drop_stderr[l], err);
+    if (!ok) return false;
     r->class_name = lb_degradation_name(lb_degradation_of(100 * r->drop));
+    r->compared = true;
     return true;
+}
+
+/* Compares whatever can be compared by now: a baseline may come after the runs that need it. */
+static bool compare_all(work *w)
+{
+    for (int i = 0; i < w->s->n_run; i++) {
+        lb_study_run *r = &w->s->runs[i];
+        const lb_study_run *base = &w->s->runs[r->baseline];
+        if (r == base || r->compared || r->state != LB_STUDY_DONE || base->state != LB_STUDY_DONE) continue;
+        if (!lb_study_compare(r, base, w->err)) return lb_wrap(w->err, "%s", r->label);
+    }
+    return true;
+}
+
+/* ---- saving ---- */
+
+static bool save_text(const char *dir, const char *name, const lb_buf *text, lb_err *err)
+{
+    char *path = lb_path_join(dir, name, err);
+    bool ok = path && lb_buf_ok(text, name, err) && lb_write_file(path, text->p, text->n, err);
+    free(path);
+    return ok;
+}
+
+static bool save_json(const char *dir, const char *name, const json_t *j, lb_err *err)
+{
+    char *path = lb_path_join(dir, name, err);
+    bool ok = path && (j ? lb_json_save(path, j, err) : lb_fail_mem(err, 0, "the results"));
+    free(path);
+    return ok;
 }
 
 static bool save(const lb_study *s, const char *dir, lb_err *err)
@@ -204,51 +210,58 @@ static bool save(const lb_study *s, const char *dir, lb_err *err)
     json_t *j = lb_study_json(s);
     lb_study_table(s, &table);
     lb_study_csv(s, &csv);
-    bool ok = lb_buf_ok(&table, "the table", err) && lb_buf_ok(&csv, "the table", err) &&
-              (j || lb_fail_mem(err, 0, "the results"));
-    const struct { const char *name; const lb_buf *text; const json_t *json;
-    } files[] = {{"table.txt", &table, NULL},
-                 {"results.csv", &csv, NULL},
-                 {"results.json", NULL, j},
-                 {"recipe.json", NULL, s->recipe}};
-    for (size_t i = 0; ok && i < sizeof files / sizeof *files; i++) {
-        char *path = lb_path_join(dir, files[i].name, err);
-        ok = path && (files[i].json ? lb_json_save(path, files[i].json, err)
-                                    : lb_write_file(path, files[i].text->p, files[i].text->n, err));
-        free(path);
-    }
+    bool ok = save_text(dir, "table.txt", &table, err) && save_text(dir, "results.csv", &csv, err) &&
+              save_json(dir, "results.json", j, err) && save_json(dir, "recipe.json", s->recipe, err);
     lb_buf_free(&table);
     lb_buf_free(&csv);
     json_decref(j);
     return ok;
 }
 
+static bool save_samples(const lb_study_run *r, const char *out_dir, lb_err *err)
+{
+    char dir[800];
+    lb_buf text = {0};
+    snprintf(dir, sizeof dir, "%.600s/runs/%s", out_dir, r->id);
+    lb_study_samples(r, &text);
+    bool ok = lb_mkdirs(dir, err) && save_text(dir, "samples.jsonl", &text, err);
+    lb_buf_free(&text);
+    return ok;
+}
+
+/* A stop and a disk that fails end the study; everything else is this run's own misfortune. */
+static bool ends_study(const lb_err *e) { return e->code == LB_ESTOPPED || e->code == LB_EIO; }
+
+static bool do_run(work *w, lb_study_run *r)
+{
+    lb_err *outer = w->err, e = {0};
+    lb_progress_what(&w->p, "%s", r->label);
+    w->err = &e;
+    bool ok = place_model(w, r) && quantize(w, r) && evaluate(w, r);
+    w->err = outer;
+    if (!ok && ends_study(&e)) {
+        if (outer) *outer = e;
+        return lb_wrap(outer, "%s", r->label);
+    }
+    r->state = ok ? LB_STUDY_DONE : LB_STUDY_FAILED;
+    snprintf(r->error, sizeof r->error, "%s", ok ? "" : e.msg);
+    w->s->n_failed += !ok;
+    return compare_all(w) && (!ok || save_samples(r, w->o->out_dir, outer)) && save(w->s, w->o->out_dir, outer);
+}
+
 bool lb_study_run_all(lb_study *s, const lb_study_opt *o, lb_exec *ex, lb_err *err)
 {
+    work w = {.s = s, .o = o, .ex = ex, .err = err};
+    int64_t per_run = 0;
     s->eval.fresh = o->fresh, s->eval.allow_weak_sandbox = o->allow_weak_sandbox, s->eval.stop = o->stop;
-    int64_t per_run;
-    lb_target base = {0};
-    bool ok = lb_eval_count(&s->eval, &per_run, err) && lb_mkdirs(o->out_dir, err) &&
-              lb_target_open(&base, s->model, ex, err) && lb_target_hash(&base, err);
-    if (ok) s->eval.sampling = lb_target_sampling(&base); /* every run is sampled as the baseline is */
-    char hash[33];
-    memcpy(hash, base.hash, sizeof hash);
-    lb_target_close(&base);
+    bool ok = lb_eval_count(&s->eval, &per_run, err) && lb_mkdirs(o->out_dir, err) && open_models(&w);
     char *db_path = ok ? lb_path_join(o->out_dir, "results.sqlite", err) : NULL;
-    lb_db *db = db_path ? lb_db_open(db_path, err) : NULL;
-    ok = ok && db;
-    lb_progress p;
-    lb_progress_start(&p, o->progress, "samples", per_run * s->n_run);
-    for (int i = 0; ok && i < s->n_run; i++) {
-        lb_study_run *r = &s->runs[i];
-        lb_progress_what(&p, "%s", r->label);
-        ok = place_model(r, s, hash, o->out_dir, err) && quantize(r, s, o, ex, err) && evaluate(r, s, ex, db, &p, err);
-        ok = ok && (i == 0 || compare(r, &s->runs[0], s, err));
-        if (!ok) lb_wrap(err, "%s", r->label);
-    }
-    lb_progress_end(&p);
-    ok = ok && save(s, o->out_dir, err);
-    lb_db_close(db);
+    w.db = db_path ? lb_db_open(db_path, err) : NULL;
+    ok = ok && w.db;
+    lb_progress_start(&w.p, o->progress, "samples", per_run * s->n_run);
+    for (int i = 0; ok && i < s->n_run; i++) ok = do_run(&w, &s->runs[i]);
+    lb_progress_end(&w.p);
+    lb_db_close(w.db);
     free(db_path);
     return ok;
 }

@@ -1,40 +1,96 @@
-/* study/study.h – a recipe: one model, several ways to make it smaller, the same benchmarks for each, one table.
+/* study/study.h – a recipe: models, several ways to make them smaller, the same benchmarks for each, tables.
  *
  *     {"name": "abacus-rtn", "model": "models/abacus-5m", "data": "data", "tasks": "abacus", "limit": 80,
  *      "seeds": [42, 43, 44], "samples": 1, "max_new": 1024,
  *      "runs": [{"scheme": "w16"}, {"method": "rtn", "scheme": "w3g128"}, …],
  *      "quick": {"limit": 10, "seeds": [42]}}
  *
- * Paths are relative to the working directory. The first run is the baseline that the others are compared with, problem
- * by problem. Quantized models, the results database, table.txt, results.json, results.csv and the effective recipe are
- * kept in the output folder; running the recipe again does only what is missing. */
+ * "models": […] instead of "model" makes every run for each of them. "trace": {NAME: {…}} says how the model writes its
+ * own calibration text. Besides "scheme" and "method" a run may have (docs/report.md has them all)
+ *
+ *     "clip": "none" | "mse"          "kv": KV cache format, such as "kv4-quarot"       "model": a model of its own
+ *     "calib": {"source": TASK | FILE | "self" | "self:NAME", "nsamples": N, "seqlen": N, "seed": N}
+ *     "tensor": {REGEX: SCHEME}       "target_bpw": X       "options": {KEY: TEXT, …} of the method
+ *     "eval": {"max_new": N, "think_budget": N, "think_extend": N}
+ *     "label": name in tables         "group": section of the report: "main", "calib-domain", … (default "main")
+ *
+ * Paths are relative to the working directory. A run is compared, problem by problem, with its baseline: the run of the
+ * same model and the same "eval" that leaves the model as it is, from its own group if there is one there, else from any
+ * group; if there is none, the first run of its group and model. What two runs quantize alike is quantized once.
+ *
+ * The output folder holds quantized models (models/), the results database, table.txt, results.json, results.csv,
+ * runs/ID/samples.jsonl (a line for each sample) and the effective recipe. Everything is written as it is finished;
+ * running the recipe again does only what is missing. A run that fails is in the tables with its message, and the
+ * others go on. */
 #ifndef LB_STUDY_STUDY_H
 #define LB_STUDY_STUDY_H
 #include "eval/eval.h"
 #include "quant/quantize.h"
 
-enum { LB_STUDY_MAX_RUNS = 64 };
+enum { LB_STUDY_MAX_RUNS = 512, LB_STUDY_MAX_MODELS = 16, LB_STUDY_MAX_RULES = 16, LB_STUDY_MAX_TRACES = 16,
+       LB_STUDY_SCHEMA = 2 };
+
+typedef struct lb_study_calib {
+    const char *source;              /* borrowed from recipe; NULL: the method's default */
+    int n_sample, seq_len;           /* 0: the default */
+    int64_t seed;
+    bool has_seed;
+} lb_study_calib;
+
+typedef struct lb_study_trace {      /* text that a model writes to be calibrated with */
+    const char *name;                /* "" for source "self"; all borrowed from recipe */
+    const char *prompts;             /* a JSON-lines file */
+    const json_t *where;             /* {KEY: TEXT}: only its rows that have these, or NULL */
+    int n_prompt, n_sample, max_new; /* 0: the default */
+    int64_t seed;
+} lb_study_trace;
+
+typedef struct lb_study_model {
+    const char *dir;                 /* borrowed from recipe */
+    char hash[33];
+    lb_sampling sampling;            /* its makers' sampling: all its runs are sampled so */
+} lb_study_model;
+
+typedef enum lb_study_state { LB_STUDY_PENDING, LB_STUDY_DONE, LB_STUDY_FAILED } lb_study_state;
 
 typedef struct lb_study_run {
-    char label[64];                  /* "w3g128 rtn" */
-    lb_scheme scheme;                /* w_bits 16: the model as it is */
-    const lb_method *method;         /* NULL for w16 */
+    char label[128];                 /* "w3g128 rtn" */
+    char id[160];                    /* plain file name, unique in the study */
+    const char *group;               /* borrowed from recipe */
+    int model;                       /* index of lb_study.models */
+    lb_scheme scheme;                /* w_bits 16: weights as they are */
+    const lb_method *method;         /* NULL for a model as it is */
     bool clip_mse;
+    const char *kv;                  /* NULL: as the model says; borrowed from recipe */
+    lb_study_calib calib;
+    lb_tensor_rule rules[LB_STUDY_MAX_RULES];        /* patterns borrowed from recipe */
+    int n_rule;
+    double target_bpw;               /* 0: no target */
+    const json_t *options;           /* {key: text} of the method, or NULL; borrowed from recipe */
+    int max_new, think_budget, think_extend;         /* 0: as the study */
+    /* filled by running */
+    lb_study_state state;
+    char error[1024];                /* of a failed run */
     char dir[512];                   /* the model that was evaluated */
-    double bits_per_weight;
+    double bits_per_weight, size_bytes;              /* of the block linears; of all tensors */
     lb_eval_result result;
-    double drop, drop_stderr;        /* baseline's average − this one's; 0 for the baseline */
-    const char *class_name;          /* "lossless", "fair", "risky"; "" for the baseline */
+    int baseline;                    /* index of the run it is compared with; its own: it is one */
+    bool compared;
+    double drop, drop_stderr;        /* baseline's average − this one's */
+    double level_drop[LB_N_LEVEL], level_drop_stderr[LB_N_LEVEL];    /* mean over tasks; NaN where there is no problem */
+    const char *class_name;          /* "lossless", "fair", "risky"; "" until compared */
 } lb_study_run;
 
 typedef struct lb_study {
     json_t *recipe;                  /* owned */
     char name[64];
-    const char *model, *data;        /* borrowed from recipe */
+    const char *data;                /* borrowed from recipe */
+    lb_study_model models[LB_STUDY_MAX_MODELS];
+    lb_study_trace traces[LB_STUDY_MAX_TRACES];
     const lb_bench **tasks;          /* owned */
-    int n_task, n_run;
+    lb_study_run *runs;              /* [n_run], owned */
+    int n_model, n_trace, n_task, n_run, n_failed;
     lb_eval_opt eval;
-    lb_study_run runs[LB_STUDY_MAX_RUNS];
 } lb_study;
 
 typedef struct lb_study_opt {
@@ -44,12 +100,26 @@ typedef struct lb_study_opt {
     volatile sig_atomic_t *stop;
 } lb_study_opt;
 
+/* Errors name the recipe, the run and the key. */
 bool lb_study_open(lb_study *s, const char *recipe_path, bool quick, lb_err *err);
+/* True also if some runs failed (n_failed, and the first one's message in its `error`). */
 bool lb_study_run_all(lb_study *s, const lb_study_opt *o, lb_exec *ex, lb_err *err);
 void lb_study_close(lb_study *s);
+
+/* The model as it is, with the KV cache as it is: what others can be compared with. */
+bool lb_study_is_plain(const lb_study_run *r);
+/* Fills a run's drop, its drop by level and its class against `base`; both have run. Tasks are independent. */
+bool lb_study_compare(lb_study_run *r, const lb_study_run *base, lb_err *err);
 
 /* The tables as text, and everything as JSON and CSV (one row for each run and task). */
 void lb_study_table(const lb_study *s, lb_buf *out);
 void lb_study_csv(const lb_study *s, lb_buf *out);
 json_t *lb_study_json(const lb_study *s);
+/* One line of JSON for each sample of a run that is done. */
+void lb_study_samples(const lb_study_run *r, lb_buf *out);
+/* Mean over the tasks of the accuracy at a level (0 …), NaN if there is none; *n problems. */
+double lb_study_level_mean(const lb_eval_result *r, int level, int *n);
+/* Means over all samples. */
+typedef struct lb_study_means { double tokens, truncated, think_closed; } lb_study_means;
+lb_study_means lb_study_mean(const lb_eval_result *r);
 #endif

@@ -1,4 +1,4 @@
-/* study/table.c – the tables of a study as text, CSV and JSON. */
+/* study/table.c – the tables of a study as text and CSV. */
 #include "study/study.h"
 #include <math.h>
 #include <string.h>
@@ -12,52 +12,22 @@ static void field(lb_buf *b, const char *text, int width)
     for (; n < width; n++) lb_buf_byte(b, ' ');
 }
 
-static double mean_over(const lb_eval_result *r, double (*get)(const lb_task_result *))
+lb_study_means lb_study_mean(const lb_eval_result *r)
 {
-    double sum = 0, n = 0;
-    for (int k = 0; k < r->n_task; k++) sum += get(&r->tasks[k]) * r->tasks[k].n_samples, n += r->tasks[k].n_samples;
-    return n > 0 ? sum / n : 0;
-}
-static double tokens(const lb_task_result *t) { return t->tokens_mean; }
-static double truncated(const lb_task_result *t) { return t->truncated; }
-static double closed(const lb_task_result *t) { return t->think_closed; }
-
-static void main_table(const lb_study *s, lb_buf *b)
-{
-    char cell[64];
-    field(b, "scheme", 16);
-    field(b, "bits", 7);
-    for (int k = 0; k < s->n_task; k++) field(b, s->tasks[k]->name, 9);
-    field(b, "average", 14);
-    field(b, "drop", 13);
-    field(b, "class", 10);
-    field(b, "tokens", 8);
-    field(b, "truncated", 11);
-    lb_buf_str(b, "think closed\n");
-    for (int i = 0; i < s->n_run; i++) {
-        const lb_study_run *r = &s->runs[i];
-        field(b, r->label, 16);
-        snprintf(cell, sizeof cell, "%.2f", r->bits_per_weight);
-        field(b, cell, 7);
-        for (int k = 0; k < s->n_task; k++) {
-            snprintf(cell, sizeof cell, "%.1f", 100 * r->result.tasks[k].accuracy);
-            field(b, cell, 9);
-        }
-        snprintf(cell, sizeof cell, "%.1f ± %.1f", 100 * r->result.average, 100 * r->result.average_stderr);
-        field(b, cell, 14);
-        if (i > 0) snprintf(cell, sizeof cell, "%.1f ± %.1f", 100 * r->drop, 100 * r->drop_stderr);
-        field(b, i > 0 ? cell : "", 13);
-        field(b, i > 0 ? r->class_name : "", 10);
-        snprintf(cell, sizeof cell, "%.0f", mean_over(&r->result, tokens));
-        field(b, cell, 8);
-        snprintf(cell, sizeof cell, "%.1f%%", 100 * mean_over(&r->result, truncated));
-        field(b, cell, 11);
-        lb_buf_fmt(b, "%.1f%%\n", 100 * mean_over(&r->result, closed));
+    lb_study_means m = {0, 0, 0};
+    double n = 0;
+    for (int k = 0; k < r->n_task; k++) {
+        const lb_task_result *t = &r->tasks[k];
+        m.tokens += t->tokens_mean * t->n_samples;
+        m.truncated += t->truncated * t->n_samples;
+        m.think_closed += t->think_closed * t->n_samples;
+        n += t->n_samples;
     }
+    if (n > 0) m.tokens /= n, m.truncated /= n, m.think_closed /= n;
+    return m;
 }
 
-/* Mean over the tasks of the accuracy at each level. */
-static double level_mean(const lb_eval_result *r, int level, int *n)
+double lb_study_level_mean(const lb_eval_result *r, int level, int *n)
 {
     double sum = 0;
     int tasks = 0;
@@ -71,113 +41,219 @@ static double level_mean(const lb_eval_result *r, int level, int *n)
     return tasks ? sum / tasks : NAN;
 }
 
+/* Columns that the label takes: as wide as the longest, and no narrower than it always was. */
+static int label_width(const lb_study *s)
+{
+    int width = 14;
+    for (int i = 0; i < s->n_run; i++) {
+        int n = 0;
+        for (const char *p = s->runs[i].label; *p; p++) n += ((unsigned char)*p & 0xc0) != 0x80;
+        if (n > width) width = n;
+    }
+    return width + 2;
+}
+
+static void row(const lb_study *s, const lb_study_run *r, int width, lb_buf *b)
+{
+    char cell[64];
+    field(b, r->label, width);
+    if (r->state != LB_STUDY_DONE) {
+        lb_buf_fmt(b, "%s%s%s\n", r->state == LB_STUDY_FAILED ? "failed" : "not run yet", *r->error ? ": " : "", r->error);
+        return;
+    }
+    snprintf(cell, sizeof cell, "%.2f", r->bits_per_weight);
+    field(b, cell, 7);
+    for (int k = 0; k < s->n_task; k++) {
+        snprintf(cell, sizeof cell, "%.1f", 100 * r->result.tasks[k].accuracy);
+        field(b, cell, 9);
+    }
+    lb_study_means m = lb_study_mean(&r->result);
+    snprintf(cell, sizeof cell, "%.1f ± %.1f", 100 * r->result.average, 100 * r->result.average_stderr);
+    field(b, cell, 14);
+    if (r->compared) snprintf(cell, sizeof cell, "%.1f ± %.1f", 100 * r->drop, 100 * r->drop_stderr);
+    field(b, r->compared ? cell : "", 13);
+    field(b, r->class_name, 10);
+    snprintf(cell, sizeof cell, "%.0f", m.tokens);
+    field(b, cell, 8);
+    snprintf(cell, sizeof cell, "%.1f%%", 100 * m.truncated);
+    field(b, cell, 11);
+    lb_buf_fmt(b, "%.1f%%\n", 100 * m.think_closed);
+}
+
+/* True if run i is the first of its group and model; with its heading. */
+static bool starts_section(const lb_study *s, int i)
+{
+    for (int j = 0; j < i; j++)
+        if (s->runs[j].model == s->runs[i].model && strcmp(s->runs[j].group, s->runs[i].group) == 0) return false;
+    return true;
+}
+
+static bool several_sections(const lb_study *s)
+{
+    for (int i = 1; i < s->n_run; i++)
+        if (starts_section(s, i)) return true;
+    return false;
+}
+
+/* Calls fn for every run of the section that run i starts. */
+static void section(const lb_study *s, int i, int width, lb_buf *b,
+                    void (*fn)(const lb_study *, const lb_study_run *, int, lb_buf *))
+{
+    if (several_sections(s)) lb_buf_fmt(b, "-- %s, %s\n", s->runs[i].group, s->models[s->runs[i].model].dir);
+    for (int j = i; j < s->n_run; j++)
+        if (s->runs[j].model == s->runs[i].model && strcmp(s->runs[j].group, s->runs[i].group) == 0)
+            fn(s, &s->runs[j], width, b);
+}
+
+static void main_table(const lb_study *s, lb_buf *b)
+{
+    int width = label_width(s);
+    field(b, "scheme", width);
+    field(b, "bits", 7);
+    for (int k = 0; k < s->n_task; k++) field(b, s->tasks[k]->name, 9);
+    field(b, "average", 14);
+    field(b, "drop", 13);
+    field(b, "class", 10);
+    field(b, "tokens", 8);
+    field(b, "truncated", 11);
+    lb_buf_str(b, "think closed\n");
+    for (int i = 0; i < s->n_run; i++)
+        if (starts_section(s, i)) section(s, i, width, b, row);
+}
+
+static void level_row(const lb_study *s, const lb_study_run *r, int width, lb_buf *b)
+{
+    (void)s;
+    char cell[64];
+    if (r->state != LB_STUDY_DONE) return;
+    field(b, r->label, width);
+    for (int l = 0; l < LB_N_LEVEL; l++) {
+        int n;
+        double v = lb_study_level_mean(&r->result, l, &n);
+        if (n) snprintf(cell, sizeof cell, "%.1f", 100 * v);
+        else snprintf(cell, sizeof cell, "–");
+        field(b, cell, 10);
+    }
+    lb_buf_byte(b, '\n');
+}
+
 static void level_table(const lb_study *s, lb_buf *b)
 {
     char cell[64];
+    int width = label_width(s);
     lb_buf_str(b, "\naccuracy by level (mean over tasks)\n");
-    field(b, "scheme", 16);
+    field(b, "scheme", width);
     for (int l = 0; l < LB_N_LEVEL; l++) {
         snprintf(cell, sizeof cell, "level %d", l + 1);
         field(b, cell, 10);
     }
     lb_buf_byte(b, '\n');
-    for (int i = 0; i < s->n_run; i++) {
-        field(b, s->runs[i].label, 16);
-        for (int l = 0; l < LB_N_LEVEL; l++) {
-            int n;
-            double v = level_mean(&s->runs[i].result, l, &n);
-            if (n) snprintf(cell, sizeof cell, "%.1f", 100 * v);
-            else snprintf(cell, sizeof cell, "–");
-            field(b, cell, 10);
-        }
-        lb_buf_byte(b, '\n');
-    }
+    for (int i = 0; i < s->n_run; i++)
+        if (starts_section(s, i)) section(s, i, width, b, level_row);
 }
 
 void lb_study_table(const lb_study *s, lb_buf *b)
 {
+    const lb_study_run *r = s->runs;
     int n = 0;
-    for (int k = 0; k < s->n_task; k++) n += s->runs[0].result.tasks[k].n;
-    lb_buf_fmt(b, "%s: %s, %d problems, %d seeds × %d samples, %s\n\n", s->name, s->model, n, s->eval.n_seed,
-               s->eval.n_sample, s->runs[0].result.sampling);
+    for (int i = 0; i < s->n_run && r->state != LB_STUDY_DONE; i++) r = &s->runs[i];
+    for (int k = 0; k < r->result.n_task; k++) n += r->result.tasks[k].n;
+    lb_buf_fmt(b, "%s: %s%s, %d problems, %d seeds × %d samples%s%s\n\n", s->name, s->models[0].dir,
+               s->n_model > 1 ? " and others" : "", n, s->eval.n_seed, s->eval.n_sample, n ? ", " : "",
+               r->result.sampling);
     main_table(s, b);
     level_table(s, b);
     lb_buf_str(b, "\naccuracy in %; ± is one standard error, clustered by problem; drop is paired by problem; class: "
                   "lossless ≤ 1 point, fair ≤ 3, risky > 3\n");
 }
-
 static void csv_number(lb_buf *b, double v)
 {
     if (isfinite(v)) lb_buf_fmt(b, ",%.6f", v);
     else lb_buf_byte(b, ',');
 }
 
-/* One row for each run and task, then one for the run's average, which alone has a drop and a class. */
+
+/* A field as RFC 4180 wants it. */
+static void csv_text(lb_buf *b, const char *text)
+{
+    if (!strpbrk(text, ",\"\n\r")) {
+        lb_buf_str(b, text);
+        return;
+    }
+    lb_buf_byte(b, '"');
+    for (const char *p = text; *p; p++) {
+        if (*p == '"') lb_buf_byte(b, '"');
+        lb_buf_byte(b, *p);
+    }
+    lb_buf_byte(b, '"');
+}
+
+static const char *const states[] = {"pending", "done", "failed"};
+
+/* What a row says about its run. */
+static void csv_run(const lb_study *s, const lb_study_run *r, lb_buf *b)
+{
+    char scheme[LB_SCHEME_TEXT];
+    lb_scheme_text(&r->scheme, scheme);
+    const char *text[] = {r->id,  r->group, s->models[r->model].dir, r->label, scheme, r->method ? r->method->name : "",
+                          r->kv ? r->kv : "", states[r->state]};
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        if (i) lb_buf_byte(b, ',');
+        csv_text(b, text[i]);
+    }
+}
+
+static void csv_levels(const lb_eval_result *r, const lb_task_result *t, lb_buf *b)
+{
+    for (int l = 0; l < LB_N_LEVEL; l++) {
+        int n;
+        csv_number(b, t ? t->by_level[l] : lb_study_level_mean(r, l, &n));
+    }
+}
+
+/* The row of task k, or of the average (k = n_task), which alone has a drop and a class. */
+static void csv_row(const lb_study *s, const lb_study_run *r, int k, lb_buf *b)
+{
+    const lb_task_result *t = k < s->n_task ? &r->result.tasks[k] : NULL;
+    lb_study_means m = lb_study_mean(&r->result);
+    int n = 0, n_samples = 0;
+    for (int j = 0; j < s->n_task; j++) n += r->result.tasks[j].n, n_samples += r->result.tasks[j].n_samples;
+    csv_run(s, r, b);
+    lb_buf_fmt(b, ",%.4f,%.0f,%s,%d,%d", r->bits_per_weight, r->size_bytes, t ? t->bench->name : "average",
+               t ? t->n : n, t ? t->n_samples : n_samples);
+    csv_number(b, t ? t->accuracy : r->result.average);
+    csv_number(b, t ? t->accuracy_stderr : r->result.average_stderr);
+    csv_number(b, t || !r->compared ? NAN : r->drop);
+    csv_number(b, t || !r->compared ? NAN : r->drop_stderr);
+    lb_buf_fmt(b, ",%s", t ? "" : r->class_name);
+    csv_number(b, t ? t->truncated : m.truncated);
+    csv_number(b, t ? t->think_closed : m.think_closed);
+    csv_number(b, t ? t->tokens_mean : m.tokens);
+    csv_levels(&r->result, t, b);
+    for (int j = 0; j < s->eval.n_seed; j++) {
+        double mean = 0;
+        for (int a = 0; a < s->n_task; a++) mean += r->result.tasks[a].per_seed[j] / s->n_task;
+        csv_number(b, t ? t->per_seed[j] : mean);
+    }
+    lb_buf_byte(b, '\n');
+}
+
+/* One row for each run and task, then one for the run's average; a run that has no results has one row. */
 void lb_study_csv(const lb_study *s, lb_buf *b)
 {
-    lb_buf_str(b, "scheme,method,bits_per_weight,task,n,n_samples,accuracy,accuracy_stderr,drop,drop_stderr,class,"
-                  "truncated,think_closed,tokens_mean");
+    lb_buf_str(b, "run,group,model,label,scheme,method,kv,status,bits_per_weight,size_bytes,task,n,n_samples,accuracy,"
+                  "accuracy_stderr,drop,drop_stderr,class,truncated,think_closed,tokens_mean");
     for (int l = 0; l < LB_N_LEVEL; l++) lb_buf_fmt(b, ",level_%d", l + 1);
     for (int i = 0; i < s->eval.n_seed; i++) lb_buf_fmt(b, ",seed_%lld", (long long)s->eval.seeds[i]);
     lb_buf_byte(b, '\n');
     for (int i = 0; i < s->n_run; i++) {
         const lb_study_run *r = &s->runs[i];
-        char scheme[LB_SCHEME_TEXT];
-        int n = 0, n_samples = 0;
-        lb_scheme_text(&r->scheme, scheme);
-        for (int k = 0; k <= s->n_task; k++) {
-            const lb_task_result *t = k < s->n_task ? &r->result.tasks[k] : NULL;
-            if (t) n += t->n, n_samples += t->n_samples;
-            lb_buf_fmt(b, "%s,%s,%.4f,%s,%d,%d", scheme, r->method ? r->method->name : "", r->bits_per_weight,
-                       t ? t->bench->name : "average", t ? t->n : n, t ? t->n_samples : n_samples);
-            csv_number(b, t ? t->accuracy : r->result.average);
-            csv_number(b, t ? t->accuracy_stderr : r->result.average_stderr);
-            csv_number(b, t || i == 0 ? NAN : r->drop);
-            csv_number(b, t || i == 0 ? NAN : r->drop_stderr);
-            lb_buf_fmt(b, ",%s", t || i == 0 ? "" : r->class_name);
-            csv_number(b, t ? t->truncated : mean_over(&r->result, truncated));
-            csv_number(b, t ? t->think_closed : mean_over(&r->result, closed));
-            csv_number(b, t ? t->tokens_mean : mean_over(&r->result, tokens));
-            for (int l = 0; l < LB_N_LEVEL; l++) {
-                int m;
-                csv_number(b, t ? t->by_level[l] : level_mean(&r->result, l, &m));
-            }
-            for (int j = 0; j < s->eval.n_seed; j++) {
-                double mean = 0;
-                for (int a = 0; a < s->n_task; a++) mean += r->result.tasks[a].per_seed[j] / s->n_task;
-                csv_number(b, t ? t->per_seed[j] : mean);
-            }
-            lb_buf_byte(b, '\n');
+        if (r->state == LB_STUDY_DONE) {
+            for (int k = 0; k <= s->n_task; k++) csv_row(s, r, k, b);
+            continue;
         }
+        csv_run(s, r, b);
+        for (int k = 0; k < 13 + LB_N_LEVEL + s->eval.n_seed; k++) lb_buf_byte(b, ',');
+        lb_buf_byte(b, '\n');
     }
-}
-
-json_t *lb_study_json(const lb_study *s)
-{
-    json_t *runs = json_array();
-    for (int i = 0; i < s->n_run; i++) {
-        const lb_study_run *r = &s->runs[i];
-        json_t *j = lb_eval_json(&r->result), *levels = json_object();
-        for (int l = 0; l < LB_N_LEVEL; l++) {
-            int n;
-            double v = level_mean(&r->result, l, &n);
-            char name[2] = {(char)('1' + l), 0};
-            if (n) json_object_set_new(levels, name, json_real(v));
-        }
-        json_object_set_new(j, "label", json_string(r->label));
-        json_object_set_new(j, "model", json_string(r->dir));
-        json_object_set_new(j, "bits_per_weight", json_real(r->bits_per_weight));
-        json_object_set_new(j, "by_level", levels);
-        json_object_set_new(j, "tokens_mean", json_real(mean_over(&r->result, tokens)));
-        json_object_set_new(j, "truncated", json_real(mean_over(&r->result, truncated)));
-        json_object_set_new(j, "think_closed", json_real(mean_over(&r->result, closed)));
-        if (i > 0) {
-            json_object_set_new(j, "drop", json_real(r->drop));
-            json_object_set_new(j, "drop_stderr", json_real(r->drop_stderr));
-            json_object_set_new(j, "class", json_string(r->class_name));
-        }
-        json_array_append_new(runs, j);
-    }
-    return json_pack("{s:s, s:s, s:s, s:i, s:o}", "study", s->name, "model", s->model, "version", lb_version(),
-                     "schema", 1, "runs", runs);
 }

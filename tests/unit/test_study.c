@@ -40,7 +40,8 @@ static void recipes_mean_what_they_say(void **state)
     assert_non_null(s);
     assert_ok(open_text(s, "{" HEAD ", " RUNS "}", false, &e), e);
     assert_string_equal(s->name, "n");
-    assert_string_equal(s->model, "m");
+    assert_int_equal(s->n_model, 1);
+    assert_string_equal(s->models[0].dir, "m");
     assert_string_equal(s->data, "data");
     assert_true(s->n_task == 5 && s->n_run == 2 && s->eval.n_seed == 3 && s->eval.seeds[0] == 42 &&
                 s->eval.n_sample == 1);
@@ -49,6 +50,8 @@ static void recipes_mean_what_they_say(void **state)
     assert_true(!s->runs[0].method && s->runs[0].scheme.w_bits == 16);
     assert_true(s->runs[1].method && s->runs[1].scheme.w_bits == 3 && s->runs[1].clip_mse);
     assert_non_null(strstr(s->runs[1].label, "rtn+clip"));
+    assert_string_equal(s->runs[1].id, "main-w3g64-rtn+clip");
+    assert_true(s->runs[0].baseline == 0 && s->runs[1].baseline == 0);
     lb_study_close(s);
     static const char all[] =
         "{" HEAD ", \"about\": \"a\", \"data\": \"d\", \"tasks\": \"code,chain\", \"limit\": 50, \"seeds\": [7],"
@@ -81,6 +84,90 @@ static void the_recipes_in_the_tree_are_valid(void **state)
     free(s);
 }
 
+static void runs_may_say_more(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"name\": \"n\", \"models\": [\"a/x\", \"b/y\"], \"tasks\": \"chain\","
+        " \"trace\": {\"math\": {\"prompts\": \"p.jsonl\", \"where\": {\"family\": \"chain\"}, \"nprompts\": 9,"
+        "   \"samples\": 2, \"max_new\": 77, \"seed\": 5}},"
+        " \"runs\": [{\"scheme\": \"w16\"},"
+        "  {\"scheme\": \"w3g64\", \"method\": \"rtn\", \"kv\": \"kv4-quarot\", \"tensor\": {\"down_proj\": \"w4\","
+        "   \"o_proj$\": \"w8\"}, \"target_bpw\": 3.5, \"options\": {\"b\": \"2\", \"a\": \"1\"},"
+        "   \"calib\": {\"source\": \"self:math\", \"nsamples\": 8, \"seqlen\": 64, \"seed\": 0}},"
+        "  {\"scheme\": \"w16\", \"eval\": {\"think_budget\": 32}, \"group\": \"test-time\"},"
+        "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32, \"max_new\": 64}, \"group\": \"test-time\"},"
+        "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32}, \"group\": \"test-time\"},"
+        "  {\"scheme\": \"w2\", \"method\": \"rtn\", \"label\": \"A & B\", \"group\": \"mixed\", \"model\": \"c/z\"},"
+        "  {\"scheme\": \"w16\", \"kv\": \"kv2\", \"group\": \"mixed\", \"model\": \"b/y\"}]}";
+    lb_err e = {0};
+    lb_study *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    assert_ok(open_text(s, text, false, &e), e);
+    assert_true(s->n_model == 3 && s->n_run == 12 && s->n_trace == 1); /* five for both, two for one */
+    assert_true(s->runs[0].model == 0 && s->runs[1].model == 1);
+    const lb_study_run *r = &s->runs[3];
+    assert_true(r->model == 1 && r->n_rule == 2 && r->rules[1].scheme.w_bits == 8 && r->target_bpw == 3.5);
+    assert_string_equal(r->rules[0].pattern, "down_proj");
+    assert_string_equal(r->kv, "kv4-quarot");
+    assert_int_equal(json_object_size(r->options), 2);
+    assert_true(r->calib.n_sample == 8 && r->calib.seq_len == 64 && r->calib.has_seed && r->calib.seed == 0);
+    assert_string_equal(r->label, "w3g64 rtn kv4-quarot to 3.5 bits down_proj=w4g128 o_proj$=w8g128 b=2 a=1 on self:math calib n8 len64 seed0");
+    assert_true(r->baseline == 1); /* of the same model */
+    assert_true(s->runs[6].think_budget == 32 && s->runs[6].max_new == 64 && s->runs[6].baseline == 4); /* none is like it */
+    assert_true(s->runs[8].baseline == 4 && s->runs[9].baseline == 5); /* w16 with the same budget */
+    assert_string_equal(s->runs[10].label, "A & B");
+    assert_string_equal(s->runs[10].id, "mixed-z-a-b");
+    assert_true(s->runs[10].model == 2 && s->runs[10].baseline == 10);
+    assert_true(s->runs[11].model == 1 && s->runs[11].baseline == 1); /* of another group */
+    assert_true(lb_study_is_plain(&s->runs[0]) && !lb_study_is_plain(&s->runs[11]) && !lb_study_is_plain(&s->runs[3]));
+    const lb_study_trace *t = &s->traces[0];
+    assert_true(t->n_prompt == 9 && t->n_sample == 2 && t->max_new == 77 && t->seed == 5);
+    assert_string_equal(t->name, "math");
+    for (int i = 0; i < s->n_run; i++)
+        for (int j = 0; j < i; j++) assert_string_not_equal(s->runs[i].id, s->runs[j].id);
+    lb_study_close(s);
+    free(s);
+}
+
+/* Wrong keys of a run; each names the run. */
+#define R(text) "{" HEAD ", \"runs\": [{\"scheme\": \"w16\"}, {\"scheme\": \"w4\", \"method\": \"rtn\", " text "}]}"
+#define RUN_MISTAKES \
+    {R("\"kv\": 4"), "runs[1]: 'kv' is an integer"}, \
+    {R("\"kv\": \"../x\""), "runs[1]: 'kv' is '../x'"}, \
+    {R("\"group\": \"\""), "runs[1]: 'group' is no plain name"}, \
+    {R("\"label\": \"\""), "runs[1]: 'label' wants"}, \
+    {R("\"label\": \"a\\nb\""), "runs[1]: 'label' has a control character"}, \
+    {R("\"target_bpw\": 0.5"), "runs[1]: 'target_bpw' is 0.5"}, \
+    {R("\"tensor\": [1]"), "runs[1]: 'tensor' is an array"}, \
+    {R("\"tensor\": {\"a\": 4}"), "runs[1]: tensor 'a' is an integer"}, \
+    {R("\"tensor\": {\"(\": \"w4\"}"), "runs[1]: tensor: '(' is not a regular expression"}, \
+    {R("\"tensor\": {\"a\": \"w99\"}"), "runs[1]: tensor 'a': scheme 'w99'"}, \
+    {R("\"options\": \"x\""), "runs[1]: 'options' is a string"}, \
+    {R("\"options\": {\"damp\": 0.1}"), "runs[1]: options: 'damp' is a real number"}, \
+    {R("\"options\": {\"a=b\": \"c\"}"), "runs[1]: options: 'a=b'"}, \
+    {R("\"calib\": \"chain\""), "runs[1]: calib is a string"}, \
+    {R("\"calib\": {\"sorce\": \"chain\"}"), "runs[1]: calib: 'sorce' is not a key"}, \
+    {R("\"calib\": {\"source\": \"no/such\"}"), "runs[1]: calib: source 'no/such' is neither"}, \
+    {R("\"calib\": {\"source\": \"self\"}"), "runs[1]: calib: source 'self' wants a part \"trace\""}, \
+    {R("\"calib\": {\"source\": \"self:x\"}"), "source 'self:x' wants"}, \
+    {R("\"calib\": {\"seqlen\": 0}"), "runs[1]: calib: 'seqlen' is 0"}, \
+    {R("\"eval\": {\"think\": 1}"), "runs[1]: eval: 'think' is not a key"}, \
+    {R("\"eval\": {\"think_budget\": 0}"), "runs[1]: eval: 'think_budget' is 0"}, \
+    {R("\"tensor\": {\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": \"w4\"}"), \
+     "runs[1]: there is so much"}, \
+    {R("\"model\": 1"), "runs[1]: 'model' is an integer"}, \
+    {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"calib\": {}}]}", "without calib"}, \
+    {"{" HEAD ", \"models\": [\"a\"], " RUNS "}", "both 'model' and 'models'"}, \
+    {"{\"name\": \"n\", \"models\": [], " RUNS "}", "'models' wants"}, \
+    {"{\"name\": \"n\", \"models\": [1], " RUNS "}", "models[0] is an integer"}, \
+    {"{\"name\": \"n\", \"models\": [\"a\", \"a\"], " RUNS "}", "models has 'a' twice"}, \
+    {"{" HEAD ", \"trace\": 1, " RUNS "}", "trace is an integer"}, \
+    {"{" HEAD ", \"trace\": {\"n\": 1}, " RUNS "}", "trace: 'n' is not a key"}, \
+    {"{" HEAD ", \"trace\": {\"a\": {}}, " RUNS "}", "trace 'a': 'prompts' is missing"}, \
+    {"{" HEAD ", \"trace\": {\"../a\": {\"prompts\": \"p\"}}, " RUNS "}", "has no plain name"}, \
+    {"{" HEAD ", \"trace\": {\"prompts\": \"p\", \"where\": {\"a\": 1}}, " RUNS "}", "where: 'a' is an integer"},
+
 static void mistakes_are_named(void **state)
 {
     (void)state;
@@ -102,6 +189,7 @@ static void mistakes_are_named(void **state)
         {"{" HEAD ", \"runs\": [{\"scheme\": \"w4\", \"method\": \"rtn\", \"bits\": 4}]}", "'bits' is not a key"},
         {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"method\": \"rtn\"}]}", "w16 is the model as it is"},
         {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"clip\": \"mse\"}]}", "w16 is the model as it is"},
+        RUN_MISTAKES
         {"{" HEAD
          ", \"runs\": [{\"scheme\": \"w16\"}, {\"scheme\": \"w4\", \"method\": \"rtn\"}, {\"scheme\": \"w4g128\","
          " \"method\": \"rtn\"}]}",
@@ -148,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recipes_mean_what_they_say),
+        cmocka_unit_test(runs_may_say_more),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(the_recipes_in_the_tree_are_valid),
     };

@@ -1,0 +1,353 @@
+/* study/report.c – the page: what comes where, and what is left out because there is nothing to show. */
+#include "study/report.h"
+#include "base/file.h"
+#include "study/report_parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct page {
+    const lb_rep *r;
+    lb_buf *b;
+    const char *png_dir;             /* NULL: no PNG */
+    int n_plot;
+    bool ok;
+    lb_err *err;
+} page;
+
+/* ---- sections ---- */
+
+typedef struct section { const char *group, *title, *about; } section;
+
+/* Groups that the studies' tables have; others are sections under their own name. */
+static const section sections[] = {
+    {"main", "Main table", "Each way to make the model smaller, on every benchmark."},
+    {"mixed", "Mixed precision", "More bits where they matter, at the same average."},
+    {"calib-domain", "Calibration domain", "The same method calibrated on different texts."},
+    {"calib-length", "Calibration length", "The same method calibrated on longer texts."},
+    {"pre-bias", "Keys before their bias",
+     "Quantizing keys before the bias of their projection is added, where the model has one."},
+    {"test-time", "Test-time scaling", "Thinking that is stopped at a budget, or goes on with “Wait”."},
+    {NULL, NULL, NULL},
+};
+
+static const section *section_of(const char *group)
+{
+    const section *s = sections;
+    while (s->group && strcmp(s->group, group) != 0) s++;
+    return s->group ? s : NULL;
+}
+
+static void heading(page *p, const char *id, const char *title, const char *about)
+{
+    lb_buf_str(p->b, "<h2 id=\"");
+    lb_html_text(p->b, id);
+    lb_buf_str(p->b, "\">");
+    lb_html_text(p->b, title);
+    lb_buf_str(p->b, "</h2>\n");
+    if (*about) lb_html_element(p->b, "p", "class=\"m\"", about);
+    lb_buf_byte(p->b, '\n');
+}
+
+/* ---- plots ---- */
+
+static void figure(page *p, lb_report_plot *f)
+{
+    char id[24];
+    lb_buf_str(p->b, "<figure><figcaption>");
+    lb_html_element(p->b, "b", "", f->plot.title);
+    lb_buf_str(p->b, "<span>");
+    lb_html_text(p->b, f->caption);
+    lb_buf_str(p->b, ".</span></figcaption>\n");
+    snprintf(id, sizeof id, "p%dw", p->n_plot);
+    p->ok = p->ok && lb_plot_svg(&f->plot, 600, id, "wide", p->b, p->err);
+    snprintf(id, sizeof id, "p%dn", p->n_plot);
+    p->ok = p->ok && lb_plot_svg(&f->plot, 356, id, "narrow", p->b, p->err);
+    lb_buf_str(p->b, "</figure>\n");
+    if (p->ok && p->png_dir) {
+        char path[1200];
+        snprintf(path, sizeof path, "%.1000s/%s.png", p->png_dir, f->plot.name);
+        p->ok = lb_plot_png(&f->plot, 600, path, p->err);
+    }
+    p->n_plot++;
+    lb_plot_free(&f->plot);
+}
+
+/* Plots side by side where there is room: nothing at all if none of them has data. */
+typedef struct row { page *p; bool open; } row;
+
+static void put(row *w, bool there, lb_report_plot *f)
+{
+    if (!there) return;
+    if (!w->open) lb_buf_str(w->p->b, "<div class=\"plots\">\n");
+    w->open = true;
+    figure(w->p, f);
+}
+
+static void row_end(row *w)
+{
+    if (w->open) lb_buf_str(w->p->b, "</div>\n");
+    w->open = false;
+}
+
+static void group_section(page *p, const char *group)
+{
+    const section *s = section_of(group);
+    char id[64];
+    lb_report_plot f;
+    row w = {.p = p};
+    snprintf(id, sizeof id, "group-%.50s", group);
+    heading(p, id, s ? s->title : group, s ? s->about : "");
+    lb_report_main_table(p->r, group, p->b);
+    put(&w, lb_report_drop_plot(p->r, group, &f), &f);
+    put(&w, lb_report_bits_plot(p->r, group, &f), &f);
+    put(&w, lb_report_kv_plot(p->r, group, &f), &f);
+    put(&w, lb_report_calib_length_plot(p->r, group, &f), &f);
+    put(&w, lb_report_think_plot(p->r, group, &f), &f);
+    if (strcmp(group, "main") == 0 || strcmp(group, "mixed") == 0) put(&w, lb_report_size_plot(p->r, group, &f), &f);
+    row_end(&w);
+}
+
+static bool any_run(const page *p, bool (*has)(const lb_rep_run *))
+{
+    for (int i = 0; i < p->r->n_run; i++)
+        if (has(&p->r->runs[i])) return true;
+    return false;
+}
+static bool is_done(const lb_rep_run *x) { return x->done; }
+static bool is_failed(const lb_rep_run *x) { return x->failed; }
+static bool has_layers(const lb_rep_run *x) { return x->n_layer > 0; }
+static bool has_sites(const lb_rep_run *x) { return x->n_site > 0; }
+static bool has_kl(const lb_rep_run *x) { return x->n_kl > 0; }
+static bool has_inside(const lb_rep_run *x) { return has_layers(x) || has_sites(x) || has_kl(x); }
+
+static void levels_section(page *p)
+{
+    lb_report_plot f;
+    row w = {.p = p};
+    heading(p, "levels", "Difficulty", "Do harder problems lose more? Mean over the benchmarks; cells are tinted by the points lost.");
+    put(&w, lb_report_level_plot(p->r, &f), &f);
+    put(&w, lb_report_level_drop_plot(p->r, &f), &f);
+    row_end(&w);
+    lb_report_level_table(p->r, p->b);
+}
+
+static void outputs_section(page *p)
+{
+    lb_report_plot f;
+    row w = {.p = p};
+    heading(p, "outputs", "Outputs", "How long the answers are, how many are cut off, whether thinking ends, and each seed by itself.");
+    put(&w, lb_report_length_plot(p->r, &f), &f);
+    row_end(&w);
+    lb_report_output_table(p->r, p->b);
+}
+
+static void inside_section(page *p)
+{
+    enum { DETAILS = 4 };
+    static const char *const kinds[] = {"activations", "keys", "weights"};
+    lb_report_plot f;
+    row w = {.p = p};
+    int n = 0;
+    heading(p, "inside", "Inside the models", "");
+    put(&w, lb_report_layer_plot(p->r, &f), &f);
+    put(&w, lb_report_kl_plot(p->r, &f), &f);
+    for (int i = 0; i < p->r->n_run; i++)
+        if (has_layers(&p->r->runs[i]) && lb_report_shown_once(p->r, i) && n++ < DETAILS)
+            put(&w, lb_report_layer_detail_plot(p->r, i, &f), &f);
+    n = 0;
+    for (int i = 0; i < p->r->n_run; i++)
+        if (has_sites(&p->r->runs[i]) && lb_report_shown_once(p->r, i) && n++ < DETAILS)
+            for (int k = 0; k < 3; k++) put(&w, lb_report_outlier_plot(p->r, i, kinds[k], &f), &f);
+    row_end(&w);
+    if (any_run(p, has_layers)) {
+        lb_html_element(p->b, "h3", "", "Layers with the largest error");
+        lb_report_layer_table(p->r, p->b);
+    }
+}
+
+/* ---- head and foot ---- */
+
+static void fact(lb_buf *b, const char *name, const char *value)
+{
+    if (!*value) return;
+    lb_buf_str(b, "<li><span class=\"m\">");
+    lb_html_text(b, name);
+    lb_buf_str(b, "</span> <b>");
+    lb_html_text(b, value);
+    lb_buf_str(b, "</b></li>\n");
+}
+
+/* Name of the model folder, or how many there are. */
+static void models_text(const lb_rep *r, char out[200])
+{
+    int n = 0;
+    for (int i = 0; i < r->n_run; i++) {
+        bool first = true;
+        for (int j = 0; j < i; j++) first = first && strcmp(r->runs[j].base, r->runs[i].base) != 0;
+        n += first;
+    }
+    if (n == 1) snprintf(out, 200, "%.190s", r->runs[0].base);
+    else snprintf(out, 200, "%d", n);
+}
+
+static void facts(page *p)
+{
+    const lb_rep *r = p->r;
+    char text[300];
+    size_t at = 0;
+    const lb_rep_run *done = NULL;
+    int n_done = 0;
+    for (int i = 0; i < r->n_run; i++)
+        if (r->runs[i].done && n_done++ == 0) done = &r->runs[i];
+    lb_buf_str(p->b, "<ul class=\"facts\">\n");
+    models_text(r, text);
+    fact(p->b, lb_report_several_models(r) ? "models" : "model", text);
+    if (done) {
+        snprintf(text, sizeof text, "%d", done->n_problem);
+        fact(p->b, "problems", text);
+    }
+    text[0] = 0;
+    for (int i = 0; i < r->n_seed && at < sizeof text - 24; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%lld", i ? ", " : "", r->seeds[i]);
+    fact(p->b, "seeds", text);
+    if (r->n_per_seed > 1) {
+        snprintf(text, sizeof text, "%d", r->n_per_seed);
+        fact(p->b, "samples per seed", text);
+    }
+    if (done) fact(p->b, "sampling", done->sampling);
+    snprintf(text, sizeof text, "%d of %d", n_done, r->n_run);
+    fact(p->b, "runs done", text);
+    fact(p->b, "version", r->version);
+    fact(p->b, "results of", r->written);
+    lb_buf_str(p->b, "</ul>\n");
+}
+
+static void link_to(lb_buf *b, const char *id, const char *prefix, const char *title)
+{
+    lb_buf_str(b, "<a href=\"#");
+    lb_buf_str(b, prefix);
+    lb_html_text(b, id);
+    lb_buf_str(b, "\">");
+    lb_html_text(b, title);
+    lb_buf_str(b, "</a>\n");
+}
+
+static bool first_of_group(const lb_rep *r, int i)
+{
+    for (int j = 0; j < i; j++)
+        if (lb_rep_in(&r->runs[j], r->runs[i].group)) return false;
+    return true;
+}
+
+/* Calls fn for each group: those of the studies in their order, then the others as they come. */
+static void each_group(page *p, void (*fn)(page *, const char *))
+{
+    for (const section *s = sections; s->group; s++)
+        for (int i = 0; i < p->r->n_run; i++)
+            if (lb_rep_in(&p->r->runs[i], s->group)) {
+                fn(p, s->group);
+                break;
+            }
+    for (int i = 0; i < p->r->n_run; i++)
+        if (first_of_group(p->r, i) && !section_of(p->r->runs[i].group)) fn(p, p->r->runs[i].group);
+}
+
+static void group_link(page *p, const char *group)
+{
+    const section *s = section_of(group);
+    link_to(p->b, group, "group-", s ? s->title : group);
+}
+
+static void contents(page *p)
+{
+    lb_buf_str(p->b, "<nav aria-label=\"Contents\">\n");
+    each_group(p, group_link);
+    if (any_run(p, is_done)) {
+        link_to(p->b, "levels", "", "Difficulty");
+        link_to(p->b, "outputs", "", "Outputs");
+    }
+    if (any_run(p, has_inside)) link_to(p->b, "inside", "", "Inside the models");
+    if (any_run(p, is_failed)) link_to(p->b, "failed", "", "Failed runs");
+    link_to(p->b, "notes", "", "How to read it");
+    lb_buf_str(p->b, "</nav>\n");
+}
+
+static void notes(page *p)
+{
+    heading(p, "notes", "How to read it", "");
+    lb_buf_str(p->b,
+               "<p class=\"note\">Accuracies are per cent of samples solved. ± is one standard error, clustered by problem, since "
+               "samples of one problem are not independent; error bars in plots are 95 % intervals (1.96 standard errors). “Lost” "
+               "is the baseline’s average less the run’s, paired by problem. Classes go by it: "
+               "<span class=\"c0\">● lossless</span> up to 1 point, <span class=\"c1\">◐ fair</span> up to 3, "
+               "<span class=\"c2\">○ risky</span> beyond; ≈ marks those whose 95 % interval reaches into another class. Shaded rows are "
+               "baselines. Cells are tinted by the points lost against the baseline, deepest at 30. Bits per weight are those of "
+               "the layers inside the blocks, scales and zero points counted; sizes are of all tensors in the files. A truncated "
+               "answer counts as wrong.</p>\n");
+}
+
+static void page_body(page *p)
+{
+    const lb_rep *r = p->r;
+    lb_buf *b = p->b;
+    lb_buf_str(b, "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+                  "<meta name=\"color-scheme\" content=\"light dark\"/>\n");
+    lb_buf_str(b, "<title>");
+    lb_html_text(b, r->name);
+    lb_buf_str(b, " – study of quantized reasoning</title>\n");
+    lb_report_style(b);
+    lb_buf_str(b, "</head>\n<body>\n<main>\n");
+    lb_html_element(b, "h1", "", r->name);
+    lb_buf_byte(b, '\n');
+    if (*r->about) lb_html_element(b, "p", "", r->about);
+    facts(p);
+    lb_report_findings(r, b);
+    contents(p);
+    each_group(p, group_section);
+    if (any_run(p, is_done)) {
+        levels_section(p);
+        outputs_section(p);
+    }
+    if (any_run(p, has_inside)) inside_section(p);
+    if (any_run(p, is_failed)) {
+        heading(p, "failed", "Failed runs", "");
+        lb_report_failed(r, b);
+    }
+    notes(p);
+    lb_buf_str(b, "</main>\n");
+    lb_report_script(b);
+    lb_buf_str(b, "</body>\n</html>\n");
+}
+
+static bool make(const char *study_dir, const char *png_dir, lb_buf *out, int *n_plot, lb_err *err)
+{
+    lb_rep r;
+    if (!lb_rep_load(&r, study_dir, err)) return false;
+    page p = {.r = &r, .b = out, .png_dir = png_dir, .ok = true, .err = err};
+    page_body(&p);
+    lb_rep_free(&r);
+    if (n_plot) *n_plot = p.n_plot;
+    return p.ok && lb_buf_ok(out, "the report", err);
+}
+
+bool lb_report_html(const char *study_dir, lb_buf *out, int *n_plot, lb_err *err)
+{
+    return make(study_dir, NULL, out, n_plot, err);
+}
+
+bool lb_report_write(const char *study_dir, const lb_report_opt *o, int *n_plot, lb_err *err)
+{
+    lb_buf html = {0};
+    char *own = o->out ? NULL : lb_path_join(study_dir, "report.html", err);
+    const char *path = o->out ? o->out : own;
+    char plots[1100] = "";
+    if (!path) return false;
+    const char *slash = strrchr(path, '/');
+    if (o->png) snprintf(plots, sizeof plots, "%.*splots", slash ? (int)(slash + 1 - path) : 0, path);
+    bool ok = (!o->png || lb_mkdirs(plots, err)) && make(study_dir, o->png ? plots : NULL, &html, n_plot, err) &&
+              lb_write_file(path, html.p, html.n, err);
+    lb_buf_free(&html);
+    free(own);
+    return ok;
+}

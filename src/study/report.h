@@ -1,0 +1,47 @@
+/* study/report.h – one self-contained HTML page from the output folder of a study: tables, plots, notes.
+ *
+ * The page is XML-clean HTML without references to anything outside, light and dark, and readable on a phone. Plots of
+ * data that the folder does not have are left out. It reads
+ *
+ *     results.json               what lowbit study wrote (schema LB_STUDY_SCHEMA); a study that still runs may be read
+ *     runs/ID/samples.jsonl      {"task", "problem", "level", "seed", "sample", "correct", "tokens", "finish",
+ *                                "think_closed"}, a line for each sample: the output lengths
+ *
+ * and, of a run, three files that other parts of lowbit may have left in runs/ID/ or in its model's folder (the first
+ * place that has the file counts). All are objects with "schema": 1; keys that are not named here are ignored; numbers
+ * are finite, or null for what is not known.
+ *
+ *     layers.json     what quantizing did to each linear layer
+ *         {"schema": 1, "layers": [
+ *             {"name": "model.layers.0.self_attn.q_proj",      the module; the number after "layers." is its block
+ *              "bits": 3.24,                                   per weight, scales and zeros counted
+ *              "mse_rel": 0.0031,                              ‖ŵ−w‖² / ‖w‖²
+ *              "error_rel": 0.0012}, …]}                       tr(ΔHΔᵀ) / tr(wHwᵀ): of the layer's output; null: no data
+ *
+ *     outliers.json   how far the largest channels stand out, before and after a transform
+ *         {"schema": 1, "transform": "quarot",                 its name, "" for none
+ *          "sites": [
+ *             {"layer": 0, "kind": "activations",              "weights", "activations" or "keys"
+ *              "site": "qkv_in",                               which of them: any short name
+ *              "before": {"p50": 0.8, "p90": 1.9, "p99": 6.0, "max": 31.0},     quantiles over channels of max |x|
+ *              "after": {…}}, …]}                              the same with the transform; null or absent: none
+ *
+ *     kl.json         divergence from the unquantized model, by position (lowbit doctor)
+ *         {"schema": 1, "against": "models/abacus-5m", "mean": 0.012, "p99": 0.4, "top1": 0.993,
+ *          "buckets": [{"begin": 0, "end": 128, "n": 4096, "mean": 0.004, "p99": 0.1}, …]}
+ *                                                              positions [begin,end), n tokens, nats; rising begin */
+#ifndef LB_STUDY_REPORT_H
+#define LB_STUDY_REPORT_H
+#include "base/buf.h"
+
+typedef struct lb_report_opt {
+    const char *out;                 /* the page; NULL: report.html in the study's folder */
+    bool png;                        /* also plots/NAME.png beside the page */
+} lb_report_opt;
+
+/* Writes the page. LB_EFORMAT names the file and what is wrong in it; LB_EUNSUPPORTED for another schema. *n_plot
+ * (optional) plots are on it. */
+bool lb_report_write(const char *study_dir, const lb_report_opt *o, int *n_plot, lb_err *err);
+/* The page alone. */
+bool lb_report_html(const char *study_dir, lb_buf *out, int *n_plot, lb_err *err);
+#endif

@@ -1,0 +1,56 @@
+/* study/report_data.h – what a study's folder says, read and checked once, for tables and plots. */
+#ifndef LB_STUDY_REPORT_DATA_H
+#define LB_STUDY_REPORT_DATA_H
+#include "base/json.h"
+
+enum { LB_REP_LEVELS = 5, LB_REP_TASKS = 64, LB_REP_SEEDS = 64 };
+
+typedef struct lb_rep_layer { const char *name; int layer; double bits, mse_rel, error_rel; } lb_rep_layer;
+typedef struct lb_rep_spread { double p50, p90, p99, max; } lb_rep_spread;
+typedef struct lb_rep_site { const char *kind, *site; int layer; bool has_after; lb_rep_spread before, after; } lb_rep_site;
+typedef struct lb_rep_kl { double begin, end, mean, p99; } lb_rep_kl;
+
+/* A run; accuracies and drops are fractions, NaN where not known. Text is borrowed from the JSON documents. */
+typedef struct lb_rep_run {
+    const char *id, *label, *group, *base, *scheme, *method, *kv, *error, *class_name, *calib_source;
+    bool done, failed, is_baseline, compared;
+    int baseline;                    /* index, −1 if the study does not have it */
+    int w_bits, a_bits, kv_bits;
+    int think_budget, think_extend, seq_len, n_calib;
+    double bits, size_bytes, average, average_se, drop, drop_se;
+    double acc[LB_REP_TASKS], acc_se[LB_REP_TASKS], seed_mean[LB_REP_SEEDS];
+    int n_problem;
+    double level[LB_REP_LEVELS], level_drop[LB_REP_LEVELS], level_drop_se[LB_REP_LEVELS];
+    double tokens_mean, truncated, think_closed;
+    const char *sampling;
+    double *tokens;                  /* [n_sample] lengths, rising, owned; NULL: no samples */
+    size_t n_sample;
+    double tokens_wrong;             /* mean of wrong answers, NaN if there are none */
+    json_t *layers_doc, *outliers_doc, *kl_doc;      /* owned */
+    lb_rep_layer *layers;            /* owned */
+    lb_rep_site *sites;              /* owned */
+    lb_rep_kl *kl;                   /* owned */
+    size_t n_layer, n_site, n_kl;
+    const char *transform;
+    double kl_mean, kl_p99, kl_top1;
+} lb_rep_run;
+
+typedef struct lb_rep {
+    json_t *doc;                     /* owned */
+    const char *dir, *name, *about, *version, *written;
+    const char *task[LB_REP_TASKS], *like[LB_REP_TASKS];
+    int n_task, n_seed, n_per_seed, n_failed;
+    long long seeds[LB_REP_SEEDS];
+    lb_rep_run *runs;                /* owned */
+    int n_run;
+} lb_rep;
+
+bool lb_rep_load(lb_rep *r, const char *study_dir, lb_err *err);
+void lb_rep_free(lb_rep *r);
+/* Quantile q of rising v [n], interpolated between neighbours; NaN for none. */
+double lb_rep_quantile(const double *v, size_t n, double q);
+/* Runs of one group and model, and so on, are asked for often. */
+bool lb_rep_in(const lb_rep_run *r, const char *group);
+/* The method, or the family of the KV format ("quarot" of "kv4-quarot"), or "" for a model as it is. */
+void lb_rep_family(const lb_rep_run *r, char out[64]);
+#endif

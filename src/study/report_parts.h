@@ -1,0 +1,46 @@
+/* study/report_parts.h – the parts of the report that report.c puts together. */
+#ifndef LB_STUDY_REPORT_PARTS_H
+#define LB_STUDY_REPORT_PARTS_H
+#include "study/html.h"
+#include "study/plot.h"
+#include "study/report_data.h"
+
+void lb_report_style(lb_buf *b);
+void lb_report_script(lb_buf *b);
+
+/* ---- tables: nothing is written where there is nothing to say ---- */
+
+void lb_report_main_table(const lb_rep *r, const char *group, lb_buf *b);
+void lb_report_level_table(const lb_rep *r, lb_buf *b);
+void lb_report_output_table(const lb_rep *r, lb_buf *b);
+void lb_report_layer_table(const lb_rep *r, lb_buf *b);
+void lb_report_failed(const lb_rep *r, lb_buf *b);
+/* What the numbers say, in sentences. */
+void lb_report_findings(const lb_rep *r, lb_buf *b);
+/* True if run i is done and the first of its label and model: settings that several groups share are shown once. */
+bool lb_report_shown_once(const lb_rep *r, int i);
+bool lb_report_several_models(const lb_rep *r);
+
+/* ---- plots: each makes *p (which the caller frees) and its caption, or returns false where data for it are missing ---- */
+
+typedef struct lb_report_plot {
+    lb_plot plot;
+    char caption[700];
+} lb_report_plot;
+
+bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_report_plot *out);
+bool lb_report_bits_plot(const lb_rep *r, const char *group, lb_report_plot *out);
+bool lb_report_kv_plot(const lb_rep *r, const char *group, lb_report_plot *out);
+bool lb_report_size_plot(const lb_rep *r, const char *group, lb_report_plot *out);
+bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_report_plot *out);
+bool lb_report_think_plot(const lb_rep *r, const char *group, lb_report_plot *out);
+bool lb_report_level_plot(const lb_rep *r, lb_report_plot *out);
+bool lb_report_level_drop_plot(const lb_rep *r, lb_report_plot *out);
+bool lb_report_length_plot(const lb_rep *r, lb_report_plot *out);
+bool lb_report_layer_plot(const lb_rep *r, lb_report_plot *out);
+bool lb_report_kl_plot(const lb_rep *r, lb_report_plot *out);
+/* Layer error of run i, one line for each kind of layer. */
+bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_report_plot *out);
+/* Outliers of run i and of one kind, "weights", "activations" or "keys". */
+bool lb_report_outlier_plot(const lb_rep *r, int run, const char *kind, lb_report_plot *out);
+#endif
