@@ -6,6 +6,7 @@
 #include "num/hadamard.h"
 #include "num/tile.h"
 #include "store/ct.h"
+#include "store/ct_fp4.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,11 +85,26 @@ static bool matrix(binder *b, lb_mat *out, const char *name, int n, int k)
     return out->data != NULL;
 }
 
+static bool fp4_matrix(binder *b, lb_mat *out, const char *module, const lb_store *from, const lb_ct_scheme *s, int n,
+                       int k)
+{
+    lb_fp4mat q;
+    if (!lb_ct_fp4_unpack(from, module, s, n, k, &q, b->err)) return false;
+    lb_mat m = lb_fp4_mat(q.num, n, k, q.tensor_scale);
+    void *data = keep(b, m.num->size(&m), 1, module);
+    if (data) lb_fp4_pack(&q, data, out);
+    lb_fp4mat_free(&q);
+    if (!data) return false;
+    out->data = lb_exec_place(b->m->ex, data, m.num->size(&m), module, b->err);
+    return out->data != NULL;
+}
+
 static bool packed_matrix(binder *b, lb_mat *out, const char *module, const lb_ct_scheme *s, int n, int k)
 {
     lb_qmat q;
     char name[640];
     snprintf(name, sizeof name, "%s.weight_packed", module);
+    if (lb_ct_fp4_num(s)) return fp4_matrix(b, out, module, store_of(b, name), s, n, k);
     if (!lb_ct_unpack(store_of(b, name), module, s, n, k, &q, b->err)) return false;
     lb_mat m = lb_tile_mat(q.bits, n, k, q.group, q.scale_type);
     void *data = keep(b, m.num->size(&m), 1, module);

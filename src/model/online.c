@@ -37,9 +37,9 @@ static bool parse_act(lb_act_quant *a, const json_t *o, const char *where, lb_er
     if (k < 0 || (k == LB_ACT_INT && bits != 4 && bits != 8))
         return lb_fail(err, LB_EUNSUPPORTED, "%s: lowbit.activations asks for %lld-bit '%.40s'; lowbit does int of 4 "
                        "and 8 bits, mxfp4 and nvfp4", where, (long long)bits, kind);
-    *a = (lb_act_quant){.kind = (lb_act_kind)k, .bits = k == LB_ACT_INT ? (int)bits : 4, .clip_lo = (float)clip,
-                        .clip_hi = (float)clip};
-    return true;
+    *a = (lb_act_quant){.kind = (lb_act_kind)k, .bits = k == LB_ACT_INT ? (int)bits : 4};
+    if (clip != 1) a->clip_lo = a->clip_hi = (float)clip;
+    return lb_act_check(a, err) || lb_wrap(err, "%s: lowbit.activations", where);
 }
 
 static bool parse_transforms(lb_online *on, const json_t *o, const char *where, lb_err *err)

@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "quant/layer.h"
-#include "store/ct.h"
 #include "store/folder.h"
 #include "store/safetensors.h"
 #include <stdlib.h>
@@ -156,16 +155,15 @@ static bool verify(const assembly *a, const char *dir, const json_t *record, lb_
         const char *name = json_string_value(json_object_get(m, "name"));
         const char *want = json_string_value(json_object_get(m, "hash"));
         const lb_plan_module *p = ok && name ? lb_plan_module_of(&a->r->plan, name) : NULL;
-        lb_qmat q;
+        lb_hash got;
         char hex[33];
         if (!ok) break;
         if (!p || !want) ok = lb_fail(err, LB_EVERIFY, "%s: a layer's record is broken", dir);
-        if (!ok || !lb_ct_unpack(s, name, &p->ct, p->n, p->k, &q, err)) {
+        if (!ok || !lb_quant_read_hash(s, p, &got, err)) {
             ok = false;
             break;
         }
-        lb_hash_hex(lb_qmat_hash(&q), hex);
-        lb_qmat_free(&q);
+        lb_hash_hex(got, hex);
         if (strcmp(hex, want) != 0)
             ok = lb_fail(err, LB_EVERIFY, "%s: '%s' reads back different from what was quantized", dir, name);
     }

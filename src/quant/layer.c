@@ -10,6 +10,7 @@
 #include "quant/layer.h"
 #include "base/mem.h"
 #include "kern/gram.h"
+#include "store/ct_fp4.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -49,6 +50,44 @@ double lb_qmat_error(const lb_qmat *q, const float *w)
     return all > 0 ? e / all : 0;
 }
 
+static lb_hash fp4_hash(const lb_fp4mat *q)
+{
+    size_t n = (size_t)q->n * (size_t)q->k, g = (size_t)q->n * (size_t)lb_n_group(q->k, q->num->block);
+    lb_hash h = lb_hash_of(q->codes, n);
+    h = lb_hash_bytes(q->scales, g, h);
+    return lb_hash_bytes(&q->tensor_scale, sizeof q->tensor_scale, h);
+}
+
+static double fp4_error(const lb_fp4mat *q, const float *w, float *row)
+{
+    double e = 0, all = 0;
+    for (int r = 0; r < q->n; r++) {
+        lb_fp4_decode_row(q, r, row);
+        for (int k = 0; k < q->k; k++) {
+            double v = (double)w[(size_t)r * (size_t)q->k + (size_t)k], d = (double)row[k] - v;
+            e += d * d;
+            all += v * v;
+        }
+    }
+    return all > 0 ? e / all : 0;
+}
+
+bool lb_quant_read_hash(const lb_store *s, const lb_plan_module *m, lb_hash *out, lb_err *err)
+{
+    lb_qmat q;
+    lb_fp4mat f;
+    if (lb_ct_fp4_num(&m->ct)) {
+        if (!lb_ct_fp4_unpack(s, m->name, &m->ct, m->n, m->k, &f, err)) return false;
+        *out = fp4_hash(&f);
+        lb_fp4mat_free(&f);
+        return true;
+    }
+    if (!lb_ct_unpack(s, m->name, &m->ct, m->n, m->k, &q, err)) return false;
+    *out = lb_qmat_hash(&q);
+    lb_qmat_free(&q);
+    return true;
+}
+
 /* ---- solving one linear ---- */
 
 static lb_linear *twin(layer_work *w, const lb_qlinear *q)
@@ -68,14 +107,31 @@ static lb_linear *twin(layer_work *w, const lb_qlinear *q)
     return NULL;
 }
 
+/* Room for packed codes that lives as long as the layer is worked on. */
+static void *room(layer_work *w, const lb_mat *m, const char *name, lb_err *err)
+{
+    if (!lb_grow(&w->packed.p, &w->packed.cap, w->packed.n + 1, sizeof *w->packed.p, name, err)) return NULL;
+    void *data = lb_alloc(m->num->size(m), 1, name, err);
+    if (data) w->packed.p[w->packed.n++] = data;
+    return data;
+}
+
 static bool keep_packed(layer_work *w, const lb_qlinear *l, const lb_qmat *q, lb_err *err)
 {
     lb_mat m = lb_tile_mat(q->bits, q->n, q->k, q->group, q->scale_type);
-    if (!lb_grow(&w->packed.p, &w->packed.cap, w->packed.n + 1, sizeof *w->packed.p, l->name, err)) return false;
-    void *data = lb_alloc(m.num->size(&m), 1, l->name, err);
+    void *data = room(w, &m, l->name, err);
     if (!data) return false;
-    w->packed.p[w->packed.n++] = data;
     lb_tile_pack(q, data, &m);
+    twin(w, l)->w = m;
+    return true;
+}
+
+static bool keep_fp4(layer_work *w, const lb_qlinear *l, const lb_fp4mat *q, lb_err *err)
+{
+    lb_mat m = lb_fp4_mat(q->num, q->n, q->k, q->tensor_scale);
+    void *data = room(w, &m, l->name, err);
+    if (!data) return false;
+    lb_fp4_pack(q, data, &m);
     twin(w, l)->w = m;
     return true;
 }
@@ -96,20 +152,33 @@ static bool put_float(layer_work *w, const lb_qlinear *l, lb_dtype type, lb_err 
     return lb_parts_float(&w->parts, name, type, 2, shape, l->w, err);
 }
 
-static bool put_record(layer_work *w, const lb_qlinear *l, const lb_qmat *q, double bytes)
+static bool put_record(layer_work *w, const lb_qlinear *l, const char *format, int bits, lb_hash hash, double bytes,
+                       double error, lb_err *err)
 {
     char hex[33];
-    lb_hash_hex(lb_qmat_hash(q), hex);
-    json_t *m = json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:f}", "name", l->name, "hash", hex, "bits", q->bits, "n", q->n,
-                          "k", q->k, "bytes", bytes, "mse_rel", lb_qmat_error(q, l->w));
-    return json_array_append_new(json_object_get(w->record, "modules"), m) == 0;
+    lb_hash_hex(hash, hex);
+    json_t *m = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:f}", "name", l->name, "hash", hex, "format", format,
+                          "bits", bits, "n", l->n, "k", l->k, "bytes", bytes, "mse_rel", error);
+    return json_array_append_new(json_object_get(w->record, "modules"), m) == 0 || lb_fail_mem(err, 0, "a record");
 }
 
 static bool put_codes(layer_work *w, const lb_qlinear *l, const lb_plan_module *m, const lb_qmat *q, lb_err *err)
 {
     double bytes = 0;
     return lb_parts_qmat(&w->parts, l->name, q, &m->ct, &bytes, err) &&
-           (put_record(w, l, q, bytes) || lb_fail_mem(err, 0, "a record")) && keep_packed(w, l, q, err);
+           put_record(w, l, "int", q->bits, lb_qmat_hash(q), bytes, lb_qmat_error(q, l->w), err) &&
+           keep_packed(w, l, q, err);
+}
+
+static bool put_fp4(layer_work *w, const lb_qlinear *l, const lb_plan_module *m, const lb_fp4mat *q, lb_err *err)
+{
+    double bytes = 0;
+    float *row = lb_alloc((size_t)q->k, sizeof *row, l->name, err);
+    bool ok = row && lb_parts_fp4(&w->parts, l->name, q, &m->ct, &bytes, err) &&
+              put_record(w, l, q->num->name, 4, fp4_hash(q), bytes, fp4_error(q, l->w, row), err) &&
+              keep_fp4(w, l, q, err);
+    free(row);
+    return ok;
 }
 
 static lb_qmat qmat_for(const lb_plan_module *m)
@@ -143,6 +212,21 @@ static lb_quant_job job_of(layer_work *w, const lb_qlinear *l, const lb_plan_mod
                           .scale_type = m->src->dtype, .clip_mse = clip, .ex = w->r->ex, .h = h};
 }
 
+static bool solve_fp4(layer_work *w, const lb_qlinear *l, const lb_plan_module *m, const lb_method *solver,
+                      const lb_quant_job *job, lb_err *err)
+{
+    lb_fp4mat q = {.num = lb_ct_fp4_num(&m->ct), .n = m->n, .k = m->k};
+    float amax = 0;
+    if (!solver->solve_fp4)
+        return lb_fail(err, LB_EUNSUPPORTED, "method %s gives integer codes; %s is for rtn and gptq", solver->name,
+                       q.num->name);
+    for (size_t i = 0; i < (size_t)l->n * (size_t)l->k; i++) amax = fmaxf(amax, fabsf(l->w[i]));
+    q.tensor_scale = lb_ct_fp4_tensor_scale(q.num, amax);
+    bool ok = lb_fp4mat_alloc(&q, err) && solver->solve_fp4(job, &q, err) && put_fp4(w, l, m, &q, err);
+    lb_fp4mat_free(&q);
+    return ok;
+}
+
 /* h: the moment of its inputs, or NULL (a solver that wants one then has had no token: it falls back to rtn); factor: what
  * the solver made of h for all linears of the site, or NULL. */
 static bool solve_linear(layer_work *w, lb_qlinear *l, const float *h, const lb_gptq_factor *factor, lb_err *err)
@@ -160,10 +244,13 @@ static bool solve_linear(layer_work *w, lb_qlinear *l, const float *h, const lb_
     float *latent = o->save_latent && h ? lb_alloc(n, sizeof *latent, l->name, err) : NULL;
     lb_quant_job job = job_of(w, l, m, solver, h);
     job.latent = latent, job.factor = factor;
-    bool ok = (latent || !o->save_latent || !h) && lb_qmat_alloc(&q, err);
-    ok = ok && solver->solve(&job, &q, err) && put_codes(w, l, m, &q, err) &&
-         (!latent || put_latent(w, l, latent, err));
-    lb_qmat_free(&q);
+    bool ok = latent || !o->save_latent || !h;
+    if (ok && lb_ct_fp4_num(&m->ct)) ok = solve_fp4(w, l, m, solver, &job, err);
+    else if (ok && (ok = lb_qmat_alloc(&q, err))) {
+        ok = solver->solve(&job, &q, err) && put_codes(w, l, m, &q, err);
+        lb_qmat_free(&q);
+    }
+    ok = ok && (!latent || put_latent(w, l, latent, err));
     free(latent);
     if (ok) advance(w, l->name);
     return ok;

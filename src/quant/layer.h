@@ -17,4 +17,6 @@ bool lb_quant_calibrates_kv(const lb_quantize_opt *o);           /* static range
 lb_dtype lb_quant_embed_type(const lb_quant_run *r);             /* in which a rewritten embedding is stored */
 double lb_qmat_error(const lb_qmat *q, const float *w);          /* ‖ŵ−w‖²/‖w‖² */
 lb_hash lb_qmat_hash(const lb_qmat *q);                          /* identity of codes, scales and zero points */
+/* The same of a module as a folder holds it: for comparing with its record. */
+bool lb_quant_read_hash(const lb_store *s, const lb_plan_module *m, lb_hash *out, lb_err *err);
 #endif

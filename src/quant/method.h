@@ -8,7 +8,7 @@
 #ifndef LB_QUANT_METHOD_H
 #define LB_QUANT_METHOD_H
 #include "kern/exec.h"
-#include "num/tile.h"
+#include "num/fp4.h"
 #include "quant/scheme.h"
 
 /* A number that a method can be told: --opt NAME=VALUE. */
@@ -82,6 +82,8 @@ struct lb_method {
     bool (*block)(struct lb_quant_run *r, struct lb_qblock *b, lb_err *err);
     /* Solves one layer: fills *out, whose arrays are allocated for the scheme and the shape. NULL: transforms only. */
     bool (*solve)(const lb_quant_job *job, lb_qmat *out, lb_err *err);
+    /* The same for block floats (job->scheme.format), out->tensor_scale being given; NULL: the method does integers only. */
+    bool (*solve_fp4)(const lb_quant_job *job, lb_fp4mat *out, lb_err *err);
     /* What the linears that read the same rows share (job->factor), made once from their moment; NULL functions: nothing. */
     lb_gptq_factor *(*share)(const lb_quant_job *job, lb_err *err);
     void (*unshare)(lb_gptq_factor *f);

@@ -1,7 +1,6 @@
 /* quant/outside.c – what lies outside the blocks: the head, a rewritten embedding, and what runs online. */
 #include "base/mem.h"
 #include "quant/layer.h"
-#include "quant/kvtmp.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +61,8 @@ static float *head_weight(lb_quant_run *r, const lb_plan_module *m, lb_err *err)
 static bool solve_head(lb_quant_run *r, lb_plan_module *m, lb_parts *parts, json_t *record, lb_err *err)
 {
     const lb_method *s = r->o->chain.solver;
+    if (m->scheme.format != LB_W_INT)
+        return lb_fail(err, LB_EUNSUPPORTED, "%s: the head takes integer formats only", m->name);
     if (s->needs || !s->solve) s = lb_method_find("rtn", err);
     lb_qmat q = {.bits = m->scheme.w_bits, .n = m->n, .k = m->k, .group = m->scheme.group > 0 ? m->scheme.group : m->k,
                  .scale_type = m->src->dtype};
@@ -75,8 +76,8 @@ static bool solve_head(lb_quant_run *r, lb_plan_module *m, lb_parts *parts, json
     if (ok) {
         lb_hash_hex(lb_qmat_hash(&q), hex);
         json_array_append_new(json_object_get(record, "modules"),
-                              json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:f}", "name", m->name, "hash", hex, "bits",
-                                        q.bits, "n", q.n, "k", q.k, "bytes", bytes, "mse_rel", lb_qmat_error(&q, w)));
+                              json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:f}", "name", m->name, "hash", hex,
+                                        "format", "int", "bits", q.bits, "n", q.n, "k", q.k, "bytes", bytes, "mse_rel", lb_qmat_error(&q, w)));
     }
     if (ok && r->o->progress) lb_progress_add(r->o->progress, 1, 0);
     lb_qmat_free(&q);

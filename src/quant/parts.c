@@ -1,7 +1,7 @@
 /* quant/parts.c – collecting and writing the tensors of a layer. */
 #include "quant/parts.h"
 #include "base/mem.h"
-#include "store/ct.h"
+#include "store/ct_fp4.h"
 #include "store/safetensors.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +41,21 @@ bool lb_parts_qmat(lb_parts *p, const char *module, const lb_qmat *q, const lb_c
         snprintf(name, sizeof name, "%s.%s", module, part[j].suffix);
         lb_part_tensor *t = add(p, name, part[j].dtype, part[j].rank, part[j].shape, err);
         if (!t || !lb_ct_pack(q, s, j, t->data, err)) return false;
+        if (bytes) *bytes += (double)t->size_bytes;
+    }
+    return true;
+}
+
+bool lb_parts_fp4(lb_parts *p, const char *module, const lb_fp4mat *q, const lb_ct_scheme *s, double *bytes, lb_err *err)
+{
+    lb_ct_part part[LB_CT_MAX_PARTS];
+    int n = lb_ct_fp4_parts(s, q->n, q->k, part);
+    for (int j = 0; j < n; j++) {
+        char name[640];
+        snprintf(name, sizeof name, "%s.%s", module, part[j].suffix);
+        lb_part_tensor *t = add(p, name, part[j].dtype, part[j].rank, part[j].shape, err);
+        if (!t) return false;
+        lb_ct_fp4_pack(q, j, t->data);
         if (bytes) *bytes += (double)t->size_bytes;
     }
     return true;

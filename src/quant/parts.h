@@ -1,7 +1,7 @@
 /* quant/parts.h – the tensors that one finished layer consists of, in memory until they are written to one file. */
 #ifndef LB_QUANT_PARTS_H
 #define LB_QUANT_PARTS_H
-#include "num/tile.h"
+#include "num/fp4.h"
 #include "store/ct_config.h"
 
 typedef struct lb_part_tensor {
@@ -23,6 +23,7 @@ bool lb_parts_float(lb_parts *p, const char *name, lb_dtype dtype, int rank, con
                     lb_err *err);
 /* The tensors of a packed weight (store/ct.h) of module `name`; *bytes (optional) grows by what they take. */
 bool lb_parts_qmat(lb_parts *p, const char *module, const lb_qmat *q, const lb_ct_scheme *s, double *bytes, lb_err *err);
+bool lb_parts_fp4(lb_parts *p, const char *module, const lb_fp4mat *q, const lb_ct_scheme *s, double *bytes, lb_err *err);
 /* All of them in one safetensors file, which appears whole or not at all. */
 bool lb_parts_write(const lb_parts *p, const char *path, lb_err *err);
 void lb_parts_free(lb_parts *p);

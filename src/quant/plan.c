@@ -52,6 +52,9 @@ static bool rule_for(const maker *m, const char *name, const lb_scheme **out, lb
 
 static bool add_module(lb_plan *x, const char *name, int layer, int n, int k, const lb_scheme *s, lb_err *err)
 {
+    if (s->w_bits < 16 && s->format != LB_W_INT && k % s->group != 0)
+        return lb_fail(err, LB_EUSAGE, "%s: rows of %d columns are no multiple of the block of %d that the format has",
+                       name, k, s->group);
     if (s->w_bits < 16 && s->group > k)
         return lb_fail(
             err, LB_EUSAGE,
@@ -61,7 +64,7 @@ static bool add_module(lb_plan *x, const char *name, int layer, int n, int k, co
     lb_plan_module *m = &x->p[x->n];
     *m = (lb_plan_module){.name = strdup(name), .layer = layer, .n = n, .k = k, .scheme = *s};
     if (!m->name) return lb_fail_mem(err, strlen(name), "the plan");
-    m->ct = (lb_ct_scheme){.bits = s->w_bits, .group = s->group > 0 ? s->group : 0, .symmetric = s->sym};
+    m->ct = (lb_ct_scheme){.bits = s->w_bits, .group = s->group > 0 ? s->group : 0, .symmetric = s->sym, .format = (lb_ct_format)s->format};
     x->n++;
     x->n_quantized += s->w_bits < 16;
     return true;

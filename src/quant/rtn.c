@@ -72,4 +72,27 @@ static bool solve(const lb_quant_job *job, lb_qmat *out, lb_err *err)
     return true;
 }
 
-const lb_method lb_method_rtn = {.name = "rtn", .paper = "round to nearest", .about = "round to nearest, no data", .solve = solve};
+typedef struct rtn4 {
+    const lb_quant_job *job;
+    lb_fp4mat *out;
+} rtn4;
+
+static void rows_fp4(void *arg, int row0, int row1)
+{
+    const lb_quant_job *j = ((rtn4 *)arg)->job;
+    lb_fp4mat *q = ((rtn4 *)arg)->out;
+    size_t k = (size_t)q->k, g = (size_t)lb_n_group(q->k, q->num->block);
+    for (size_t r = (size_t)row0; r < (size_t)row1; r++)
+        lb_fp4_encode_row(q->num, q->tensor_scale, j->clip_mse, j->w + r * k, q->k, q->codes + r * k, q->scales + r * g);
+}
+
+static bool solve_fp4(const lb_quant_job *job, lb_fp4mat *out, lb_err *err)
+{
+    (void)err;
+    rtn4 a = {job, out};
+    lb_parallel(job->ex, job->n, 8, rows_fp4, &a);
+    return true;
+}
+
+const lb_method lb_method_rtn = {.name = "rtn", .paper = "round to nearest", .about = "round to nearest, no data", .solve = solve,
+                               .solve_fp4 = solve_fp4};

@@ -177,6 +177,27 @@ static bool string_is(const json_t *o, const char *key, const char *a, const cha
     return s && (strcmp(s, a) == 0 || (b && strcmp(s, b) == 0));
 }
 
+static const char *const formats[] = {"pack-quantized", "mxfp4-pack-quantized", "nvfp4-pack-quantized"};
+
+/* The weights of a block-float format: all of it is fixed, so anything else is refused. */
+static bool parse_fp4(parser *p, const json_t *w, const char *what, lb_ct_format f, lb_ct_scheme *s)
+{
+    int want = f == LB_CT_NVFP4 ? 16 : 32;
+    int64_t bits = 4, group = want;
+    const char *type = "float";
+    if (!json_is_object(w))
+        return lb_fail(p->err, LB_EFORMAT, "%s: %s is %s, wanted an object", p->where, what, lb_json_kind(w));
+    if (!lb_json_opt_int(w, "num_bits", 1, 64, &bits, p->where, p->err) ||
+        !lb_json_opt_int(w, "group_size", -1, INT32_MAX, &group, p->where, p->err) ||
+        !lb_json_opt_str(w, "type", &type, p->where, p->err))
+        return false;
+    if (bits != 4 || group != want || strcmp(type, "float") != 0)
+        return lb_fail(p->err, LB_EUNSUPPORTED, "%s: %s asks for %lld-bit %.20s in blocks of %lld; %s has 4-bit floats in "
+                       "blocks of %d", p->where, what, (long long)bits, type, (long long)group, formats[f], want);
+    *s = (lb_ct_scheme){.bits = 4, .group = want, .symmetric = true, .format = f};
+    return true;
+}
+
 static bool parse_args(parser *p, const json_t *w, const char *what, lb_ct_scheme *s)
 {
     static const char *const known[] = {
@@ -218,13 +239,19 @@ static bool parse_args(parser *p, const json_t *w, const char *what, lb_ct_schem
 static bool parse_preset(parser *p, const char *name, const json_t *targets)
 {
     static const struct { const char *name; lb_ct_scheme s; } presets[] = {
-        {"W2A16", {2, 128, true}}, {"W3A16", {3, 128, true}}, {"W4A16", {4, 128, true}}, {"W8A16", {8, 128, true}},
-        {"W4A16_ASYM", {4, 128, false}},
+        {"W2A16", {2, 128, true, LB_CT_INT}},
+        {"W3A16", {3, 128, true, LB_CT_INT}},
+        {"W4A16", {4, 128, true, LB_CT_INT}},
+        {"W8A16", {8, 128, true, LB_CT_INT}},
+        {"W4A16_ASYM", {4, 128, false, LB_CT_INT}},
+        {"MXFP4A16", {4, 32, true, LB_CT_MXFP4}},
+        {"NVFP4A16", {4, 16, true, LB_CT_NVFP4}},
     };
     for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
         if (strcmp(name, presets[i].name) == 0) return add_targets(p, &p->c->targets, targets, &presets[i].s, name);
     return lb_fail(p->err, LB_EUNSUPPORTED,
-                   "%s: config_groups has the preset '%.100s'; lowbit reads W2A16, W3A16, W4A16, W8A16, W4A16_ASYM",
+                   "%s: config_groups has the preset '%.100s'; lowbit reads W2A16, W3A16, W4A16, W8A16, W4A16_ASYM, "
+                   "MXFP4A16, NVFP4A16",
                    p->where, name);
 }
 
@@ -240,15 +267,18 @@ static bool parse_group(parser *p, const char *name, const json_t *g)
     const char *format = p->format;
     lb_ct_scheme s;
     if (!only_keys(p, g, known, what) || !lb_json_opt_str(g, "format", &format, p->where, p->err)) return false;
-    if (strcmp(format, "pack-quantized") != 0)
-        return lb_fail(p->err, LB_EUNSUPPORTED, "%s: %s has the format '%.100s'; lowbit reads pack-quantized", p->where,
-                       what, format);
+    int f = 0;
+    while (f < 3 && strcmp(format, formats[f]) != 0) f++;
+    if (f == 3)
+        return lb_fail(p->err, LB_EUNSUPPORTED, "%s: %s has the format '%.100s'; lowbit reads pack-quantized, "
+                       "mxfp4-pack-quantized and nvfp4-pack-quantized", p->where, what, format);
     for (int i = 2; i < 4; i++)
         if (!is_empty(json_object_get(g, known[i])))
             return lb_fail(p->err, LB_EUNSUPPORTED, "%s: %s quantizes %s, which lowbit does not read yet", p->where,
                            what, known[i]);
     strcat(what, ".weights");
-    return parse_args(p, json_object_get(g, "weights"), what, &s) &&
+    const json_t *w = json_object_get(g, "weights");
+    return (f ? parse_fp4(p, w, what, (lb_ct_format)f, &s) : parse_args(p, w, what, &s)) &&
            add_targets(p, &p->c->targets, json_object_get(g, "targets"), &s, "targets");
 }
 
@@ -326,7 +356,7 @@ void lb_ct_config_free(lb_ct_config *c)
 
 static bool same(lb_ct_scheme a, lb_ct_scheme b)
 {
-    return a.bits == b.bits && a.group == b.group && a.symmetric == b.symmetric;
+    return a.bits == b.bits && a.group == b.group && a.symmetric == b.symmetric && a.format == b.format;
 }
 
 /* "self_attn.q_proj" of "model.layers.0.self_attn.q_proj": where a family of modules shows; NULL if nothing stands
@@ -392,11 +422,26 @@ static json_t *build_targets(const row *rows, size_t n, lb_ct_scheme s)
 
 static json_t *build_group(json_t *targets, lb_ct_scheme s)
 {
+    if (s.format != LB_CT_INT)
+        return json_pack("{s:o,s:{s:i,s:s,s:b,s:s,s:i,s:n,s:b,s:n,s:s,s:s,s:{}},s:n,s:n,s:s}", "targets", targets, "weights",
+                         "num_bits", 4, "type", "float", "symmetric", 1, "strategy",
+                         s.format == LB_CT_NVFP4 ? "tensor_group" : "group", "group_size", s.group, "block_structure",
+                         "dynamic", 0, "actorder", "scale_dtype",
+                         s.format == LB_CT_NVFP4 ? "torch.float8_e4m3fn" : "torch.uint8", "observer", "minmax",
+                         "observer_kwargs", "input_activations", "output_activations", "format", formats[s.format]);
     return json_pack("{s:o,s:{s:i,s:s,s:b,s:s,s:o,s:n,s:b,s:n,s:s,s:{}},s:n,s:n}", "targets", targets, "weights",
                      "num_bits", s.bits, "type", "int", "symmetric", s.symmetric, "strategy",
                      s.group ? "group" : "channel", "group_size", s.group ? json_integer(s.group) : json_null(),
                      "block_structure", "dynamic", 0, "actorder", "observer", "minmax", "observer_kwargs",
                      "input_activations", "output_activations");
+}
+
+/* One format for all, or that there are several. */
+static const char *overall_format(const lb_ct_module *m, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (m[i].scheme.format != m[0].scheme.format) return "mixed-precision";
+    return formats[n ? m[0].scheme.format : LB_CT_INT];
 }
 
 static json_t *build_groups(const lb_ct_module *m, size_t n, row *rows)
@@ -416,6 +461,8 @@ static json_t *build_groups(const lb_ct_module *m, size_t n, row *rows)
         snprintf(key, sizeof key, "group_%zu", n_group++);
         json_t *targets = one ? json_pack("[s]", "Linear") : build_targets(rows, n, m[i].scheme);
         json_t *g = targets ? build_group(targets, m[i].scheme) : NULL;
+        if (g && strcmp(overall_format(m, n), "mixed-precision") == 0)
+            json_object_set_new(g, "format", json_string(formats[m[i].scheme.format]));
         ok = g && json_object_set_new(groups, key, g) == 0;
     }
     if (ok) return groups;
@@ -432,7 +479,7 @@ json_t *lb_ct_config_build(const lb_ct_module *m, size_t n, const char *const *i
     for (size_t i = 0; ok && i < n_ignore; i++) ok = json_array_append_new(list, json_string(ignore[i])) == 0;
     if (ok)
         qc = json_pack("{s:s,s:s,s:s,s:O,s:O,s:n,s:n,s:{},s:{},s:s}", "quant_method", "compressed-tensors", "format",
-                       "pack-quantized", "quantization_status", "compressed", "config_groups", groups, "ignore", list,
+                       overall_format(m, n), "quantization_status", "compressed", "config_groups", groups, "ignore", list,
                        "kv_cache_scheme", "global_compression_ratio", "sparsity_config", "transform_config", "version",
                        "0.20.0");
     if (!qc) lb_fail_mem(err, n * 100, "quantization_config");

@@ -282,14 +282,14 @@ static void configs_are_understood(void **state)
     (void)state;
     static const struct { const char *text; lb_ct_scheme want;
     } good[] = {
-        {QC("", G1(A(4, ""))), {4, 0, true}},
+        {QC("", G1(A(4, ""))), {4, 0, true, LB_CT_INT}},
         {QC(",\"quantization_status\":\"compressed\",\"kv_cache_scheme\":null,\"sparsity_config\":{},\"transform_config\":{},\"version\":\"1\","
             "\"global_compression_ratio\":1.5,\"ignore\":null,\"moe_sparsity_config\":null",
             G1(A(8, ",\"group_size\":-1"))),
-         {8, 0, true}},
-        {QC("", G1("{\"num_bits\":3,\"symmetric\":false,\"group_size\":64}")), {3, 64, false}},
-        {QC("", G1("{\"num_bits\":2,\"group_size\":-1,\"actorder\":\"weight\",\"dynamic\":false}")), {2, 0, true}},
-        {QC("", "\"W4A16_ASYM\":[\"Linear\"]"), {4, 128, false}},
+         {8, 0, true, LB_CT_INT}},
+        {QC("", G1("{\"num_bits\":3,\"symmetric\":false,\"group_size\":64}")), {3, 64, false, LB_CT_INT}},
+        {QC("", G1("{\"num_bits\":2,\"group_size\":-1,\"actorder\":\"weight\",\"dynamic\":false}")), {2, 0, true, LB_CT_INT}},
+        {QC("", "\"W4A16_ASYM\":[\"Linear\"]"), {4, 128, false, LB_CT_INT}},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         lb_err e = {0};
@@ -418,10 +418,10 @@ static void built_configs_read_back(void **state)
         for (int i = 0; i < 17; i++) {
             if (i == 16) strcpy(names[i], "lm_head");
             else snprintf(names[i], sizeof names[i], "model.layers.%d.%s", i / 4, suffix[i % 4]);
-            m[i] = (lb_ct_module){names[i], {3, 128, false}};
-            if (mixed && i % 4 == 3) m[i].scheme = (lb_ct_scheme){4, 32, true};       /* every down_proj */
-            if (mixed && i == 6) m[i].scheme = (lb_ct_scheme){8, 0, true};            /* one up_proj */
-            if (mixed && i == 16) m[i].scheme = (lb_ct_scheme){8, 0, true};
+            m[i] = (lb_ct_module){names[i], {3, 128, false, LB_CT_INT}};
+            if (mixed && i % 4 == 3) m[i].scheme = (lb_ct_scheme){4, 32, true, LB_CT_INT};       /* every down_proj */
+            if (mixed && i == 6) m[i].scheme = (lb_ct_scheme){8, 0, true, LB_CT_INT};            /* one up_proj */
+            if (mixed && i == 16) m[i].scheme = (lb_ct_scheme){8, 0, true, LB_CT_INT};
         }
         const char *ignore[] = {"model.layers.9.mlp.down_proj", "lm_head"};
         size_t n = mixed ? 17 : 16;
@@ -460,7 +460,7 @@ static void modules_survive_a_file(void **state)
     lb_ct_scheme s[4];
     char name[4][32];
     for (int i = 0; i < 4; i++) {
-        s[i] = (lb_ct_scheme){all_bits[i], i % 2 ? 64 : 0, i > 1};
+        s[i] = (lb_ct_scheme){all_bits[i], i % 2 ? 64 : 0, i > 1, LB_CT_INT};
         q[i] = (lb_qmat){.bits = all_bits[i], .n = 20 + i, .k = 100, .group = i % 2 ? 64 : 100, .scale_type = LB_F16};
         assert_ok(lb_qmat_alloc(&q[i], &e), e);
         fill(&q[i], i > 1, (uint64_t)i);
@@ -484,7 +484,7 @@ static void modules_survive_a_file(void **state)
     lb_qmat back;
     assert_false(lb_ct_unpack(store, "nothing", &s[0], 20, 100, &back, &e));
     assert_non_null(strstr(e.msg, "no tensor 'nothing.weight_packed'"));
-    assert_false(lb_ct_unpack(store, name[3], &(lb_ct_scheme){8, 64, false}, 23, 100, &back, &e));
+    assert_false(lb_ct_unpack(store, name[3], &(lb_ct_scheme){8, 64, false, LB_CT_INT}, 23, 100, &back, &e));
     assert_non_null(strstr(e.msg, "weight_zero_point"));
     lb_store_close(store);
     char *path = lb_path_join(dir, "model.safetensors", &e);
