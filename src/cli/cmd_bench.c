@@ -63,20 +63,24 @@ static bool bench_peak(opts *o, lb_exec *ex, lb_err *err)
 static bool bench_attn(opts *o, lb_exec *ex, lb_err *err)
 {
     lb_limit bw;
-    lb_bench_attn_row r[LB_BENCH_ATTN_ROWS];
-    const lb_kv_format *f = lb_kv_format_find(o->kv ? o->kv : "bf16");
-    if (!f) return lb_fail(err, LB_EUSAGE, "--kv %s is unknown", o->kv);
-    if (!lb_bench_attn(ex, f, r, err) || !lb_limit_read(ex, 0, 5, &bw, err)) return false;
+    lb_bench_attn_row r[LB_BENCH_ATTN_ROWS], plain[LB_BENCH_ATTN_ROWS];
+    lb_kv_spec spec, bf16 = {.bits = 16};
+    char name[LB_KV_TEXT];
+    if (!lb_kv_spec_parse(o->kv ? o->kv : "bf16", &spec, err)) return false;
+    lb_kv_spec_text(&spec, name);
+    lb_kv_layer how = lb_kv_shape(&spec, 1, 1), beside = lb_kv_shape(&bf16, 1, 1);
+    if (!lb_bench_attn(ex, &how, r, err) || !lb_bench_attn(ex, &beside, plain, err) || !lb_limit_read(ex, 0, 5, &bw, err))
+        return false;
     if (!o->c.json)
-        printf("decode attention, one layer of 16 heads, 8 kv heads of 128, %s cache, beside %.1f GB/s\n", f->name,
-               bw.median);
+        printf("decode attention, one layer of 16 heads, 8 kv heads of 128, %s cache, beside %.1f GB/s\n", name, bw.median);
     for (int i = 0; i < LB_BENCH_ATTN_ROWS; i++) {
         if (!o->c.json)
-            printf("  %2d sequences × %5d positions  %-8s %8.1f µs  %6.2f GB/s  %3.0f %%\n", r[i].n_seq, r[i].n_ctx,
-                   r[i].impl, 1e6 * r[i].t_s, r[i].gb_s, 100 * r[i].gb_s / bw.median);
+            printf("  %2d sequences × %5d positions  %-8s %8.1f µs  %6.2f GB/s  %3.0f %%  %5.2f × bf16\n", r[i].n_seq,
+                   r[i].n_ctx, r[i].impl, 1e6 * r[i].t_s, r[i].gb_s, 100 * r[i].gb_s / bw.median, plain[i].t_s / r[i].t_s);
         row(o,
-            json_pack("{s:s, s:i, s:i, s:s, s:f, s:f, s:f}", "what", "attn", "n_seq", r[i].n_seq, "n_ctx", r[i].n_ctx,
-                      "impl", r[i].impl, "t_s", r[i].t_s, "gb_s", r[i].gb_s, "share", r[i].gb_s / bw.median));
+            json_pack("{s:s, s:s, s:i, s:i, s:s, s:f, s:f, s:f, s:f}", "what", "attn", "kv", name, "n_seq", r[i].n_seq,
+                      "n_ctx", r[i].n_ctx, "impl", r[i].impl, "t_s", r[i].t_s, "gb_s", r[i].gb_s, "share",
+                      r[i].gb_s / bw.median, "speedup_bf16", plain[i].t_s / r[i].t_s));
     }
     return true;
 }
@@ -346,7 +350,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
          false},
         {"format", 0, LB_ARG_LIST, &o.format, "NAME", "matmul: only this number format; can be repeated", 0, 0, false},
         {"repeat", 'r', LB_ARG_INT, &o.n, "N", "timed repetitions (9)", 1, 1000, false},
-        {"kv", 0, LB_ARG_STR, &o.kv, "FORMAT", "KV cache: bf16 (default), f32", 0, 0, false},
+        {"kv", 0, LB_ARG_STR, &o.kv, "FORMAT", "KV cache: bf16 (default), f32, kv8, kv4, kv3, kv2, kv4-quarot, kv4-kivi …", 0, 0, false},
         LB_COMMON_ARGS(o.c),
         {0},
     };

@@ -53,7 +53,7 @@ static void print_text(const lb_model *m, const usage *u, double weights, bool t
         if (u->count[t]) printf("  %s %.1f MB in %zu", lb_dtype_name((lb_dtype)t), u->bytes[t] / 1e6, u->count[t]);
     printf("\nblock weights: %s in layer 0's q_proj; lm_head: %s; KV cache: %.0f bytes per token at bf16\n",
            m->layers[0].q.w.num->name, m->lm_head.w.num->name,
-           (double)lb_kv_bytes(c, lb_kv_format_find("bf16"), 1) / LB_PAGE);
+           lb_kv_position_bytes(c, &(lb_kv_spec){.bits = 16}));
     if (!tensors) return;
     for (size_t i = 0; i < lb_store_count(m->store); i++) {
         const lb_tensor *t = lb_store_at(m->store, i);

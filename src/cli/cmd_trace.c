@@ -45,7 +45,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"min-p", 0, LB_ARG_REAL, &min_p, "P", "likewise", 0, 1, false},
         {"thinking", 0, LB_ARG_STR, &thinking, "HOW", "on, off, auto (default): the template's enable_thinking", 0, 0,
          false},
-        {"kv", 0, LB_ARG_STR, &kv, "FORMAT", "KV cache: bf16, f32 (default: as the model)", 0, 0, false},
+        {"kv", 0, LB_ARG_STR, &kv, "FORMAT", "KV cache: bf16, f32, kv8, kv4, kv3, kv2, kv4-quarot, kv4-kvquant, kv4-kivi (default: as the model)", 0, 0, false},
         {"parallel", 0, LB_ARG_INT, &parallel, "N", "samples in flight (default: what fits, at most 64)", 1, 4096,
          false},
         {"ids", 0, LB_ARG_FLAG, &ids, "", "write the ids of the generated tokens as well", 0, 0, false},

@@ -8,6 +8,7 @@ enum { MAX_SLOT = 64 };
 const char *lb_target_kv(const lb_target *t, const char *asked)
 {
     if (asked && *asked) return asked;
+    if (*t->model->online.kv) return t->model->online.kv;
     return t->model->embed.num->dtype == LB_F32 ? "f32" : "bf16";
 }
 
@@ -20,8 +21,9 @@ void lb_sampling_text(const lb_sampling *s, int max_new, const char *kv, char ou
 /* The KV cache may take up to half of the memory of the machine. */
 static int slots_that_fit(const lb_target *t, const char *kv, int n_ctx)
 {
-    const lb_kv_format *f = lb_kv_format_find(kv);
-    size_t each = f ? lb_kv_bytes(&t->model->cfg, f, lb_kv_pages_for(n_ctx)) : 1;
+    lb_kv_spec s;
+    lb_kv_room room = {.n_seq = 1, .n_ctx = n_ctx};
+    size_t each = lb_kv_spec_parse(kv, &s, NULL) ? lb_kv_bytes(&t->model->cfg, &s, &room) : 1;
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
     double half = pages > 0 && size > 0 ? 0.5 * (double)pages * (double)size : 1e9;
     double n = half / (double)(each ? each : 1);

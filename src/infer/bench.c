@@ -24,7 +24,9 @@ static void rig_close(rig *r)
 static bool rig_open(rig *r, lb_model *m, const char *kv, int n_ctx, int max_tok, lb_err *err)
 {
     *r = (rig){.m = m};
-    r->kv = lb_kv_open(m->ex, &m->cfg, kv, 1, n_ctx, 0, err);
+    lb_kv_spec spec;
+    lb_kv_room room = {.n_seq = 1, .n_ctx = n_ctx, .n_chunk = max_tok};
+    r->kv = lb_model_kv_spec(m, kv, &spec, err) ? lb_model_kv_open(m, &spec, &room, err) : NULL;
     r->f = r->kv ? lb_forward_open(m, max_tok, 1, err) : NULL;
     r->ids = lb_alloc((size_t)max_tok, sizeof(int), "the batch", err);
     r->seq = lb_alloc((size_t)max_tok, sizeof(int), "the batch", err);
@@ -80,7 +82,7 @@ static void summarize(const rig *r, lb_bench_result *out, double *t, int n, int 
     sum blocks, head;
     const lb_config *c = &r->m->cfg;
     totals(r->m, &blocks, &head);
-    double kv_pos = (double)lb_kv_bytes(c, r->kv->format, 1) / LB_PAGE, past = n_ctx + 0.5 * n_tok;
+    double kv_pos = lb_kv_position_bytes(c, &r->kv->spec), past = n_ctx + 0.5 * n_tok;
     double median = lb_median(t, (size_t)n);
     *out = (lb_bench_result){.n_ctx = n_ctx, .n_tok = n_tok, .t_s = median, .t_best_s = t[0], .n = n, .bytes = blocks.bytes + head.bytes + kv_pos * past};
     out->flops = 2 * (blocks.macs * n_tok + head.macs) + 4.0 * c->n_layer * c->n_head * c->d_head * past * n_tok;

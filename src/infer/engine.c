@@ -36,19 +36,32 @@ static lb_engine_opt defaults(const lb_model *m, const lb_engine_opt *opt)
     if (o.n_ctx <= 0 || o.n_ctx > lb_config_ctx(&m->cfg)) o.n_ctx = lb_config_ctx(&m->cfg);
     if (o.max_batch <= 0) o.max_batch = 512;
     if (o.max_batch < o.n_slot) o.max_batch = o.n_slot;
-    if (!o.kv || !*o.kv) o.kv = m->embed.num->dtype == LB_F32 ? "f32" : "bf16";
     int64_t all = (int64_t)o.n_slot * lb_kv_pages_for(o.n_ctx);
     if (o.n_page <= 0 || o.n_page > all) o.n_page = all > INT32_MAX ? INT32_MAX : (int)all;
     if (o.n_page < lb_kv_pages_for(o.n_ctx)) o.n_page = lb_kv_pages_for(o.n_ctx); /* one full sequence always fits */
     return o;
 }
 
+static bool kv_spec(const lb_model *m, const lb_engine_opt *o, lb_kv_spec *s, lb_err *err)
+{
+    if (!o->kv_spec) return lb_model_kv_spec(m, o->kv, s, err);
+    *s = *o->kv_spec;
+    return true;
+}
+
+static lb_kv_room room_of(const lb_engine_opt *o)
+{
+    return (lb_kv_room){.n_seq = o->n_slot, .n_ctx = o->n_ctx, .n_page = o->n_page,
+                        .n_chunk = o->max_batch < LB_KV_CHUNK ? o->max_batch : LB_KV_CHUNK};
+}
+
 size_t lb_engine_bytes(const lb_model *m, const lb_engine_opt *opt)
 {
     lb_engine_opt o = defaults(m, opt);
-    const lb_kv_format *f = lb_kv_format_find(o.kv);
+    lb_kv_spec s;
+    lb_kv_room room = room_of(&o);
     size_t n = lb_forward_bytes(&m->cfg, o.max_batch, o.n_slot);
-    if (f) lb_size_add(n, lb_kv_bytes(&m->cfg, f, o.n_page), &n);
+    if (kv_spec(m, &o, &s, NULL)) lb_size_add(n, lb_kv_bytes(&m->cfg, &s, &room), &n);
     return n;
 }
 
@@ -58,7 +71,9 @@ lb_engine *lb_engine_open(lb_model *m, const lb_engine_opt *opt, lb_err *err)
     lb_engine *e = lb_alloc(1, sizeof *e, "the engine", err);
     if (!e) return NULL;
     e->m = m, e->n_slot = o.n_slot, e->n_ctx = o.n_ctx, e->max_batch = o.max_batch;
-    e->kv = lb_kv_open(m->ex, &m->cfg, o.kv, o.n_slot, o.n_ctx, o.n_page, err);
+    lb_kv_spec s;
+    lb_kv_room room = room_of(&o);
+    if (kv_spec(m, &o, &s, err)) e->kv = lb_model_kv_open(m, &s, &room, err);
     if (e->kv) e->fw = lb_forward_open(m, o.max_batch, o.n_slot, err);
     if (!e->kv || !e->fw) goto fail;
     size_t n = (size_t)o.max_batch;
@@ -157,6 +172,7 @@ static void build(lb_engine *e, lb_batch *b)
         int todo = s->n_ids - s->n_past, n = todo;
         if (todo > 1) {
             n = todo < room ? todo : room;
+            if (n > e->kv->n_chunk) n = e->kv->n_chunk;
             room -= n;
         }
         for (int j = 0; j < n; j++) {

@@ -208,6 +208,19 @@ static void linear(lb_forward *f, const lb_linear *l, float *y, const float *x, 
     lb_linear_run(l, y, l->w.n, x, n_tok, f->m->ex);
 }
 
+/* k = keys of x, without their bias where the cache adds it when they are read. */
+static void keys(lb_forward *f, const lb_layer *l, const float *x, int n_tok)
+{
+    if (!f->kv->spec.pre_bias) {
+        linear(f, &l->k, f->k, x, n_tok);
+        return;
+    }
+    if (f->tap.fn) f->tap.fn(f->tap.arg, &l->k, x, n_tok);
+    lb_linear bare = l->k;
+    bare.bias = NULL;
+    lb_linear_run(&bare, f->k, bare.w.n, x, n_tok, f->m->ex);
+}
+
 /* att = softmax(q·kᵀ)·v of the normed h. */
 static void attention(lb_forward *f, int layer)
 {
@@ -218,14 +231,19 @@ static void attention(lb_forward *f, int layer)
     int n_tok = f->n_tok;
     const float *x = input(f, &l->q, f->h, n_tok, NULL, NULL);
     linear(f, &l->q, f->q, x, n_tok);
-    linear(f, &l->k, f->k, x = input(f, &l->k, f->h, n_tok, &l->q, x), n_tok);
+    x = input(f, &l->k, f->h, n_tok, &l->q, x);
+    keys(f, l, x, n_tok);
     linear(f, &l->v, f->v, input(f, &l->v, f->h, n_tok, &l->k, x), n_tok);
     if (l->q_norm) norm(ex, f->q, f->q, l->q_norm, n_tok * c->n_head, c->d_head, c->norm_eps);
     if (l->k_norm) norm(ex, f->k, f->k, l->k_norm, n_tok * c->n_kv, c->d_head, c->norm_eps);
     rope(f, f->q, c->n_head, n_tok);
-    rope(f, f->k, c->n_kv, n_tok);
+    if (!kv->spec.pre_rope) rope(f, f->k, c->n_kv, n_tok);
     turn(f, l->q_rope, f->q, n_tok * c->n_head);
     turn(f, l->k_rope, f->k, n_tok * c->n_kv);
+    if (kv->turn.kind != LB_TRANSFORM_NONE) {
+        turn(f, &kv->turn, f->q, n_tok * c->n_head);
+        turn(f, &kv->turn, f->k, n_tok * c->n_kv);
+    }
     lb_kv_map map = {.pages = kv->pages_dev, .max_pages = kv->max_pages, .seq = f->seq, .pos = f->pos};
     lb_kv_write w = {.kv = kv->layers[layer], .map = map, .k = f->k, .v = f->v, .n_tok = n_tok};
     lb_op_do(&lb_op_kv_write, &w, ex);
@@ -296,10 +314,20 @@ static void experts(lb_forward *f, const lb_layer *l)
     }
 }
 
+/* A window serves so many tokens of a sequence at once. */
+static bool chunks_fit(const lb_kv *kv, const lb_batch *b)
+{
+    for (int i = 1, n = 1; i < b->n_tok; i++) {
+        n = b->seq[i] == b->seq[i - 1] ? n + 1 : 1;
+        if (n > kv->n_chunk) return false;
+    }
+    return true;
+}
+
 void lb_forward_start(lb_forward *f, lb_kv *kv, const lb_batch *b)
 {
     lb_exec *ex = f->m->ex;
-    assert(b->n_tok <= f->max_tok && b->n_out <= f->max_out);
+    assert(b->n_tok <= f->max_tok && b->n_out <= f->max_out && chunks_fit(kv, b));
     f->n_tok = b->n_tok, f->kv = kv;
     size_t bytes = (size_t)b->n_tok * sizeof(int);
     lb_kv_upload(kv);

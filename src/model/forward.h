@@ -8,7 +8,7 @@
 #include "model/model.h"
 
 /* A ragged batch: any mixture of prefill chunks and single decode tokens. Tokens of one sequence stand in order of
- * position; kv pages for every position must be there (lb_kv_grow). */
+ * position, at most kv->n_chunk of them; kv pages for every position must be there (lb_kv_grow). */
 typedef struct lb_batch {
     int n_tok;
     const int *ids, *seq, *pos;              /* [n_tok] host; ids < n_vocab */

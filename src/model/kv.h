@@ -1,17 +1,63 @@
 /* model/kv.h – the paged KV cache: one for all sequences of a batch.
  *
  * Positions are stored in pages of LB_PAGE; a sequence takes pages as it grows and gives them back when it ends, so
- * memory follows the tokens there are, not the longest there could be. The number format is a row of kern/kvs.def. */
+ * memory follows the tokens there are, not the longest there could be. How numbers are kept is a lb_kv_spec, which has a
+ * name on the command line and in config.json:
+ *
+ *     bf16, f32              numbers as they are
+ *     kv8, kv4, kv3, kv2     keys and values per token and kv head, asymmetric
+ *     …-quarot               QuaRot-KV (arXiv:2404.00456): the same, queries and keys turned by a Hadamard matrix after
+ *                            RoPE, ranges shrunk to 0.95
+ *     …-kvquant              KVQuant* (arXiv:2504.04823): keys before RoPE, static ranges per channel; …-kvquant-prebias:
+ *                            before the bias of k_proj as well
+ *     …-kivi                 KIVI (arXiv:2402.02750): keys per channel in groups of 32 positions, the last 128 positions in bf16
+ *
+ * and then what departs from that: -prerope, -postrope, -prebias, -hadamard, -clipX (0 < X ≤ 1), -wN (KIVI's window, a
+ * multiple of 32). `bf16-prerope` exists too. */
 #ifndef LB_MODEL_KV_H
 #define LB_MODEL_KV_H
 #include "kern/attn.h"
+#include "kern/transform.h"
 #include "model/config.h"
+
+typedef struct lb_kv_spec {      /* zero means bf16 */
+    int bits;                    /* 8, 4, 3, 2; 16 or 0: bf16; 32: f32 */
+    lb_kv_key_mode key;
+    bool pre_rope, pre_bias;     /* keys are stored before RoPE, before their bias; pre_bias wants pre_rope */
+    bool hadamard;               /* orthonormal Hadamard matrix of d_head on queries and keys after RoPE */
+    float clip;                  /* per token: shrinks the range; 0 means 1 */
+    int window;                  /* per channel in groups: most recent positions kept in bf16 */
+} lb_kv_spec;
+
+enum { LB_KV_TEXT = 40, LB_KV_WINDOW = 128, LB_KV_CHUNK = 128 };
+
+/* LB_EUSAGE for what is not a name, or asks for what does not go together. */
+bool lb_kv_spec_parse(const char *text, lb_kv_spec *out, lb_err *err);
+/* The shortest name that parses back to the same; clip to 6 digits. */
+void lb_kv_spec_text(const lb_kv_spec *s, char out[LB_KV_TEXT]);
+
+/* What a layer gives to its cache. Borrowed. */
+typedef struct lb_kv_source {
+    const float *range;          /* [2, n_kv·d_head] host: lowest and highest key of a channel, as stored; or NULL */
+    const float *bias;           /* [n_kv·d_head] device: the bias of the keys, for pre_bias; or NULL */
+} lb_kv_source;
+
+typedef struct lb_kv_room {
+    int n_seq, n_ctx;            /* sequences of up to n_ctx positions each */
+    int n_page;                  /* pages in all; 0: n_seq full sequences */
+    int n_chunk;                 /* most tokens of one sequence in a batch, where the spec has a window; 0: LB_KV_CHUNK */
+} lb_kv_room;
 
 typedef struct lb_kv {
     lb_exec *ex;                 /* borrowed */
+    lb_kv_spec spec;
     const lb_kv_format *format;
     int n_layer, n_page, n_seq, max_pages;
-    lb_kv_layer *layers;         /* [n_layer], owned; their k and v are device memory, owned */
+    int n_chunk;                 /* most tokens of one sequence in a batch */
+    lb_kv_layer *layers;         /* [n_layer], owned; their k, v, ring, scales and zeros are device memory, owned */
+    float *rope_page, *rope_slot; /* device, shared by the layers, owned */
+    float *had;                  /* device, owned */
+    lb_transform turn;           /* of heads of queries and keys after RoPE; kind NONE without spec.hadamard */
     int *pages;                  /* host [n_seq, max_pages], owned */
     int *pages_dev;              /* device copy, owned */
     int *n_used;                 /* [n_seq] pages held by a sequence */
@@ -20,11 +66,19 @@ typedef struct lb_kv {
     bool dirty;                  /* host page table is newer than the device's */
 } lb_kv;
 
-/* Room for n_seq sequences of up to n_ctx positions each, and n_page pages in all (0: n_seq full sequences). */
-lb_kv *lb_kv_open(lb_exec *ex, const lb_config *c, const char *format, int n_seq, int n_ctx, int n_page, lb_err *err);
+/* src [n_layer], or NULL if no layer has anything to give. LB_EUSAGE if the spec wants ranges and there are none, or a
+ * Hadamard matrix of an order that is not known. */
+lb_kv *lb_kv_open_spec(lb_exec *ex, const lb_config *c, const lb_kv_spec *spec, const lb_kv_source *src,
+                       const lb_kv_room *room, lb_err *err);
+/* The same by name, with nothing from the layers. */
+lb_kv *lb_kv_open(lb_exec *ex, const lb_config *c, const char *name, int n_seq, int n_ctx, int n_page, lb_err *err);
 void lb_kv_close(lb_kv *kv);
-/* What lb_kv_open allocates on the device, in bytes; SIZE_MAX on overflow. */
-size_t lb_kv_bytes(const lb_config *c, const lb_kv_format *f, int n_page);
+/* What lb_kv_open_spec allocates on the device for pages and windows, in bytes; SIZE_MAX on overflow. */
+size_t lb_kv_bytes(const lb_config *c, const lb_kv_spec *s, const lb_kv_room *room);
+/* Bytes of one position in all layers. */
+double lb_kv_position_bytes(const lb_config *c, const lb_kv_spec *s);
+/* The shape of a layer, without memory. */
+lb_kv_layer lb_kv_shape(const lb_kv_spec *s, int n_kv, int d_head);
 int lb_kv_pages_for(int n_pos);                              /* pages that n_pos positions take */
 /* Makes room for positions [0,n_pos) of seq; false if pages ran out (nothing changes). */
 bool lb_kv_grow(lb_kv *kv, int seq, int n_pos);

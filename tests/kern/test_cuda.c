@@ -223,13 +223,13 @@ typedef struct cache {
 static cache random_cache(int n_kv, int d_head, int n_seq, const int *len)
 {
     int n_format = 0;
-    while (lb_kv_formats[n_format]) n_format++;
+    while (lb_kv_formats[n_format] && lb_kv_formats[n_format]->bits >= 16) n_format++;
     lb_kv_layer l = {.format = lb_kv_formats[below(n_format)], .n_kv = n_kv, .d_head = d_head};
     cache c = {.l = l, .map = {.max_pages = 1}, .n_seq = n_seq};
     for (int s = 0; s < n_seq; s++)
         if ((len[s] + LB_PAGE - 1) / LB_PAGE > c.map.max_pages) c.map.max_pages = (len[s] + LB_PAGE - 1) / LB_PAGE;
     c.n_page = n_seq * c.map.max_pages;
-    c.bytes = c.l.format->page_bytes(n_kv, d_head) * (size_t)c.n_page;
+    c.bytes = lb_kv_k_bytes(&c.l) * (size_t)c.n_page;
     int *pages = host((size_t)c.n_page * sizeof *pages);
     for (int i = 0; i < c.n_page; i++) pages[i] = i;
     for (int i = c.n_page - 1; i > 0; i--) {

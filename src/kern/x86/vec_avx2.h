@@ -77,6 +77,25 @@ ALWAYS void v_store_bf16_n(uint16_t *p, vf x, int n)
     memcpy(p, t, 2 * (size_t)n);
 }
 
+/* ---- integer lanes ---- */
+ALWAYS vi v_words(const void *p) { return _mm256_loadu_si256(p); }
+ALWAYS vi v_words16(const void *p) { return _mm256_cvtepu16_epi32(_mm_loadu_si128(p)); }
+ALWAYS vi v_words8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(p)); }
+ALWAYS vi v_set1i(int x) { return _mm256_set1_epi32(x); }
+ALWAYS vi v_and(vi a, vi b) { return _mm256_and_si256(a, b); }
+ALWAYS vi v_or(vi a, vi b) { return _mm256_or_si256(a, b); }
+ALWAYS vi v_shift(vi x, int left) { return left >= 0 ? _mm256_slli_epi32(x, left) : _mm256_srli_epi32(x, -left); }
+ALWAYS vf v_as_float(vi x) { return _mm256_castsi256_ps(x); }
+ALWAYS vf v_of_int(vi x) { return _mm256_cvtepi32_ps(x); }
+ALWAYS void v_store_u8_n(uint8_t *p, vf x, int n)
+{
+    vi i = _mm256_cvtps_epi32(x);
+    __m128i h = _mm_packus_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    uint8_t b[8];
+    _mm_storel_epi64((void *)b, _mm_packus_epi16(h, h));
+    memcpy(p, b, (size_t)(n < VW ? n : VW));
+}
+
 /* ---- pairs ---- */
 ALWAYS vpair v_pair_of_bf16(vi x)
 {

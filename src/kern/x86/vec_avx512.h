@@ -58,6 +58,25 @@ ALWAYS void v_store_bf16_n(uint16_t *p, vf x, int n)
     _mm256_mask_storeu_epi16(p, v_mask(n), _mm512_cvtepi32_epi16(r));
 }
 
+/* ---- integer lanes ---- */
+ALWAYS vi v_words(const void *p) { return _mm512_loadu_si512(p); }
+ALWAYS vi v_words16(const void *p) { return _mm512_cvtepu16_epi32(_mm256_loadu_si256(p)); } /* VW u16 */
+ALWAYS vi v_words8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }      /* VW u8 */
+ALWAYS vi v_set1i(int x) { return _mm512_set1_epi32(x); }
+ALWAYS vi v_and(vi a, vi b) { return _mm512_and_si512(a, b); }
+ALWAYS vi v_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+ALWAYS vi v_shift(vi x, int left)
+{
+    return left >= 0 ? _mm512_slli_epi32(x, (unsigned)left) : _mm512_srli_epi32(x, (unsigned)-left);
+}
+ALWAYS vf v_as_float(vi x) { return _mm512_castsi512_ps(x); }
+ALWAYS vf v_of_int(vi x) { return _mm512_cvtepi32_ps(x); }
+/* The first n lanes, whole numbers from 0 to 255. */
+ALWAYS void v_store_u8_n(uint8_t *p, vf x, int n)
+{
+    _mm512_mask_cvtepi32_storeu_epi8(p, v_mask(n), _mm512_cvtps_epi32(x));
+}
+
 /* ---- pairs ---- */
 /* 32 bf16: the even ones in a, the odd ones in b: a shift and a mask instead of two widening shuffles. */
 ALWAYS vpair v_pair_of_bf16(vi x)
