@@ -273,19 +273,18 @@ static lb_var *head(void *arg, lb_grad *g, lb_block_head which, lb_var *x)
 /* d = max|w|^(1−α) / max|x|^α for every column of a site, over all its readers. */
 static void start_scales(flat *f, const lb_block_weights *b)
 {
+    for (int l = 0; l < LB_BLOCK_LINEARS; l++) {
+        float *top = f->s[INPUT_OF[l]].d.v;
+        int n, k;
+        lb_block_shape(f->cfg, (lb_block_linear)l, &n, &k);
+        for (int r = 0; top && r < n; r++)
+            for (int j = 0; j < k; j++) top[j] = fmaxf(top[j], fabsf(b->w[l][(size_t)r * (size_t)k + (size_t)j]));
+    }
     for (int i = 0; i < LB_BLOCK_INPUTS; i++) {
-        site *s = &f->s[i];
-        if (!s->d.v) continue;
-        for (int j = 0; j < s->d.k; j++) {
-            float top = MIN_SCALE;
-            for (int l = 0; l < LB_BLOCK_LINEARS; l++) {
-                int n, k;
-                if ((int)INPUT_OF[l] != i) continue;
-                lb_block_shape(f->cfg, (lb_block_linear)l, &n, &k);
-                for (int r = 0; r < n; r++) top = fmaxf(top, fabsf(b->w[l][(size_t)r * (size_t)k + (size_t)j]));
-            }
-            float x = fmaxf(f->peak[i][j], MIN_SCALE);
-            s->d.v[j] = fmaxf(powf(top, 1 - f->o.alpha) / powf(x, f->o.alpha), MIN_SCALE);
+        lb_param *d = &f->s[i].d;
+        for (int j = 0; d->v && j < d->k; j++) {
+            float w = fmaxf(d->v[j], MIN_SCALE), x = fmaxf(f->peak[i][j], MIN_SCALE);
+            d->v[j] = fmaxf(powf(w, 1 - f->o.alpha) / powf(x, f->o.alpha), MIN_SCALE);
         }
     }
 }
@@ -435,8 +434,10 @@ static void merge_scales(const flat *f, lb_qblock *b)
 static bool take_over(flat *f, lb_recon *d, lb_qblock *b, lb_flatquant_report *r, lb_err *err)
 {
     taken t = {0};
+    float clip[LB_N_INPUT_SITE][2];
+    memcpy(clip, b->clip, sizeof clip);
     bool ok = transformed(f, d, &t, r, err) && keep_transforms(f, b, err);
-    for (int i = 0; !ok && i < LB_N_SITE; i++) b->in[i] = (lb_transform){0};
+    if (!ok) memset(b->in, 0, sizeof b->in), memcpy(b->clip, clip, sizeof clip);
     for (int i = 0; ok && i < LB_BLOCK_LINEARS; i++) {
         lb_qlinear *l = lb_recon_linear(b, (lb_block_linear)i);
         memcpy(l->w, t.w[i], (size_t)l->n * (size_t)l->k * sizeof *l->w);
