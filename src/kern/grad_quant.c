@@ -29,11 +29,16 @@ lb_fq_grid lb_fq_grid_of(const lb_fake_quant *a, int group, float top, float bot
         g.scale = usable(s, a->scale_type);
         return g;
     }
-    g.dead = hi == 0 && lo == 0;
-    if (g.dead) hi = 1, lo = -1;
-    s = a->kind == LB_FQ_ACT ? (hi - lo) / g.max : hi / g.max - lo / g.max;
-    if (a->kind == LB_FQ_ASYM) g.dead |= !(s > MIN_SCALE);
-    g.scale = a->kind == LB_FQ_ACT ? s : usable(s, a->scale_type);
+    if (a->kind == LB_FQ_ACT) {
+        s = (hi - lo) / g.max;
+        g.dead = s == 0;
+        g.scale = g.dead ? 1 : s; /* numbers so small become zeros */
+    } else {
+        if (hi == 0 && lo == 0) hi = 1, lo = -1, g.dead = true;
+        s = hi / g.max - lo / g.max;
+        g.dead |= !(s > MIN_SCALE);
+        g.scale = usable(s, a->scale_type);
+    }
     float z = nearbyintf(-lo / g.scale);
     g.zero = z < 0 ? 0 : z > g.max ? g.max : z;
     return g;

@@ -2,7 +2,7 @@
  * fake quantization against differences of the function that the straight-through estimator stands for; errors, reuse of
  * memory, the same bits for any number of threads. */
 #include "guard.h"
-#include "kern/gemm.h"
+#include "kern/actquant.h"
 #include "model/grad.h"
 #include "quant/grid.h"
 
@@ -340,6 +340,22 @@ static void fake_quant_agrees(void **state)
                 }
             }
         }
+    /* activations are what the integer kernels multiply */
+    for (int t = 0; t < 8; t++) {
+        lb_act_quant q = {.kind = LB_ACT_INT, .bits = t & 1 ? 8 : 4, .clip_hi = t & 2 ? 0.9f : 0, .clip_lo = t & 4 ? 0.7f : 0};
+        float x[N * K], want[K];
+        for (int i = 0; i < N * K; i++) x[i] = i < K ? 0 : i < 2 * K ? 1e-45f * (float)(i % 3) : i < 3 * K ? fabsf(w[i]) : w[i];
+        lb_grad_reset(g);
+        lb_var *y = lb_grad_act_fq(g, lb_grad_const(g, x, N, K), &(lb_act_fq){.bits = q.bits, .clip_hi = q.clip_hi,
+                                                                              .clip_lo = q.clip_lo});
+        assert_ok(lb_grad_ok(g, &err), err);
+        for (int r = 0; r < N; r++) {
+            lb_act_fake_quant(&q, x + r * K, K, want);
+            for (int j = 0; j < K; j++)
+                if (y->v[r * K + j] != want[j])
+                    fail_msg("%d bits, row %d [%d] = %.9g, wanted %.9g", q.bits, r, j, (double)y->v[r * K + j], (double)want[j]);
+        }
+    }
     /* row i uses factor i mod 3 */
     float c[3] = {30, 0, -0.5f};
     lb_var *clip = lb_grad_const(g, c, 1, 3);
