@@ -45,18 +45,19 @@ static void ref(const void *args, int row0, int row1, lb_exec *ex)
 }
 
 #if defined(__x86_64__)
-static bool fits(const lb_matmul *a, bool grouped, lb_act_kind act)
+static bool is_float(const void *args) { return !((const lb_matmul *)args)->w.num->grouped; }
+static bool is_int(const void *args)
 {
-    return a->w.num->grouped == grouped && a->act.kind == act;
+    const lb_matmul *a = args;
+    return a->w.num->grouped && a->act.kind == LB_ACT_NONE;
 }
-static bool is_float(const void *args) { return fits(args, false, LB_ACT_NONE); }
-static bool is_int(const void *args) { return fits(args, true, LB_ACT_NONE); }
-/* A block of activations must not straddle groups of the weights. */
+/* A block of activations must not straddle groups of the weights, nor share a kernel's step with another block. */
 static bool is_int_act(const void *args)
 {
-    int block = ((const lb_matmul *)args)->w.num->block;
-    return fits(args, true, LB_ACT_INT) || (block != 16 && fits(args, true, LB_ACT_MXFP4)) ||
-           (block == 16 && fits(args, true, LB_ACT_NVFP4));
+    const lb_matmul *a = args;
+    int block = lb_act_block(a->act.kind);
+    bool aligned = block == 0 || (block == 16) == (a->w.num->block == 16);
+    return a->w.num->grouped && a->act.kind != LB_ACT_NONE && aligned;
 }
 #endif
 

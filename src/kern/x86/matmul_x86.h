@@ -5,7 +5,7 @@
 #define LB_KERN_X86_MATMUL_X86_H
 #include "kern/matmul.h"
 
-/* bf16, f16, f32. Both levels give the same bits. */
+/* bf16, f16, f32, with activations of any kind. Both levels give the same bits. */
 size_t lb_matmul_float_avx2_scratch(const void *args);
 void lb_matmul_float_avx2_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_float_avx2(const void *args, int row0, int row1, lb_exec *ex);
