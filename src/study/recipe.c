@@ -2,6 +2,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "base/file.h"
 #include "base/mem.h"
+#include "quant/layer.h"
 #include "study/study.h"
 #include <ctype.h>
 #include <pcre2.h>
@@ -160,19 +161,22 @@ static bool check_source(const lb_study *s, const char *source, const char *wher
                             source);
 }
 
-static bool parse_calib(const lb_study *s, const json_t *run, lb_study_calib *c, const char *in, lb_err *err)
+static bool parse_calib(const lb_study *s, const json_t *in, lb_calib_spec *c, bool *has_seed, const char *in_where,
+                        lb_err *err)
 {
     static const char *const keys[] = {"source", "nsamples", "seqlen", "seed", NULL};
-    const json_t *o = json_object_get(run, "calib");
+    const json_t *o = json_object_get(in, "calib");
     char where[WHERE];
-    snprintf(where, sizeof where, "%.600s: calib", in);
-    if (!o) return true;
-    c->has_seed = json_object_get(o, "seed") != NULL;
-    return known_keys(o, keys, where, err) && lb_json_opt_str(o, "source", &c->source, where, err) &&
-           (!c->source || check_source(s, c->source, where, err)) &&
-           count_key(o, "nsamples", 1 << 20, &c->n_sample, where, err) &&
-           count_key(o, "seqlen", 1 << 24, &c->seq_len, where, err) &&
-           lb_json_opt_int(o, "seed", 0, INT64_MAX, &c->seed, where, err);
+    int64_t seed = 0;
+    snprintf(where, sizeof where, "%.600s: calib", in_where);
+    *has_seed = json_object_get(o, "seed") != NULL;
+    bool ok = !o || (known_keys(o, keys, where, err) && lb_json_opt_str(o, "source", &c->source, where, err) &&
+                     (!c->source || check_source(s, c->source, where, err)) &&
+                     count_key(o, "nsamples", 1 << 20, &c->n_seq, where, err) &&
+                     count_key(o, "seqlen", 1 << 24, &c->n_tok, where, err) &&
+                     lb_json_opt_int(o, "seed", 0, INT64_MAX, &seed, where, err));
+    c->seed = (uint64_t)seed;
+    return ok;
 }
 
 static bool is_regex(const char *text, const char *where, lb_err *err)
@@ -190,41 +194,43 @@ static bool is_regex(const char *text, const char *where, lb_err *err)
     return true;
 }
 
-static bool parse_rules(const json_t *run, lb_study_run *r, const char *where, lb_err *err)
+/* "a=b", kept by the study. */
+static const char *joined(lb_study *s, const char *a, const char *b, lb_err *err)
 {
-    const json_t *o = json_object_get(run, "tensor");
-    const char *pattern;
+    size_t n = strlen(a) + strlen(b) + 2;
+    char *text = lb_alloc(n, 1, "the recipe", err);
+    if (!text || !lb_grow(&s->text, &s->cap_text, s->n_text + 1, sizeof *s->text, "the recipe", err)) {
+        free(text);
+        return NULL;
+    }
+    snprintf(text, n, "%s=%s", a, b);
+    return s->text[s->n_text++] = text;
+}
+
+/* An object of texts as a list of "KEY=TEXT". */
+static bool parse_texts(lb_study *s, const json_t *run, const char *key, const char **list, int *n,
+                        bool (*check)(const char *, const char *, lb_err *), const char *where, lb_err *err)
+{
+    const json_t *o = json_object_get(run, key);
+    const char *name;
     json_t *v;
     if (o && !json_is_object(o))
-        return lb_fail(err, LB_EFORMAT, "%s: 'tensor' is %s, wanted an object {REGEX: SCHEME}", where, lb_json_kind(o));
-    json_object_foreach ((json_t *)o, pattern, v) {
-        if (r->n_rule == LB_STUDY_MAX_RULES)
-            return lb_fail(err, LB_EFORMAT, "%s: 'tensor' has more than %d rules", where, LB_STUDY_MAX_RULES);
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted an object", where, key, lb_json_kind(o));
+    json_object_foreach ((json_t *)o, name, v) {
+        if (*n == LB_COMPRESS_LIST)
+            return lb_fail(err, LB_EFORMAT, "%s: '%s' has more than %d entries", where, key, LB_COMPRESS_LIST);
         if (!json_is_string(v))
-            return lb_fail(err, LB_EFORMAT, "%s: tensor '%s' is %s, wanted a scheme", where, pattern, lb_json_kind(v));
-        lb_tensor_rule *rule = &r->rules[r->n_rule++];
-        rule->pattern = pattern;
-        if (!is_regex(pattern, where, err)) return false;
-        if (!lb_scheme_parse(json_string_value(v), &rule->scheme, err))
-            return lb_wrap(err, "%s: tensor '%s'", where, pattern);
+            return lb_fail(err, LB_EFORMAT, "%s: %s: '%s' is %s, wanted a string", where, key, name, lb_json_kind(v));
+        if (!check(name, where, err) || !(list[*n] = joined(s, name, json_string_value(v), err))) return false;
+        ++*n;
     }
     return true;
 }
 
-static bool parse_options(const json_t *run, lb_study_run *r, const char *where, lb_err *err)
+static bool is_option(const char *name, const char *where, lb_err *err)
 {
-    const char *key;
-    json_t *v;
-    r->options = json_object_get(run, "options");
-    if (r->options && !json_is_object(r->options))
-        return lb_fail(err, LB_EFORMAT, "%s: 'options' is %s, wanted an object", where, lb_json_kind(r->options));
-    json_object_foreach ((json_t *)r->options, key, v) {
-        if (!*key || strchr(key, '='))
-            return lb_fail(err, LB_EFORMAT, "%s: options: '%s' is not the name of an option", where, key);
-        if (!json_is_string(v))
-            return lb_fail(err, LB_EFORMAT, "%s: options: '%s' is %s, wanted a string", where, key, lb_json_kind(v));
-    }
-    return true;
+    return (*name && !strchr(name, '=')) ||
+           lb_fail(err, LB_EFORMAT, "%s: options: '%s' is not the name of an option", where, name);
 }
 
 static bool parse_eval(const json_t *run, lb_study_run *r, const char *in, lb_err *err)
@@ -238,36 +244,35 @@ static bool parse_eval(const json_t *run, lb_study_run *r, const char *in, lb_er
                   count_key(o, "think_extend", 1 << 20, &r->think_extend, where, err));
 }
 
-bool lb_study_is_plain(const lb_study_run *r)
+bool lb_study_is_plain(const lb_study_run *r) { return !r->makes_model && !r->kv; }
+
+static bool is_w16(const lb_scheme *s)
 {
     char text[LB_SCHEME_TEXT];
-    lb_scheme_text(&r->scheme, text);
-    return strcmp(text, "w16") == 0 && !r->kv;
+    lb_scheme_text(s, text);
+    return strcmp(text, "w16") == 0;
 }
 
-/* Everything that makes the run what it is, so that two runs of one label are the same. */
+/* Everything that the recipe says of the run, so that two runs of one label are the same. */
 static bool default_label(lb_study_run *r, const char *where, lb_err *err)
 {
+    const lb_compress_spec *q = &r->quant;
+    const lb_calib_spec *c = &r->own_calib;
     lb_buf b = {0};
     char scheme[LB_SCHEME_TEXT];
     lb_scheme_text(&r->scheme, scheme);
     lb_buf_str(&b, scheme);
-    if (r->method) lb_buf_fmt(&b, " %s%s", r->method->name, r->clip_mse ? "+clip" : "");
+    if (*r->method) lb_buf_fmt(&b, " %s", r->method);
+    if (q->clip) lb_buf_str(&b, strcmp(q->clip, "mse") == 0 ? "+clip" : "+noclip");
     if (r->kv) lb_buf_fmt(&b, " %s", r->kv);
     if (r->target_bpw > 0) lb_buf_fmt(&b, " to %g bits", r->target_bpw);
-    for (int i = 0; i < r->n_rule; i++) {
-        lb_scheme_text(&r->rules[i].scheme, scheme);
-        lb_buf_fmt(&b, " %s=%s", r->rules[i].pattern, scheme);
-    }
-    const char *key;
-    json_t *v;
-    json_object_foreach ((json_t *)r->options, key, v) lb_buf_fmt(&b, " %s=%s", key, json_string_value(v));
-    const lb_study_calib *c = &r->calib;
+    for (int i = 0; i < q->n_tensor; i++) lb_buf_fmt(&b, " %s", q->tensor[i]);
+    for (int i = 0; i < q->n_opt; i++) lb_buf_fmt(&b, " %s", q->opt[i]);
     if (c->source) lb_buf_fmt(&b, " on %s", c->source);
-    if (c->n_sample || c->seq_len) lb_buf_str(&b, " calib");
-    if (c->n_sample) lb_buf_fmt(&b, " n%d", c->n_sample);
-    if (c->seq_len) lb_buf_fmt(&b, " len%d", c->seq_len);
-    if (c->has_seed) lb_buf_fmt(&b, " seed%lld", (long long)c->seed);
+    if (c->n_seq || c->n_tok) lb_buf_str(&b, " calib");
+    if (c->n_seq) lb_buf_fmt(&b, " n%d", c->n_seq);
+    if (c->n_tok) lb_buf_fmt(&b, " len%d", c->n_tok);
+    if (r->own_seed) lb_buf_fmt(&b, " seed%llu", (unsigned long long)c->seed);
     if (r->think_budget) lb_buf_fmt(&b, " think≤%d", r->think_budget);
     if (r->think_extend) lb_buf_fmt(&b, " wait×%d", r->think_extend);
     if (r->max_new) lb_buf_fmt(&b, " max%d", r->max_new);
@@ -293,43 +298,66 @@ static bool parse_label(const json_t *o, lb_study_run *r, const char *where, lb_
     return true;
 }
 
+/* What is quantized, if anything: checked by the quantizer's own parser. A KV format that is not calibrated is chosen at
+ * evaluation, so that runs which differ in it alone share their weights. */
+static bool check_quant(lb_study *s, const json_t *o, lb_study_run *r, const char *where, lb_err *err)
+{
+    lb_compress_spec *q = &r->quant;
+    lb_compress c;
+    bool plain = is_w16(&r->scheme), says = json_object_get(o, "calib") || q->n_tensor || q->n_opt || r->target_bpw > 0;
+    if (plain && (*r->method || q->clip))
+        return lb_fail(err, LB_EFORMAT, "%s: w16 is the model as it is, without method or clip", where);
+    if (plain && !r->kv && says)
+        return lb_fail(err, LB_EFORMAT, "%s: w16 is the model as it is, without calib, tensor, options or target_bpw", where);
+    if (!plain && !*r->method) return lb_fail(err, LB_EFORMAT, "%s: 'method' is missing", where);
+    if (plain && !r->kv) return true;
+    q->kv = r->kv;
+    bool ok = lb_compress_parse(&c, q, err) || lb_wrap(err, "%s", where);
+    r->calibrates = ok && c.wants_calib;
+    bool kv_calibrates = r->calibrates && lb_quant_calibrates_kv(&c.opt);
+    lb_compress_free(&c);
+    if (!ok) return false;
+    r->makes_model = !plain || kv_calibrates;
+    if (!kv_calibrates) q->kv = NULL;
+    if (!r->calibrates && json_object_get(o, "calib"))
+        return lb_fail(err, LB_EFORMAT, "%s: 'calib' is given, but nothing there is calibrated", where);
+    q->calib = r->own_calib;
+    if (!q->calib.source) q->calib.source = s->calib.source;
+    if (!q->calib.n_seq) q->calib.n_seq = s->calib.n_seq;
+    if (!q->calib.n_tok) q->calib.n_tok = s->calib.n_tok;
+    if (!r->own_seed) q->calib.seed = s->calib.seed;
+    q->calib.data_dir = s->data;
+    return !r->calibrates || q->calib.source ||
+           lb_fail(err, LB_EFORMAT, "%s: %s wants a 'calib' with a source, of its own or of the recipe", where,
+                   kv_calibrates ? r->kv : r->method);
+}
+
 static bool parse_run(lb_study *s, const json_t *o, lb_study_run *r, const char *where, lb_err *err)
 {
     static const char *const keys[] = {"scheme", "method",     "clip",    "kv",   "calib", "tensor",
                                        "target_bpw", "options", "model", "eval", "label", "group", NULL};
-    const char *scheme, *method = NULL, *clip = "none", *model = NULL;
-    *r = (lb_study_run){.group = "main", .model = -1, .class_name = ""};
-    if (!known_keys(o, keys, where, err) || !lb_json_get_str(o, "scheme", &scheme, where, err) ||
-        !lb_json_opt_str(o, "method", &method, where, err) || !lb_json_opt_str(o, "clip", &clip, where, err) ||
+    const char *model = NULL;
+    lb_compress_spec *q = &r->quant;
+    *r = (lb_study_run){.group = "main", .model = -1, .method = "", .class_name = ""};
+    if (!known_keys(o, keys, where, err) || !lb_json_get_str(o, "scheme", &q->scheme, where, err) ||
+        !lb_json_opt_str(o, "method", &r->method, where, err) || !lb_json_opt_str(o, "clip", &q->clip, where, err) ||
         !lb_json_opt_str(o, "kv", &r->kv, where, err) || !lb_json_opt_str(o, "model", &model, where, err) ||
         !lb_json_opt_str(o, "group", &r->group, where, err) ||
         !lb_json_opt_real(o, "target_bpw", 1, 16, &r->target_bpw, where, err) ||
-        !parse_calib(s, o, &r->calib, where, err) || !parse_rules(o, r, where, err) ||
-        !parse_options(o, r, where, err) || !parse_eval(o, r, where, err))
+        !parse_calib(s, o, &r->own_calib, &r->own_seed, where, err) ||
+        !parse_texts(s, o, "tensor", q->tensor, &q->n_tensor, is_regex, where, err) ||
+        !parse_texts(s, o, "options", q->opt, &q->n_opt, is_option, where, err) || !parse_eval(o, r, where, err))
         return false;
     if (!lb_is_plain_name(r->group) || strlen(r->group) > 40)
         return lb_fail(err, LB_EFORMAT, "%s: 'group' is no plain name of at most 40 bytes", where);
     if (r->kv && !lb_is_plain_name(r->kv))
         return lb_fail(err, LB_EFORMAT, "%s: 'kv' is '%s', wanted a name such as kv4", where, r->kv);
     if (model && (r->model = model_index(s, model, where, err)) < 0) return false;
-    if (!lb_scheme_parse(scheme, &r->scheme, err)) return lb_wrap(err, "%s", where);
-    if (strcmp(clip, "none") != 0 && strcmp(clip, "mse") != 0)
-        return lb_fail(err, LB_EFORMAT, "%s: 'clip' is '%s', wanted none or mse", where, clip);
-    r->clip_mse = strcmp(clip, "mse") == 0;
-    char text[LB_SCHEME_TEXT];
-    lb_scheme_text(&r->scheme, text);
-    if (strcmp(text, "w16") == 0) {
-        if (method || r->clip_mse)
-            return lb_fail(err, LB_EFORMAT, "%s: w16 is the model as it is, without method or clip", where);
-        if (json_object_get(o, "calib") || r->n_rule || r->options || r->target_bpw > 0)
-            return lb_fail(err, LB_EFORMAT,
-                           "%s: w16 is the model as it is, without calib, tensor, options or target_bpw", where);
-        return parse_label(o, r, where, err);
-    }
-    if (!method) return lb_fail(err, LB_EFORMAT, "%s: 'method' is missing", where);
-    r->method = lb_method_find(method, err);
-    if (!r->method) return lb_wrap(err, "%s", where);
-    return parse_label(o, r, where, err);
+    if (q->clip && strcmp(q->clip, "none") != 0 && strcmp(q->clip, "mse") != 0)
+        return lb_fail(err, LB_EFORMAT, "%s: 'clip' is '%s', wanted none or mse", where, q->clip);
+    if (!lb_scheme_parse(q->scheme, &r->scheme, err)) return lb_wrap(err, "%s", where);
+    q->method = *r->method ? r->method : NULL;
+    return check_quant(s, o, r, where, err) && parse_label(o, r, where, err);
 }
 
 /* ---- all runs ---- */
@@ -443,9 +471,10 @@ static void find_baselines(lb_study *s)
 static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
 {
     static const char *const keys[] = {"name",    "about", "model", "models", "data",  "tasks", "limit", "seeds",
-                                       "samples", "max_new", "trace", "runs", "quick", NULL};
+                                       "samples", "max_new", "trace", "calib", "runs", "quick", NULL};
     const json_t *o = s->recipe, *q = json_object_get(o, "quick");
     const char *name, *about, *tasks = "abacus";
+    bool has_seed;
     s->data = "data";
     s->eval = (lb_eval_opt){.n_seed = 3, .seeds = {42, 43, 44}, .n_sample = 1};
     if (!known_keys(o, keys, path, err) || !lb_json_get_str(o, "name", &name, path, err) ||
@@ -459,7 +488,7 @@ static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
     snprintf(s->name, sizeof s->name, "%s", name);
     if (quick && !q) return lb_fail(err, LB_EFORMAT, "%s has no 'quick' part for --quick", path);
     if ((q && !parse_quick(q, s, quick, path, err)) || !parse_traces(s, o, path, err) ||
-        !parse_runs(s, json_object_get(o, "runs"), path, err))
+        !parse_calib(s, o, &s->calib, &has_seed, path, err) || !parse_runs(s, json_object_get(o, "runs"), path, err))
         return false;
     find_baselines(s);
     if (!lb_benches_of(tasks, &s->tasks, &s->n_task, err)) return lb_wrap(err, "%s", path);
@@ -479,6 +508,8 @@ bool lb_study_open(lb_study *s, const char *recipe_path, bool quick, lb_err *err
 void lb_study_close(lb_study *s)
 {
     for (int i = 0; i < s->n_run; i++) lb_eval_result_free(&s->runs[i].result);
+    for (size_t i = 0; i < s->n_text; i++) free(s->text[i]);
+    free(s->text);
     free(s->runs);
     free(s->tasks);
     json_decref(s->recipe);

@@ -17,6 +17,8 @@
  *              "bits": 3.24,                                   per weight, scales and zeros counted
  *              "mse_rel": 0.0031,                              ‖ŵ−w‖² / ‖w‖²
  *              "error_rel": 0.0012}, …]}                       tr(ΔHΔᵀ) / tr(wHwᵀ): of the layer's output; null: no data
+ *         Where there is none, lowbit-quantize.json of the model's folder has the errors of the weights: "modules" with
+ *         name, n, k, bytes, mse_rel and perhaps error_rel.
  *
  *     outliers.json   how far the largest channels stand out, before and after a transform
  *         {"schema": 1, "transform": "quarot",                 its name, "" for none

@@ -178,8 +178,8 @@ double lb_rep_quantile(const double *v, size_t n, double q)
 /* ---- what else there may be of a run ---- */
 
 /* Loads NAME from runs/ID/ or from the model's folder, also if the study was moved; *doc stays NULL without one. */
-static bool load_extra(const lb_rep *rep, const char *id, const char *model, const char *name, json_t **doc,
-                       char path[1600], lb_err *err)
+static bool load_extra(const lb_rep *rep, const char *id, const char *model, const char *name, bool has_schema,
+                       json_t **doc, char path[1600], lb_err *err)
 {
     snprintf(path, 1600, "%.700s/runs/%.255s/%s", rep->dir, id, name);
     const char *slash = strrchr(model, '/');
@@ -188,7 +188,8 @@ static bool load_extra(const lb_rep *rep, const char *id, const char *model, con
     if (!lb_file_exists(path)) return true;
     *doc = lb_json_load(path, err);
     int64_t schema = 0;
-    if (!*doc || !lb_json_get_int(*doc, "schema", 0, INT32_MAX, &schema, path, err)) return false;
+    if (!*doc || !has_schema) return *doc != NULL;
+    if (!lb_json_get_int(*doc, "schema", 0, INT32_MAX, &schema, path, err)) return false;
     return schema == 1 || lb_fail(err, LB_EUNSUPPORTED, "%s has schema %lld, this lowbit knows 1", path, (long long)schema);
 }
 
@@ -198,18 +199,22 @@ static int layer_of(const char *name)
     return at && isdigit((unsigned char)at[7]) ? atoi(at + 7) : -1;
 }
 
-static bool read_layers(lb_rep_run *r, const char *path, lb_err *err)
+/* The lists of layers.json and of the quantizer's own record, which counts bytes instead of bits. */
+static bool read_layers(lb_rep_run *r, const char *key, const char *path, lb_err *err)
 {
-    const json_t *a = list(r->layers_doc, "layers", path, err), *o;
+    const json_t *a = list(r->layers_doc, key, path, err), *o;
     char where[WHERE];
     size_t i;
     if (!a || !(r->layers = lb_alloc(json_array_size(a), sizeof *r->layers, "the layers", err))) return false;
     json_array_foreach (a, i, o) {
         lb_rep_layer *x = &r->layers[i];
-        snprintf(where, sizeof where, "%.600s: layers[%zu]", path, i);
+        double bytes, n, k;
+        snprintf(where, sizeof where, "%.600s: %s[%zu]", path, key, i);
         if (!lb_json_get_str(o, "name", &x->name, where, err) || !number(o, "bits", &x->bits, where, err) ||
-            !number(o, "mse_rel", &x->mse_rel, where, err) || !number(o, "error_rel", &x->error_rel, where, err))
+            !number(o, "mse_rel", &x->mse_rel, where, err) || !number(o, "error_rel", &x->error_rel, where, err) ||
+            !number(o, "bytes", &bytes, where, err) || !number(o, "n", &n, where, err) || !number(o, "k", &k, where, err))
             return false;
+        if (isfinite(bytes) && n > 0 && k > 0) x->bits = 8 * bytes / (n * k);
         x->layer = layer_of(x->name);
         r->n_layer++;
     }
@@ -272,12 +277,15 @@ static bool read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_er
     const char *model;
     if (!text(o, "model", &model, r->id, err)) return false;
     snprintf(path, sizeof path, "%.700s/runs/%.255s/samples.jsonl", rep->dir, r->id);
-    return (!lb_file_exists(path) || read_samples(r, path, err)) &&
-           load_extra(rep, r->id, model, "layers.json", &r->layers_doc, path, err) &&
-           (!r->layers_doc || read_layers(r, path, err)) &&
-           load_extra(rep, r->id, model, "outliers.json", &r->outliers_doc, path, err) &&
+    if (lb_file_exists(path) && !read_samples(r, path, err)) return false;
+    if (!load_extra(rep, r->id, model, "layers.json", true, &r->layers_doc, path, err)) return false;
+    const char *layers = r->layers_doc ? "layers" : "modules";
+    if (!r->layers_doc && !load_extra(rep, r->id, model, "lowbit-quantize.json", false, &r->layers_doc, path, err))
+        return false;
+    return (!r->layers_doc || read_layers(r, layers, path, err)) &&
+           load_extra(rep, r->id, model, "outliers.json", true, &r->outliers_doc, path, err) &&
            (!r->outliers_doc || read_sites(r, path, err)) &&
-           load_extra(rep, r->id, model, "kl.json", &r->kl_doc, path, err) && (!r->kl_doc || read_kl(r, path, err));
+           load_extra(rep, r->id, model, "kl.json", true, &r->kl_doc, path, err) && (!r->kl_doc || read_kl(r, path, err));
 }
 
 /* ---- the study ---- */

@@ -19,13 +19,26 @@ static json_t *by_level(const double *v)
     return o;
 }
 
-static json_t *calib_json(const lb_study_calib *c)
+static json_t *calib_json(const lb_study_run *r)
+{
+    const lb_calib_spec *c = &r->quant.calib;
+    json_t *o = json_object();
+    if (!r->calibrates) return o;
+    set(o, "source", json_string(c->source));
+    set(o, "nsamples", json_integer(c->n_seq ? c->n_seq : 128));
+    set(o, "seqlen", json_integer(c->n_tok ? c->n_tok : 2048));
+    set(o, "seed", json_integer((json_int_t)c->seed));
+    return o;
+}
+
+/* "KEY=TEXT" as {KEY: TEXT}; texts of the last '=' on, as the quantizer reads them. */
+static json_t *texts_json(const char *const *list, int n)
 {
     json_t *o = json_object();
-    if (c->source) set(o, "source", json_string(c->source));
-    if (c->n_sample) set(o, "nsamples", json_integer(c->n_sample));
-    if (c->seq_len) set(o, "seqlen", json_integer(c->seq_len));
-    if (c->has_seed) set(o, "seed", json_integer(c->seed));
+    for (int i = 0; i < n; i++) {
+        const char *eq = strrchr(list[i], '=');
+        json_object_setn_new(o, list[i], (size_t)(eq - list[i]), json_string(eq + 1));
+    }
     return o;
 }
 
@@ -43,7 +56,9 @@ static void add_settings(const lb_study *s, const lb_study_run *r, json_t *j)
 {
     static const char *const states[] = {"pending", "done", "failed"};
     char scheme[LB_SCHEME_TEXT];
-    json_t *calib = calib_json(&r->calib), *eval = eval_json(r), *rules = json_object();
+    const lb_compress_spec *q = &r->quant;
+    json_t *calib = calib_json(r), *eval = eval_json(r), *rules = texts_json(q->tensor, q->n_tensor),
+           *options = texts_json(q->opt, q->n_opt);
     lb_scheme_text(&r->scheme, scheme);
     set(j, "id", json_string(r->id));
     set(j, "label", json_string(r->label));
@@ -52,20 +67,16 @@ static void add_settings(const lb_study *s, const lb_study_run *r, json_t *j)
     if (r->state == LB_STUDY_FAILED) set(j, "error", json_string(r->error));
     set(j, "base", json_string(s->models[r->model].dir));
     set(j, "scheme", json_string(scheme));
-    set(j, "w_bits", json_integer(r->scheme.w_bits));
-    if (r->method) set(j, "method", json_string(r->method->name));
-    if (r->clip_mse) set(j, "clip", json_string("mse"));
+    if (*r->method) set(j, "method", json_string(r->method));
+    if (q->clip) set(j, "clip", json_string(q->clip));
     if (r->kv) set(j, "kv", json_string(r->kv));
     if (r->target_bpw > 0) set(j, "target_bpw", json_real(r->target_bpw));
-    for (int i = 0; i < r->n_rule; i++) {
-        lb_scheme_text(&r->rules[i].scheme, scheme);
-        set(rules, r->rules[i].pattern, json_string(scheme));
-    }
     if (json_object_size(rules)) json_object_set(j, "tensor", rules);
-    if (json_object_size(r->options)) json_object_set(j, "options", (json_t *)r->options);
+    if (json_object_size(options)) json_object_set(j, "options", options);
     if (json_object_size(calib)) json_object_set(j, "calib", calib);
     if (json_object_size(eval)) json_object_set(j, "eval", eval);
     set(j, "baseline", json_string(s->runs[r->baseline].id));
+    json_decref(options);
     json_decref(rules);
     json_decref(calib);
     json_decref(eval);

@@ -6,7 +6,7 @@
  *      "quick": {"limit": 10, "seeds": [42]}}
  *
  * "models": […] instead of "model" makes every run for each of them. "trace": {NAME: {…}} says how the model writes its
- * own calibration text. Besides "scheme" and "method" a run may have (docs/report.md has them all)
+ * own calibration text; "calib" is what runs are calibrated with that say nothing of it. Besides "scheme" and "method" a run may have (docs/report.md has them all)
  *
  *     "clip": "none" | "mse"          "kv": KV cache format, such as "kv4-quarot"       "model": a model of its own
  *     "calib": {"source": TASK | FILE | "self" | "self:NAME", "nsamples": N, "seqlen": N, "seed": N}
@@ -24,22 +24,14 @@
  * others go on. */
 #ifndef LB_STUDY_STUDY_H
 #define LB_STUDY_STUDY_H
+#include "eval/compress.h"
 #include "eval/eval.h"
-#include "quant/quantize.h"
 
-enum { LB_STUDY_MAX_RUNS = 512, LB_STUDY_MAX_MODELS = 16, LB_STUDY_MAX_RULES = 16, LB_STUDY_MAX_TRACES = 16,
-       LB_STUDY_SCHEMA = 2 };
-
-typedef struct lb_study_calib {
-    const char *source;              /* borrowed from recipe; NULL: the method's default */
-    int n_sample, seq_len;           /* 0: the default */
-    int64_t seed;
-    bool has_seed;
-} lb_study_calib;
+enum { LB_STUDY_MAX_RUNS = 512, LB_STUDY_MAX_MODELS = 16, LB_STUDY_MAX_TRACES = 16, LB_STUDY_SCHEMA = 2 };
 
 typedef struct lb_study_trace {      /* text that a model writes to be calibrated with */
     const char *name;                /* "" for source "self"; all borrowed from recipe */
-    const char *prompts;             /* a JSON-lines file */
+    const char *prompts;             /* a JSON-lines file, or benchmarks (eval/prompts.h) */
     const json_t *where;             /* {KEY: TEXT}: only its rows that have these, or NULL */
     int n_prompt, n_sample, max_new; /* 0: the default */
     int64_t seed;
@@ -58,15 +50,15 @@ typedef struct lb_study_run {
     char id[160];                    /* plain file name, unique in the study */
     const char *group;               /* borrowed from recipe */
     int model;                       /* index of lb_study.models */
-    lb_scheme scheme;                /* w_bits 16: weights as they are */
-    const lb_method *method;         /* NULL for a model as it is */
-    bool clip_mse;
-    const char *kv;                  /* NULL: as the model says; borrowed from recipe */
-    lb_study_calib calib;
-    lb_tensor_rule rules[LB_STUDY_MAX_RULES];        /* patterns borrowed from recipe */
-    int n_rule;
+    lb_scheme scheme;
+    const char *method;              /* "smoothquant+gptq"; "" for weights as they are */
+    const char *kv;                  /* of the evaluation; NULL: as the model says; borrowed from recipe */
+    bool makes_model;                /* false: the model as it is, read with another KV cache perhaps */
+    lb_compress_spec quant;          /* how it is made; texts borrowed from recipe and lb_study.text */
+    bool calibrates;                 /* quant.calib counts; its source may be "self" or "self:NAME" still */
+    lb_calib_spec own_calib;         /* what the run itself says of it, for its label */
+    bool own_seed;
     double target_bpw;               /* 0: no target */
-    const json_t *options;           /* {key: text} of the method, or NULL; borrowed from recipe */
     int max_new, think_budget, think_extend;         /* 0: as the study */
     /* filled by running */
     lb_study_state state;
@@ -91,6 +83,9 @@ typedef struct lb_study {
     lb_study_run *runs;              /* [n_run], owned */
     int n_model, n_trace, n_task, n_run, n_failed;
     lb_eval_opt eval;
+    lb_calib_spec calib;             /* of runs that say nothing of it */
+    char **text;                     /* [n_text], owned: texts that runs are made of */
+    size_t n_text, cap_text;
 } lb_study;
 
 typedef struct lb_study_opt {

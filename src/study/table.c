@@ -195,7 +195,7 @@ static void csv_run(const lb_study *s, const lb_study_run *r, lb_buf *b)
 {
     char scheme[LB_SCHEME_TEXT];
     lb_scheme_text(&r->scheme, scheme);
-    const char *text[] = {r->id,  r->group, s->models[r->model].dir, r->label, scheme, r->method ? r->method->name : "",
+    const char *text[] = {r->id,  r->group, s->models[r->model].dir, r->label, scheme, r->method,
                           r->kv ? r->kv : "", states[r->state]};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         if (i) lb_buf_byte(b, ',');

@@ -47,8 +47,8 @@ static void recipes_mean_what_they_say(void **state)
                 s->eval.n_sample == 1);
     assert_true(s->eval.limit == 0 && s->eval.max_new == 0 && s->eval.tasks == s->tasks);
     assert_string_equal(s->runs[0].label, "w16");
-    assert_true(!s->runs[0].method && s->runs[0].scheme.w_bits == 16);
-    assert_true(s->runs[1].method && s->runs[1].scheme.w_bits == 3 && s->runs[1].clip_mse);
+    assert_true(!s->runs[0].makes_model && s->runs[0].scheme.w_bits == 16);
+    assert_true(s->runs[1].makes_model && s->runs[1].scheme.w_bits == 3 && strcmp(s->runs[1].quant.clip, "mse") == 0);
     assert_non_null(strstr(s->runs[1].label, "rtn+clip"));
     assert_string_equal(s->runs[1].id, "main-w3g64-rtn+clip");
     assert_true(s->runs[0].baseline == 0 && s->runs[1].baseline == 0);
@@ -67,6 +67,29 @@ static void recipes_mean_what_they_say(void **state)
         lb_study_close(s);
     }
     lb_study_close(s); /* once more does no harm */
+    free(s);
+}
+
+static void calibration_of_the_recipe_fills_gaps(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{" HEAD ", \"calib\": {\"source\": \"chain\", \"nsamples\": 7, \"seqlen\": 32, \"seed\": 9},"
+        " \"runs\": [{\"scheme\": \"w4\", \"method\": \"gptq\"}, {\"scheme\": \"w4\", \"method\": \"rtn\"},"
+        " {\"scheme\": \"w4\", \"method\": \"gptq\", \"calib\": {\"source\": \"code\", \"seqlen\": 16}}]}";
+    lb_err e = {0};
+    lb_study *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    assert_ok(open_text(s, text, false, &e), e);
+    const lb_calib_spec *a = &s->runs[0].quant.calib, *b = &s->runs[2].quant.calib;
+    assert_true(s->runs[0].calibrates && a->n_seq == 7 && a->n_tok == 32 && a->seed == 9);
+    assert_string_equal(a->source, "chain");
+    assert_false(s->runs[1].calibrates);
+    assert_true(b->n_seq == 7 && b->n_tok == 16 && b->seed == 9);
+    assert_string_equal(b->source, "code");
+    assert_string_equal(s->runs[0].label, "w4g128 gptq"); /* what it says itself */
+    assert_string_equal(s->runs[2].label, "w4g128 gptq on code calib len16");
+    lb_study_close(s);
     free(s);
 }
 
@@ -92,9 +115,9 @@ static void runs_may_say_more(void **state)
         " \"trace\": {\"math\": {\"prompts\": \"p.jsonl\", \"where\": {\"family\": \"chain\"}, \"nprompts\": 9,"
         "   \"samples\": 2, \"max_new\": 77, \"seed\": 5}},"
         " \"runs\": [{\"scheme\": \"w16\"},"
-        "  {\"scheme\": \"w3g64\", \"method\": \"rtn\", \"kv\": \"kv4-quarot\", \"tensor\": {\"down_proj\": \"w4\","
-        "   \"o_proj$\": \"w8\"}, \"target_bpw\": 3.5, \"options\": {\"b\": \"2\", \"a\": \"1\"},"
-        "   \"calib\": {\"source\": \"self:math\", \"nsamples\": 8, \"seqlen\": 64, \"seed\": 0}},"
+        "  {\"scheme\": \"w3g64\", \"method\": \"gptq\", \"kv\": \"kv4-quarot\", \"tensor\": {\"down_proj\": \"w4\","
+        "   \"o_proj$\": \"w8\"}, \"target_bpw\": 3.5, \"options\": {\"damp\": \"0.02\", \"act_order\": \"0\"},"
+        "   \"calib\": {\"source\": \"self:math\", \"nsamples\": 8, \"seqlen\": 64, \"seed\": 3}},"
         "  {\"scheme\": \"w16\", \"eval\": {\"think_budget\": 32}, \"group\": \"test-time\"},"
         "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32, \"max_new\": 64}, \"group\": \"test-time\"},"
         "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32}, \"group\": \"test-time\"},"
@@ -107,12 +130,15 @@ static void runs_may_say_more(void **state)
     assert_true(s->n_model == 3 && s->n_run == 12 && s->n_trace == 1); /* five for both, two for one */
     assert_true(s->runs[0].model == 0 && s->runs[1].model == 1);
     const lb_study_run *r = &s->runs[3];
-    assert_true(r->model == 1 && r->n_rule == 2 && r->rules[1].scheme.w_bits == 8 && r->target_bpw == 3.5);
-    assert_string_equal(r->rules[0].pattern, "down_proj");
+    assert_true(r->model == 1 && r->makes_model && r->calibrates && r->target_bpw == 3.5);
+    assert_true(r->quant.n_tensor == 2 && r->quant.n_opt == 2);
+    assert_string_equal(r->quant.tensor[0], "down_proj=w4");
+    assert_string_equal(r->quant.opt[1], "act_order=0");
     assert_string_equal(r->kv, "kv4-quarot");
-    assert_int_equal(json_object_size(r->options), 2);
-    assert_true(r->calib.n_sample == 8 && r->calib.seq_len == 64 && r->calib.has_seed && r->calib.seed == 0);
-    assert_string_equal(r->label, "w3g64 rtn kv4-quarot to 3.5 bits down_proj=w4g128 o_proj$=w8g128 b=2 a=1 on self:math calib n8 len64 seed0");
+    assert_null(r->quant.kv); /* that format is not calibrated: the weights are shared with other caches */
+    assert_true(r->quant.calib.n_seq == 8 && r->quant.calib.n_tok == 64 && r->own_seed && r->quant.calib.seed == 3);
+    assert_string_equal(r->label, "w3g64 gptq kv4-quarot to 3.5 bits down_proj=w4 o_proj$=w8 damp=0.02 act_order=0 on self:math calib n8 len64 seed3");
+    assert_string_equal(s->runs[2].method, "gptq");
     assert_true(r->baseline == 1); /* of the same model */
     assert_true(s->runs[6].think_budget == 32 && s->runs[6].max_new == 64 && s->runs[6].baseline == 4); /* none is like it */
     assert_true(s->runs[8].baseline == 4 && s->runs[9].baseline == 5); /* w16 with the same budget */
@@ -140,12 +166,16 @@ static void runs_may_say_more(void **state)
     {R("\"label\": \"a\\nb\""), "runs[1]: 'label' has a control character"}, \
     {R("\"target_bpw\": 0.5"), "runs[1]: 'target_bpw' is 0.5"}, \
     {R("\"tensor\": [1]"), "runs[1]: 'tensor' is an array"}, \
-    {R("\"tensor\": {\"a\": 4}"), "runs[1]: tensor 'a' is an integer"}, \
+    {R("\"tensor\": {\"a\": 4}"), "runs[1]: tensor: 'a' is an integer"}, \
     {R("\"tensor\": {\"(\": \"w4\"}"), "runs[1]: tensor: '(' is not a regular expression"}, \
-    {R("\"tensor\": {\"a\": \"w99\"}"), "runs[1]: tensor 'a': scheme 'w99'"}, \
+    {R("\"tensor\": {\"a\": \"w99\"}"), "runs[1]: --tensor: scheme 'w99'"}, \
     {R("\"options\": \"x\""), "runs[1]: 'options' is a string"}, \
     {R("\"options\": {\"damp\": 0.1}"), "runs[1]: options: 'damp' is a real number"}, \
     {R("\"options\": {\"a=b\": \"c\"}"), "runs[1]: options: 'a=b'"}, \
+    {R("\"options\": {\"damp\": \"1\"}"), "runs[1]: "}, \
+    {R("\"calib\": {\"source\": \"chain\"}"), "runs[1]: 'calib' is given, but nothing there is calibrated"}, \
+    {"{" HEAD ", \"runs\": [{\"scheme\": \"w4\", \"method\": \"gptq\"}]}", "runs[0]: gptq wants a 'calib'"}, \
+    {"{" HEAD ", \"calib\": {\"seqlen\": 0}, " RUNS "}", "calib: 'seqlen' is 0"}, \
     {R("\"calib\": \"chain\""), "runs[1]: calib is a string"}, \
     {R("\"calib\": {\"sorce\": \"chain\"}"), "runs[1]: calib: 'sorce' is not a key"}, \
     {R("\"calib\": {\"source\": \"no/such\"}"), "runs[1]: calib: source 'no/such' is neither"}, \
@@ -154,7 +184,7 @@ static void runs_may_say_more(void **state)
     {R("\"calib\": {\"seqlen\": 0}"), "runs[1]: calib: 'seqlen' is 0"}, \
     {R("\"eval\": {\"think\": 1}"), "runs[1]: eval: 'think' is not a key"}, \
     {R("\"eval\": {\"think_budget\": 0}"), "runs[1]: eval: 'think_budget' is 0"}, \
-    {R("\"tensor\": {\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": \"w4\"}"), \
+    {R("\"tensor\": {\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": \"w4\"}"), \
      "runs[1]: there is so much"}, \
     {R("\"model\": 1"), "runs[1]: 'model' is an integer"}, \
     {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"calib\": {}}]}", "without calib"}, \
@@ -238,6 +268,7 @@ int main(void)
         cmocka_unit_test(recipes_mean_what_they_say),
         cmocka_unit_test(runs_may_say_more),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(calibration_of_the_recipe_fills_gaps),
         cmocka_unit_test(the_recipes_in_the_tree_are_valid),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
