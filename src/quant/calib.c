@@ -17,9 +17,9 @@ static int wide_width(const lb_config *c)
 
 size_t lb_calib_bytes(const lb_config *cfg, int n_tok)
 {
-    int n = sequences_per_pass(n_tok), pages = n * lb_kv_pages_for(n_tok);
-    size_t sum = lb_forward_bytes(cfg, n * n_tok, 1);
-    lb_size_add(sum, lb_kv_bytes(cfg, lb_kv_format_find("f32"), pages), &sum);
+    lb_kv_room room = {.n_seq = sequences_per_pass(n_tok), .n_ctx = n_tok};
+    size_t sum = lb_forward_bytes(cfg, room.n_seq * n_tok, 1);
+    lb_size_add(sum, lb_kv_bytes(cfg, &(lb_kv_spec){.bits = 32}, &room), &sum);
     return sum;
 }
 
@@ -35,14 +35,16 @@ size_t lb_calib_wide_bytes(const lb_config *c, int n_seq, int n_tok)
     return rows_bytes(n_seq, n_tok, wide_width(c));
 }
 
-bool lb_calib_open(lb_calib *c, lb_model *m, const int *ids, int n_seq, int n_tok, lb_err *err)
+bool lb_calib_open(lb_calib *c, lb_model *m, const lb_kv_spec *kv, const int *ids, int n_seq, int n_tok, lb_err *err)
 {
     *c = (lb_calib){.m = m, .ids = ids, .n_seq = n_seq, .n_tok = n_tok, .per_pass = sequences_per_pass(n_tok)};
     if (c->per_pass > n_seq) c->per_pass = n_seq;
     if (lb_exec_mask(m->ex) & LB_CUDA)
         return lb_fail(err, LB_EUNSUPPORTED, "calibration runs on the CPU; leave --device out");
     int n = c->per_pass * n_tok;
-    c->kv = lb_kv_open(m->ex, &m->cfg, "f32", c->per_pass, n_tok, 0, err);
+    lb_kv_spec spec = {.bits = 32, .pre_rope = kv->pre_rope, .pre_bias = kv->pre_bias};
+    lb_kv_room room = {.n_seq = c->per_pass, .n_ctx = n_tok};
+    c->kv = lb_model_kv_open(m, &spec, &room, err);
     c->fw = c->kv ? lb_forward_open(m, n, 1, err) : NULL;
     c->seq = c->fw ? lb_alloc((size_t)n, sizeof(int), "the calibration", err) : NULL;
     c->pos = c->seq ? lb_alloc((size_t)n, sizeof(int), "the calibration", err) : NULL;
