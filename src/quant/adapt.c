@@ -1,5 +1,7 @@
 /* quant/adapt.c – the pure methods as rows: which streams and options each gets from a run. */
 #include "base/mem.h"
+#include "quant/autoround.h"
+#include "quant/flatquant.h"
 #include "quant/method.h"
 #include "quant/quarot.h"
 #include "quant/run.h"
@@ -12,7 +14,7 @@
 static const lb_method_option smooth_options[] = {
     {"alpha", (double)LB_SMOOTHQUANT_ALPHA, 0, 1, "share of the activations' range that goes to the weights"}, {0}};
 
-extern const lb_method lb_method_smoothquant, lb_method_quarot;
+extern const lb_method lb_method_smoothquant, lb_method_quarot, lb_method_flatquant, lb_method_autoround;
 
 static bool smooth_block(lb_quant_run *r, lb_qblock *b, lb_err *err)
 {
@@ -94,4 +96,142 @@ const lb_method lb_method_quarot = {
     .check = quarot_check,
     .model = quarot_model,
     .block = quarot_block,
+};
+
+/* ---- flatquant ---- */
+
+static const lb_method_option flat_options[] = {
+    {"epochs", 15, 0, 1000, "passes over the calibration sequences"},
+    {"batch", 4, 1, 1024, "sequences of a step"},
+    {"lr", 5e-3, 1e-7, 1, "of transforms and scales; cosine down to a thousandth"},
+    {"lr_clip", 5e-2, 1e-7, 1, "of clips"},
+    {"alpha", 0.3, 0, 1, "start: d = max|w|^(1-alpha) / max|x|^alpha"},
+    {"seed", 0, 0, 1e9, "of the first transforms and the order of sequences"},
+    {0}};
+
+static int option(const lb_quant_run *r, const lb_method *m, const char *name)
+{
+    return (int)lb_option(&r->o->options, m, name);
+}
+
+/* Bits of the cache: 16 where the model keeps it as it is. */
+static int kv_bits(const lb_quant_run *r, float *clip)
+{
+    lb_kv_spec kv = {.bits = 16};
+    if (r->online.kv[0]) lb_kv_spec_parse(r->online.kv, &kv, NULL); /* it was checked */
+    *clip = kv.clip;
+    return kv.bits ? kv.bits : 16;
+}
+
+static size_t flat_bytes(const lb_config *c, const lb_quantize_opt *o)
+{
+    lb_flatquant_opt f = {.batch = (int)lb_option(&o->options, &lb_method_flatquant, "batch")};
+    return lb_flatquant_bytes(c, &f, o->n_seq, o->seqlen, true);
+}
+
+static bool flat_check(lb_quant_run *r, lb_err *err)
+{
+    const lb_scheme *s = &r->o->scheme;
+    float clip;
+    if (r->cfg->n_expert)
+        return lb_fail(err, LB_EUNSUPPORTED, "experts are not trained through yet; quarot+gptq does such models");
+    if (s->format != LB_W_INT || s->group != -1 || !s->sym)
+        return lb_fail(err, LB_EUSAGE, "it learns one symmetric range for each row of a weight: a scheme such as w4a4kv4, or "
+                       "w4g-1s");
+    for (lb_site i = 0; i < LB_N_INPUT_SITE; i++) r->online.transform[i] = LB_TRANSFORM_KRON;
+    if (kv_bits(r, &clip) < 16)
+        r->online.transform[LB_SITE_Q_ROPE] = r->online.transform[LB_SITE_K_ROPE] = LB_TRANSFORM_KRON;
+    return true;
+}
+
+static bool flat_block(lb_quant_run *r, lb_qblock *b, lb_err *err)
+{
+    const lb_method *m = &lb_method_flatquant;
+    const lb_options *o = &r->o->options;
+    const lb_qlinear *all[LB_BLOCK_LINEARS] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
+    lb_recon_data data = {.x = r->x_float, .target = r->y_float, .n_seq = r->o->n_seq, .len = r->o->seqlen};
+    lb_flatquant_opt f = {.a_bits = r->o->scheme.a_bits, .batch = option(r, m, "batch"), .epochs = option(r, m, "epochs"),
+                          .lr = (float)lb_option(o, m, "lr"), .lr_clip = (float)lb_option(o, m, "lr_clip"),
+                          .alpha = (float)lb_option(o, m, "alpha"), .seed = (uint64_t)lb_option(o, m, "seed")};
+    lb_flatquant_report rep = {0};
+    f.k_bits = f.v_bits = kv_bits(r, &f.kv_clip);
+    if (f.epochs == 0) f.epochs = -1;
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
+        const lb_plan_module *p = lb_plan_module_of(&r->plan, all[i]->name);
+        f.w_bits[i] = p->scheme.w_bits;
+        if (p->scheme.w_bits < 16) f.scale_type = p->src->dtype;
+    }
+    bool ok = lb_flatquant_block(r->ex, b, &data, &f, &rep, err);
+    for (int i = 0; ok && i < LB_BLOCK_LINEARS; i++) r->row_clip[i] = rep.clip[i], rep.clip[i] = NULL;
+    lb_flatquant_report_free(&rep);
+    return ok;
+}
+
+const lb_method lb_method_flatquant = {
+    .name = "flatquant",
+    .paper = "arXiv:2410.09426",
+    .about = "learns invertible transforms and clips of each block",
+    .needs = LB_NEEDS_FLOAT | LB_NEEDS_TARGET,
+    .options = flat_options,
+    .check = flat_check,
+    .bytes = flat_bytes,
+    .block = flat_block,
+};
+
+/* ---- autoround ---- */
+
+static const lb_method_option round_options[] = {
+    {"iters", 200, 0, 1e6, "steps of each block"},
+    {"batch", 8, 1, 4096, "sequences of a step"},
+    {"lr", 0, 0, 1, "of the offsets (0: 1/iters)"},
+    {"lr_range", 0, 0, 1, "of the ranges (0: 1/iters)"},
+    {"seed", 0, 0, 1e9, "of the order of sequences"},
+    {0}};
+
+static size_t round_bytes(const lb_config *c, const lb_quantize_opt *o)
+{
+    lb_autoround_opt a = {.batch = (int)lb_option(&o->options, &lb_method_autoround, "batch")};
+    int group = o->scheme.group > 0 ? o->scheme.group : 0;
+    return lb_autoround_bytes(c, &a, group, o->n_seq, o->seqlen, true);
+}
+
+static bool round_check(lb_quant_run *r, lb_err *err)
+{
+    return !r->cfg->n_expert ||
+           lb_fail(err, LB_EUNSUPPORTED, "experts are not trained through yet; gptq does such models");
+}
+
+/* Inputs are those behind the quantized blocks, outputs those of the model as it was, unless a transform has turned the
+ * stream: then the block's own outputs are the target. */
+static bool round_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, lb_err *err)
+{
+    const lb_method *m = &lb_method_autoround;
+    const lb_options *o = &r->o->options;
+    const lb_qlinear *all[LB_BLOCK_LINEARS] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
+    lb_recon_data data = {.x = r->x, .target = r->embed ? NULL : r->y_float, .n_seq = r->o->n_seq, .len = r->o->seqlen};
+    lb_autoround_opt a = {.iters = option(r, m, "iters"), .batch = option(r, m, "batch"),
+                          .lr = (float)lb_option(o, m, "lr"), .lr_range = (float)lb_option(o, m, "lr_range"),
+                          .seed = (uint64_t)lb_option(o, m, "seed"), .clip_mse = r->o->clip == LB_CLIP_MSE};
+    lb_autoround_linear lin[LB_BLOCK_LINEARS];
+    lb_autoround_report rep;
+    if (a.iters == 0) a.iters = -1;
+    if (a.batch > r->o->n_seq) a.batch = r->o->n_seq;
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
+        const lb_plan_module *p = lb_plan_module_of(&r->plan, all[i]->name);
+        if (p->scheme.format != LB_W_INT)
+            return lb_fail(err, LB_EUNSUPPORTED, "autoround gives integer codes; FP4 is for rtn and gptq");
+        lin[i] = (lb_autoround_linear){out[i].bits ? &out[i] : NULL, p->scheme.sym};
+    }
+    return lb_autoround_block(r->ex, b, &data, &a, lin, &rep, err);
+}
+
+const lb_method lb_method_autoround = {
+    .name = "autoround",
+    .paper = "arXiv:2309.05516",
+    .about = "learns the rounding and the ranges of each block by signed gradients",
+    .needs = LB_NEEDS_FLOAT | LB_NEEDS_TARGET | LB_NEEDS_STREAM,
+    .options = round_options,
+    .check = round_check,
+    .bytes = round_bytes,
+    .solve_block = round_block,
 };

@@ -203,13 +203,24 @@ static bool put_latent(layer_work *w, const lb_qlinear *l, const float *latent, 
     return lb_parts_float(&w->parts, name, LB_F32, 2, shape, latent, err);
 }
 
+/* The learned clips of a linear's rows, or NULL. */
+static const float *row_clip(layer_work *w, const lb_qlinear *l)
+{
+    const lb_qblock *b = &w->b;
+    const lb_qlinear *all[LB_BLOCK_LINEARS] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++)
+        if (l == all[i]) return w->r->row_clip[i];
+    return NULL;
+}
+
 static lb_quant_job job_of(layer_work *w, const lb_qlinear *l, const lb_plan_module *m, const lb_method *solver,
                            const float *h)
 {
     const lb_quantize_opt *o = w->r->o;
     bool clip = o->clip == LB_CLIP_MSE || (o->clip == LB_CLIP_DEFAULT && solver->clip_mse);
     return (lb_quant_job){.name = l->name, .w = l->w, .n = l->n, .k = l->k, .scheme = m->scheme, .options = &o->options,
-                          .scale_type = m->src->dtype, .clip_mse = clip, .ex = w->r->ex, .h = h};
+                          .scale_type = m->src->dtype, .clip_mse = clip, .ex = w->r->ex, .h = h,
+                          .row_clip = row_clip(w, l)};
 }
 
 static bool solve_fp4(layer_work *w, const lb_qlinear *l, const lb_plan_module *m, const lb_method *solver,
@@ -596,6 +607,7 @@ bool lb_layer_solve(lb_quant_run *r, lb_workdir *wd, int layer, lb_err *err)
     json_decref(w.record);
     lb_parts_free(&w.parts);
     lb_blocks_free(&w.packed);
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++) free(r->row_clip[i]), r->row_clip[i] = NULL;
     if (loaded) lb_qblock_free(&w.b);
     return ok;
 }

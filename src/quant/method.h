@@ -48,7 +48,7 @@ typedef struct lb_quant_job {
     bool clip_zeros;             /* asymmetric 2 bits with clip_mse: neighbouring zero points as well (quant/grid.h) */
     lb_exec *ex;                 /* threads */
     const lb_options *options;   /* or NULL: defaults */
-    const float *row_clip;       /* [n,2] lo and hi factor of each row's range (learned), or NULL */
+    const float *row_clip;       /* [n] factor of each row's range, learned with a transform; goes before clip_mse; or NULL */
     const float *h;              /* [k,k] second moment of the input, 2/n·Σ x·xᵀ, symmetric (kern/gram.h), or NULL */
     const float *x;              /* [n_x,k] a sample of inputs, or NULL */
     int n_x;
@@ -59,6 +59,8 @@ typedef struct lb_quant_job {
 
 struct lb_quant_run;             /* quant/run.h */
 struct lb_qblock;                /* quant/block.h */
+struct lb_config;                /* model/config.h */
+struct lb_quantize_opt;          /* quant/quantize.h */
 
 enum {
     LB_NEEDS_HESSIAN = 1 << 0,   /* job.h */
@@ -77,6 +79,8 @@ struct lb_method {
     /* Whether the model's sizes and the scheme suit the method; adds to r->online what will run beside the weights. NULL:
      * always, nothing. */
     bool (*check)(struct lb_quant_run *r, lb_err *err);
+    /* Bytes that it takes beside what quant/quantize.c counts: an upper bound for the plan; NULL: none to speak of. */
+    size_t (*bytes)(const struct lb_config *c, const struct lb_quantize_opt *o);
     /* Transforms: the embedding and the head, once; one block of float weights. NULL where there is nothing to do. */
     bool (*model)(struct lb_quant_run *r, lb_err *err);
     bool (*block)(struct lb_quant_run *r, struct lb_qblock *b, lb_err *err);

@@ -54,6 +54,10 @@ static void memory_plan(const lb_config *c, const lb_quantize_opt *o, lb_quantiz
         if (o->chain.needs & LB_NEEDS_HESSIAN) out->streams += (double)lb_calib_wide_bytes(c, o->n_seq, o->seqlen);
         out->pass = (double)lb_calib_bytes(c, o->seqlen);
     }
+    const lb_method *last = o->chain.solver;
+    for (int i = 0; i < o->chain.n_transform && needs_calib(o) && o->n_seq > 0; i++)
+        if (o->chain.transform[i]->bytes) out->block += (double)o->chain.transform[i]->bytes(c, o);
+    if (last->bytes && o->n_seq > 0) out->block += (double)last->bytes(c, o);
     if (o->chain.n_transform) out->block += 2.0 * c->n_vocab * d * 4; /* an embedding and a head that are rewritten */
     out->total = out->streams + out->pass + out->block;
     out->available = (double)lb_mem_available();

@@ -29,12 +29,14 @@ static void rows(void *arg, int row0, int row1)
 {
     const lb_quant_job *j = ((rtn *)arg)->job;
     lb_qmat *q = ((rtn *)arg)->out;
-    for (int r = row0; r < row1; r++)
+    for (int r = row0; r < row1; r++) {
+        float clip = j->row_clip ? j->row_clip[r] : 1;
         for (int g = 0; g < lb_n_group(q->k, q->group); g++) {
             const float *w = j->w + (size_t)r * (size_t)q->k + (size_t)g * (size_t)q->group;
-            lb_grid grid = lb_grid_minmax(w, group_end(q, g) - g * q->group, q->bits, j->scheme.sym, 1, q->scale_type);
+            lb_grid grid = lb_grid_minmax(w, group_end(q, g) - g * q->group, q->bits, j->scheme.sym, clip, q->scale_type);
             round_group(j, q, r, g, &grid);
         }
+    }
 }
 
 /* With the clip search: a tile of rows at a time, turned. */
@@ -66,7 +68,7 @@ static void tiles(void *arg, int tile0, int tile1)
 static bool solve(const lb_quant_job *job, lb_qmat *out, lb_err *err)
 {
     rtn a = {job, out, false};
-    if (!job->clip_mse) lb_parallel(job->ex, job->n, 8, rows, &a);
+    if (!job->clip_mse || job->row_clip) lb_parallel(job->ex, job->n, 8, rows, &a);
     else lb_parallel(job->ex, (job->n + W - 1) / W, 1, tiles, &a);
     if (atomic_load(&a.no_memory)) return lb_fail(err, LB_ENOMEM, "%s: no memory for a tile of rows", job->name);
     return true;
