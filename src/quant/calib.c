@@ -17,9 +17,11 @@ static int wide_width(const lb_config *c)
 
 size_t lb_calib_bytes(const lb_config *cfg, int n_tok)
 {
-    int n = sequences_per_pass(n_tok), pages = n * lb_kv_pages_for(n_tok);
+    int n = sequences_per_pass(n_tok);
+    const lb_kv_spec kv = {.bits = 32};
+    const lb_kv_room room = {.n_seq = n, .n_ctx = n_tok};
     size_t sum = lb_forward_bytes(cfg, n * n_tok, 1);
-    lb_size_add(sum, lb_kv_bytes(cfg, lb_kv_format_find("f32"), pages), &sum);
+    lb_size_add(sum, lb_kv_bytes(cfg, &kv, &room), &sum);
     return sum;
 }
 
