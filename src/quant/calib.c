@@ -37,14 +37,15 @@ size_t lb_calib_wide_bytes(const lb_config *c, int n_seq, int n_tok)
     return rows_bytes(n_seq, n_tok, wide_width(c));
 }
 
-bool lb_calib_open(lb_calib *c, lb_model *m, const int *ids, int n_seq, int n_tok, lb_err *err)
+bool lb_calib_open(lb_calib *c, lb_model *m, const int *ids, int n_seq, int n_tok, const char *kv,
+                   lb_err *err)
 {
     *c = (lb_calib){.m = m, .ids = ids, .n_seq = n_seq, .n_tok = n_tok, .per_pass = sequences_per_pass(n_tok)};
     if (c->per_pass > n_seq) c->per_pass = n_seq;
     if (lb_exec_mask(m->ex) & LB_CUDA)
         return lb_fail(err, LB_EUNSUPPORTED, "calibration runs on the CPU; leave --device out");
     int n = c->per_pass * n_tok;
-    c->kv = lb_kv_open(m->ex, &m->cfg, "f32", c->per_pass, n_tok, 0, err);
+    c->kv = lb_kv_open(m->ex, &m->cfg, kv, c->per_pass, n_tok, 0, err);
     c->fw = c->kv ? lb_forward_open(m, n, 1, err) : NULL;
     c->seq = c->fw ? lb_alloc((size_t)n, sizeof(int), "the calibration", err) : NULL;
     c->pos = c->seq ? lb_alloc((size_t)n, sizeof(int), "the calibration", err) : NULL;

@@ -16,13 +16,15 @@ typedef struct lb_calib {
     int n_seq, n_tok;            /* sequences; tokens of each */
     int per_pass;                /* sequences in one pass */
     lb_forward *fw;              /* owned */
-    lb_kv *kv;                   /* owned; of `kv_format` */
+    lb_kv *kv;                   /* owned */
     int *seq, *pos;              /* [per_pass·n_tok], owned */
     bool dry;                    /* runs only look: x stays as it is */
 } lb_calib;
 
-/* ids < n_vocab was checked by the caller; n_tok ≤ the model's context. kv: format of the cache of a pass ("f32"). */
-bool lb_calib_open(lb_calib *c, lb_model *m, const int *ids, int n_seq, int n_tok, lb_err *err);
+/* ids < n_vocab was checked by the caller; n_tok ≤ the model's context. kv: format of the cache of a pass, f32 and
+ * where it keeps keys (model/kv.h: "f32", "f32-prerope"). */
+bool lb_calib_open(lb_calib *c, lb_model *m, const int *ids, int n_seq, int n_tok, const char *kv,
+                   lb_err *err);
 void lb_calib_close(lb_calib *c);
 /* Bytes that lb_calib_open takes, and bytes of one stream and of one `wide`. */
 size_t lb_calib_bytes(const lb_config *cfg, int n_tok);

@@ -14,6 +14,7 @@ bool lb_head_solve(lb_quant_run *r, lb_workdir *w, lb_err *err);
 /* Sets r->online from the scheme and the options: activation bits, the KV format. LB_EUSAGE for a format that is none. */
 bool lb_quant_online(lb_quant_run *r, lb_err *err);
 bool lb_quant_calibrates_kv(const lb_quantize_opt *o);           /* static ranges of keys are wanted */
+const char *lb_quant_calib_kv(const lb_quantize_opt *o);         /* f32 cache of calibration, keys kept where they will be */
 lb_dtype lb_quant_embed_type(const lb_quant_run *r);             /* in which a rewritten embedding is stored */
 double lb_qmat_error(const lb_qmat *q, const float *w);          /* ‖ŵ−w‖²/‖w‖² */
 lb_hash lb_qmat_hash(const lb_qmat *q);                          /* identity of codes, scales and zero points */

@@ -11,6 +11,13 @@ bool lb_quant_calibrates_kv(const lb_quantize_opt *o)
     return o->kv && lb_kv_spec_parse(o->kv, &s, NULL) && s.key == LB_KV_PER_CHANNEL_STATIC;
 }
 
+const char *lb_quant_calib_kv(const lb_quantize_opt *o)
+{
+    lb_kv_spec s;
+    if (!lb_quant_calibrates_kv(o) || !lb_kv_spec_parse(o->kv, &s, NULL) || !s.pre_rope) return "f32";
+    return s.pre_bias ? "f32-prerope-prebias" : "f32-prerope";
+}
+
 bool lb_quant_online(lb_quant_run *r, lb_err *err)
 {
     const lb_quantize_opt *o = r->o;

@@ -123,7 +123,7 @@ static bool open_streams(lb_quant_run *r, lb_err *err)
     if (!needs_calib(o)) return true;
     size_t x = lb_calib_stream_bytes(r->cfg, o->n_seq, o->seqlen), w = lb_calib_wide_bytes(r->cfg, o->n_seq, o->seqlen);
     r->n_row = (size_t)o->n_seq * (size_t)o->seqlen;
-    if (!lb_calib_open(&r->calib, r->m, o->calib, o->n_seq, o->seqlen, err)) return false;
+    if (!lb_calib_open(&r->calib, r->m, o->calib, o->n_seq, o->seqlen, lb_quant_calib_kv(o), err)) return false;
     if (lb_quant_needs_float(o) && (!(r->x_float = lb_alloc(x, 1, "the float stream", err)) ||
                                     !lb_calib_embed(&r->calib, r->x_float, err)))
         return false;
