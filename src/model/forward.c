@@ -244,10 +244,12 @@ static void attention(lb_forward *f, int layer)
         turn(f, &kv->turn, f->q, n_tok * c->n_head);
         turn(f, &kv->turn, f->k, n_tok * c->n_kv);
     }
+    lb_kv_layer cache = kv->layers[layer];
+    if (kv->spec.pre_bias) cache.k_bias = l->k.bias;
     lb_kv_map map = {.pages = kv->pages_dev, .max_pages = kv->max_pages, .seq = f->seq, .pos = f->pos};
-    lb_kv_write w = {.kv = kv->layers[layer], .map = map, .k = f->k, .v = f->v, .n_tok = n_tok};
+    lb_kv_write w = {.kv = cache, .map = map, .k = f->k, .v = f->v, .n_tok = n_tok};
     lb_op_do(&lb_op_kv_write, &w, ex);
-    lb_attn a = {.y = f->att, .q = f->q, .kv = kv->layers[layer], .map = map, .n_tok = n_tok, .n_head = c->n_head,
+    lb_attn a = {.y = f->att, .q = f->q, .kv = cache, .map = map, .n_tok = n_tok, .n_head = c->n_head,
                  .scale = 1.0f / sqrtf((float)c->d_head)};
     lb_op_do(&lb_op_attn, &a, ex);
 }

@@ -116,23 +116,23 @@ static bool open_turn(lb_kv *kv, const lb_config *c, lb_err *err)
     return kv->had != NULL;
 }
 
-static bool open_static(lb_kv *kv, const lb_config *c, int layer, const lb_kv_source *src, lb_err *err)
+static bool open_static(lb_kv *kv, const lb_config *c, int layer, const float *range, lb_err *err)
 {
     size_t n = (size_t)c->n_kv * (size_t)c->d_head;
     lb_kv_layer *l = &kv->layers[layer];
-    if (!src || !src->range) {
+    if (!range) {
         char name[LB_KV_TEXT];
         lb_kv_spec_text(&kv->spec, name);
         return lb_fail(err, LB_EUSAGE,
                        "KV cache format %s wants the ranges of keys per channel, and the model has none for layer %d; "
-                       "calibrate them with: lowbit quantize --kv-method kvquant --kv %s …", name, layer, name);
+                       "calibrate them with: lowbit quantize --kv %s --calib …", name, layer, name);
     }
     float *host = lb_alloc(2 * n, sizeof *host, "the scales of keys", err);
     bool ok = host != NULL;
     for (size_t i = 0; ok && i < n; i++)
-        if (!lb_kv_static_scale(kv->spec.bits, src->range[i], src->range[n + i], &host[i], &host[n + i]))
+        if (!lb_kv_static_scale(kv->spec.bits, range[i], range[n + i], &host[i], &host[n + i]))
             ok = lb_fail(err, LB_EFORMAT, "layer %d: the range of keys of channel %d is %g to %g; calibrate again", layer,
-                         (int)i, (double)src->range[i], (double)src->range[n + i]);
+                         (int)i, (double)range[i], (double)range[n + i]);
     float *s = ok ? alloc_f32(kv->ex, n, "the scales of keys", err) : NULL, *z = NULL;
     l->k_scale = s;
     if (s) l->k_zero = z = alloc_f32(kv->ex, n, "the scales of keys", err);
@@ -144,11 +144,11 @@ static bool open_static(lb_kv *kv, const lb_config *c, int layer, const lb_kv_so
     return z != NULL;
 }
 
-static bool open_layer(lb_kv *kv, const lb_config *c, int i, const lb_kv_source *src, int n_ring, lb_err *err)
+static bool open_layer(lb_kv *kv, const lb_config *c, int i, const float *range, int n_ring, lb_err *err)
 {
     lb_kv_layer *l = &kv->layers[i];
     *l = lb_kv_shape(&kv->spec, c->n_kv, c->d_head);
-    if (l->key == LB_KV_PER_CHANNEL_STATIC && !open_static(kv, c, i, src, err)) return false;
+    if (l->key == LB_KV_PER_CHANNEL_STATIC && !open_static(kv, c, i, range, err)) return false;
     l->k = lb_exec_alloc(kv->ex, (size_t)kv->n_page, lb_kv_k_bytes(l), "the KV cache", err);
     l->v = l->k ? lb_exec_alloc(kv->ex, (size_t)kv->n_page, lb_kv_v_bytes(l), "the KV cache", err) : NULL;
     if (!l->v) return false;
@@ -160,11 +160,10 @@ static bool open_layer(lb_kv *kv, const lb_config *c, int i, const lb_kv_source 
         if (!l->ring_v) return false;
     }
     l->rope_page = kv->rope_page, l->rope_slot = kv->rope_slot;
-    if (kv->spec.pre_bias && src) l->k_bias = src->bias;
     return true;
 }
 
-lb_kv *lb_kv_open_spec(lb_exec *ex, const lb_config *c, const lb_kv_spec *spec, const lb_kv_source *src,
+lb_kv *lb_kv_open_spec(lb_exec *ex, const lb_config *c, const lb_kv_spec *spec, const float *const *ranges,
                        const lb_kv_room *room, lb_err *err)
 {
     lb_kv *kv = lb_alloc(1, sizeof *kv, "the KV cache", err);
@@ -186,7 +185,7 @@ lb_kv *lb_kv_open_spec(lb_exec *ex, const lb_config *c, const lb_kv_spec *spec, 
     if (!kv->layers || !kv->pages || !kv->n_used || !kv->free_list || !kv->pages_dev) goto fail;
     if (spec->pre_rope && !open_angles(kv, c, err)) goto fail;
     for (int i = 0; i < c->n_layer; i++)
-        if (!open_layer(kv, c, i, src ? &src[i] : NULL, ring_pages(spec, room), err)) goto fail;
+        if (!open_layer(kv, c, i, ranges ? ranges[i] : NULL, ring_pages(spec, room), err)) goto fail;
     for (int i = 0; i < kv->n_page; i++) kv->free_list[i] = kv->n_page - 1 - i; /* page 0 is handed out first */
     kv->n_free = kv->n_page;
     kv->dirty = true;

@@ -36,12 +36,6 @@ bool lb_kv_spec_parse(const char *text, lb_kv_spec *out, lb_err *err);
 /* The shortest name that parses back to the same; clip to 6 digits. */
 void lb_kv_spec_text(const lb_kv_spec *s, char out[LB_KV_TEXT]);
 
-/* What a layer gives to its cache. Borrowed. */
-typedef struct lb_kv_source {
-    const float *range;          /* [2, n_kv·d_head] host: lowest and highest key of a channel, as stored; or NULL */
-    const float *bias;           /* [n_kv·d_head] device: the bias of the keys, for pre_bias; or NULL */
-} lb_kv_source;
-
 typedef struct lb_kv_room {
     int n_seq, n_ctx;            /* sequences of up to n_ctx positions each */
     int n_page;                  /* pages in all; 0: n_seq full sequences */
@@ -66,11 +60,12 @@ typedef struct lb_kv {
     bool dirty;                  /* host page table is newer than the device's */
 } lb_kv;
 
-/* src [n_layer], or NULL if no layer has anything to give. LB_EUSAGE if the spec wants ranges and there are none, or a
- * Hadamard matrix of an order that is not known. */
-lb_kv *lb_kv_open_spec(lb_exec *ex, const lb_config *c, const lb_kv_spec *spec, const lb_kv_source *src,
+/* ranges [n_layer]: for each layer [2, n_kv·d_head] on the host, the lowest and highest key of a channel, as it is stored;
+ * only looked at where the spec has static ranges. LB_EUSAGE if it has and they are NULL, or if it wants a Hadamard matrix
+ * of an order that is not known. Biases for pre_bias are the forward pass's to set, per call. */
+lb_kv *lb_kv_open_spec(lb_exec *ex, const lb_config *c, const lb_kv_spec *spec, const float *const *ranges,
                        const lb_kv_room *room, lb_err *err);
-/* The same by name, with nothing from the layers. */
+/* The same by name, for formats without static ranges. */
 lb_kv *lb_kv_open(lb_exec *ex, const lb_config *c, const char *name, int n_seq, int n_ctx, int n_page, lb_err *err);
 void lb_kv_close(lb_kv *kv);
 /* What lb_kv_open_spec allocates on the device for pages and windows, in bytes; SIZE_MAX on overflow. */

@@ -1,4 +1,4 @@
-/* model/model_kv.c – which KV cache a model runs with, and what its layers give to it. */
+/* model/model_kv.c – which KV cache a model runs with, and whether it goes with its layers. */
 #include "base/mem.h"
 #include "model/model.h"
 #include <stdlib.h>
@@ -29,14 +29,14 @@ lb_kv *lb_model_kv_open(const lb_model *m, const lb_kv_spec *s, const lb_kv_room
 {
     char name[LB_KV_TEXT];
     lb_kv_spec_text(s, name);
-    lb_kv_source *src = lb_alloc((size_t)m->cfg.n_layer, sizeof *src, "the KV cache", err);
-    bool ok = src != NULL;
+    const float **ranges = lb_alloc((size_t)m->cfg.n_layer, sizeof *ranges, "the KV cache", err);
+    bool ok = ranges != NULL;
     for (int i = 0; ok && i < m->cfg.n_layer; i++) {
         const lb_layer *l = &m->layers[i];
         ok = check_layer(l, i, s, name, err);
-        src[i] = (lb_kv_source){.range = l->k_range, .bias = l->k.bias};
+        ranges[i] = l->k_range;
     }
-    lb_kv *kv = ok ? lb_kv_open_spec(m->ex, &m->cfg, s, src, room, err) : NULL;
-    free(src);
+    lb_kv *kv = ok ? lb_kv_open_spec(m->ex, &m->cfg, s, ranges, room, err) : NULL;
+    free(ranges);
     return kv;
 }

@@ -1,5 +1,6 @@
 /* quant/outside.c – what lies outside the blocks: the head, a rewritten embedding, and what runs online. */
 #include "base/mem.h"
+#include "model/kv.h"
 #include "quant/layer.h"
 #include <stdlib.h>
 #include <string.h>
