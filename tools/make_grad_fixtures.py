@@ -7,10 +7,10 @@ Runs from the project root; needs torch, transformers 5.x, numpy (never part of 
 float64 from the tiny models of tests/golden/data/models and stored as float32; seeds are fixed by name.
 
 NAME.bin: "lbgrad01", i32 n_seq, i32 len, i32 n_array; for each array: char name[24], i32 n, f32 data[n]. Little-endian.
-  float block of a model (its first layer, written out here and compared with transformers' own, which goes through float32
-  in norms and softmax: output and gradients agree to 1e-5):
-      x, t [n_seq·len, d_model], y = block(x), loss = mean (y−t)², dx, d.attn_norm, d.mlp_norm, and for each linear layer its
-      weight's gradient G through two projections: r.NAME = cos(0…n−1)·G, c.NAME = G·cos(0…k−1)
+  float block of a model (its first layer, written out here and compared with transformers' own, which goes through
+  float32 in norms and softmax: gradients agree to 1e-5):
+      x, t [n_seq·len, d_model], y = block(x), loss = mean (y−t)², dx, d.attn_norm, d.mlp_norm, and for each linear
+      layer its weight's gradient G through two projections: r.NAME = cos(0…n−1)·G, c.NAME = G·cos(0…k−1)
   NAME-fq.bin: the same block with learned transforms, clips and 4-bit fake quantization as in FlatQuant
       (arXiv:2410.09426; rounding by the straight-through estimator); every trained array v.NAME comes with its gradient
       d.NAME. Among many draws the first whose numbers all lie clear of a tie, so that float32 rounds them the same way.
@@ -102,8 +102,8 @@ def float_block(name, out):
 
 # ---- the quantized block, written out ----
 class Round(torch.autograd.Function):
-    """Straight through. Not t + (round(t) − t).detach(): that is a whole number but for its last bit, and codes at the ends
-    of the range would fall out of it."""
+    """Straight through. Not t + (round(t) − t).detach(): that is a whole number but for its last bit, and codes at the
+    ends of the range would fall out of it."""
     @staticmethod
     def forward(ctx, t):
         return torch.round(t)
@@ -125,7 +125,7 @@ class Ties:
 
 
 def clamp(q, lo, hi):
-    """Derivative 1 at the ends, as the clipped straight-through estimator wants; torch 2.15's own clamp gives 0 there."""
+    """Derivative 1 at the ends, as the clipped straight-through estimator wants; torch 2.15's own clamp has 0 there."""
     q = torch.where(q < lo, torch.full_like(q, lo), q)
     return torch.where(q > hi, torch.full_like(q, hi), q)
 

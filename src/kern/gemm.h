@@ -1,8 +1,8 @@
 /* kern/gemm.h – C = op(A)·op(B) in f32, one matrix or a batch: what training multiplies with.
  *
  * Unit: a block of LB_GEMM_ROWS rows × LB_GEMM_COLS columns of one C. For each element the order of additions is fixed
- * by k alone: blocks of LB_GEMM_K columns, each summed from zero, are added up in order, so neither the number of threads
- * nor the neighbours of a row change its bits. */
+ * by k alone: blocks of LB_GEMM_K columns, each summed from zero, are added up in order, so neither the number of
+ * threads nor the neighbours of a row change its bits. */
 #ifndef LB_KERN_GEMM_H
 #define LB_KERN_GEMM_H
 #include "kern/op.h"

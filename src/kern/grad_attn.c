@@ -55,8 +55,8 @@ static void causal_ref(const void *args, int i0, int i1, lb_exec *ex)
 
 static void add(float *y, double x) { *y = (float)((double)*y + x); }
 
-/* The three gradients of the pairs of one query. The gradients pass through f32 at every step, which the other rows' sums
- * over blocks do less often; tests allow for it. */
+/* The three gradients of the pairs of one query. The gradients pass through f32 at every step, which the other rows'
+ * sums over blocks do less often; tests allow for it. */
 static void query_back(const lb_causal *a, int first, int t, int h, int kv)
 {
     size_t at = head_at(a, a->n_head, t, h), stat = (size_t)t * (size_t)a->n_head + (size_t)h;

@@ -4,9 +4,10 @@
  *     dp = dy·v[u]      ds = p·(dp − Σ_d dy·y)·scale
  *     dq[t,h] += Σ_u ds·k[u]      dk[u] += Σ_{t,h} ds·q[t,h]      dv[u] += Σ_{t,h} p·dy[t,h]
  *
- * Sequences are independent; query head h reads kv head h / (n_head / n_kv). Forward leaves the softmax's maximum and sum;
- * backward makes the probabilities again, block by block, so that memory grows with the length and not with its square.
- * Forward unit: LB_CAUSAL_BLOCK queries of all heads of one kv head; backward unit: one kv head of one sequence. */
+ * Sequences are independent; query head h reads kv head h / (n_head / n_kv). Forward leaves the softmax's maximum and
+ * sum; backward makes the probabilities again, block by block, so that memory grows with the length and not with its
+ * square. Forward unit: LB_CAUSAL_BLOCK queries of all heads of one kv head; backward unit: one kv head of one
+ * sequence. */
 #ifndef LB_KERN_GRAD_ATTN_H
 #define LB_KERN_GRAD_ATTN_H
 #include "kern/op.h"

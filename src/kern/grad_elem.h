@@ -1,7 +1,8 @@
 /* kern/grad_elem.h – the way back through the small operators of kern/elem.h, and what training needs beside them.
  *
- * All f32, row-major. Gradients of inputs are added to what is there. Unit: one row, unless said otherwise; sums over rows
- * are lb_op_col_dot's, whose units are blocks of columns. The way back through RoPE is RoPE by the negative angle. */
+ * All f32, row-major. Gradients of inputs are added to what is there. Unit: one row, unless said otherwise; sums over
+ * rows are lb_op_col_dot's, whose units are blocks of columns. The way back through RoPE is RoPE by the negative
+ * angle. */
 #ifndef LB_KERN_GRAD_ELEM_H
 #define LB_KERN_GRAD_ELEM_H
 #include "kern/op.h"

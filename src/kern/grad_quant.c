@@ -44,7 +44,8 @@ lb_fq_grid lb_fq_grid_of(const lb_fake_quant *a, int group, float top, float bot
     return g;
 }
 
-void lb_fq_range_back(const lb_fake_quant *a, const lb_fq_grid *g, int group, float top, float bottom, double ds, double dz)
+void lb_fq_range_back(const lb_fake_quant *a, const lb_fq_grid *g, int group, float top, float bottom, double ds,
+                      double dz)
 {
     double dhi = 0, dlo = 0, s = (double)g->scale;
     if (g->dead) {

@@ -54,5 +54,6 @@ typedef struct lb_fq_grid {
 /* The grid of a group whose largest number (at least 0) and smallest (at most 0) are given. */
 lb_fq_grid lb_fq_grid_of(const lb_fake_quant *a, int group, float top, float bottom);
 /* ds, dz → df_hi, df_lo of the group, and what the places of maximum and minimum get. */
-void lb_fq_range_back(const lb_fake_quant *a, const lb_fq_grid *g, int group, float top, float bottom, double ds, double dz);
+void lb_fq_range_back(const lb_fake_quant *a, const lb_fq_grid *g, int group, float top, float bottom, double ds,
+                      double dz);
 #endif

@@ -64,7 +64,8 @@ bool lb_block_weights_load(lb_block_weights *b, const lb_model *m, int layer, lb
         if (all[i]->bias && !(b->bias[i] = copy_of(m->ex, all[i]->bias, (size_t)all[i]->w.n, err))) goto fail;
     }
     size_t d = (size_t)c->d_model, dh = (size_t)c->d_head;
-    if (!(b->attn_norm = copy_of(m->ex, l->attn_norm, d, err)) || !(b->mlp_norm = copy_of(m->ex, l->mlp_norm, d, err)) ||
+    if (!(b->attn_norm = copy_of(m->ex, l->attn_norm, d, err)) ||
+        !(b->mlp_norm = copy_of(m->ex, l->mlp_norm, d, err)) ||
         (l->q_norm && !(b->q_norm = copy_of(m->ex, l->q_norm, dh, err))) ||
         (l->k_norm && !(b->k_norm = copy_of(m->ex, l->k_norm, dh, err))))
         goto fail;
@@ -133,7 +134,8 @@ static lb_var *attention(const pass *p, lb_var *x, const lb_grad_heads *h)
     return linear(p, LB_BLOCK_O, input(p, LB_BLOCK_IN_O, lb_grad_attn(p->g, q, k, v, h)));
 }
 
-lb_var *lb_block_grad_run(const lb_block_grad *b, lb_grad *g, lb_var *x, int n_seq, int len, const lb_block_hooks *hooks)
+lb_var *lb_block_grad_run(const lb_block_grad *b, lb_grad *g, lb_var *x, int n_seq, int len,
+                          const lb_block_hooks *hooks)
 {
     static const lb_block_hooks none;
     const lb_config *c = b->cfg;

@@ -3,8 +3,8 @@
  *
  *     h = x + o( attn( rope(norm(q)), rope(norm(k)), v ) )      y = h + down( silu(gate) · up )
  *
- * Any dense architecture (query/key norms and biases where the model has them). Sequences of a batch are independent and
- * start at position 0. */
+ * Any dense architecture (query/key norms and biases where the model has them). Sequences of a batch are independent
+ * and start at position 0. */
 #ifndef LB_MODEL_BLOCK_GRAD_H
 #define LB_MODEL_BLOCK_GRAD_H
 #include "model/grad.h"
@@ -31,8 +31,8 @@ void lb_block_weights_free(lb_block_weights *b, lb_exec *ex);
 /* Rows and columns of a linear layer. */
 void lb_block_shape(const lb_config *c, lb_block_linear which, int *n, int *k);
 
-/* Each may be NULL (nothing replaced); each returns or writes variables of the same shape as it got, or NULL when the tape
- * has failed. */
+/* Each may be NULL (nothing replaced); each returns or writes variables of the same shape as it got, or NULL when the
+ * tape has failed. */
 typedef struct lb_block_hooks {
     void *arg;
     /* The input of linear layers: called once for each lb_block_input. */
@@ -52,5 +52,6 @@ typedef struct lb_block_grad {
 } lb_block_grad;
 
 /* y [n_seq·len, d_model] = block(x). x on the tape: constants, or an earlier block's output. */
-lb_var *lb_block_grad_run(const lb_block_grad *b, lb_grad *g, lb_var *x, int n_seq, int len, const lb_block_hooks *hooks);
+lb_var *lb_block_grad_run(const lb_block_grad *b, lb_grad *g, lb_var *x, int n_seq, int len,
+                          const lb_block_hooks *hooks);
 #endif

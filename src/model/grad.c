@@ -148,7 +148,8 @@ void *lb_node_aux(lb_grad *g, size_t size_bytes)
     return p ? memset(p, 0, size_bytes) : NULL;
 }
 
-lb_node *lb_node_new(lb_grad *g, int n, int k, float *v, void (*back)(lb_grad *, lb_node *), lb_var *const *in, int n_in)
+lb_node *lb_node_new(lb_grad *g, int n, int k, float *v, void (*back)(lb_grad *, lb_node *), lb_var *const *in,
+                     int n_in)
 {
     assert(n_in <= LB_NODE_INPUTS);
     lb_node *node = lb_node_aux(g, sizeof *node);

@@ -1,7 +1,7 @@
 /* model/grad.h – a tape: operators run forward as they are called, and backward in the opposite order.
  *
- * Every tensor is a matrix of f32 [n,k] on the device; vectors are [1,k], scalars [1,1], activations [n_tok, width] with
- * the sequences of a batch one after another. A call computes its result at once and remembers how to go back:
+ * Every tensor is a matrix of f32 [n,k] on the device; vectors are [1,k], scalars [1,1], activations [n_tok, width]
+ * with the sequences of a batch one after another. A call computes its result at once and remembers how to go back:
  *
  *     lb_var *y = lb_grad_linear(g, lb_grad_const(g, x, n_tok, k), lb_grad_param(g, &w), NULL);
  *     lb_var *loss = lb_grad_mse(g, y, lb_grad_const(g, target, n_tok, n));
@@ -10,10 +10,11 @@
  *
  * Errors stick: a call that fails (shapes, memory) returns NULL, a call given NULL returns NULL, and lb_grad_ok or
  * lb_grad_backward says what was wrong first. Memory of a step (values, and gradients while they are in use) comes from
- * blocks that the tape keeps; lb_grad_reset releases everything of a step at once, variables too. Only variables that lead to a
- * parameter get gradients. Results do not depend on the number of threads. One thread drives a tape.
+ * blocks that the tape keeps; lb_grad_reset releases everything of a step at once, variables too. Only variables that
+ * lead to a parameter get gradients. Results do not depend on the number of threads. One thread drives a tape.
  *
- * Rounding is differentiated by the straight-through estimator: round has derivative 1, clamp 1 inside and 0 outside. */
+ * Rounding is differentiated by the straight-through estimator: round has derivative 1, clamp 1 inside and 0
+ * outside. */
 #ifndef LB_MODEL_GRAD_H
 #define LB_MODEL_GRAD_H
 #include "kern/exec.h"
@@ -89,8 +90,8 @@ lb_var *lb_grad_attn(lb_grad *g, lb_var *q, lb_var *k, lb_var *v, const lb_grad_
  * Activations, K and V, asymmetric per row of `len` numbers (0: whole rows; d_head: per token and head):
  *     hi = σ(c_hi)·max(0, max x)    lo = σ(c_lo)·min(0, min x)    s = (hi−lo)/(2^b−1)    z = round(−lo/s)
  *     r = round(x/s)    q = clamp(r+z, 0, 2^b−1)    y = s·(q−z)
- * c_hi, c_lo [1,m]: row i uses element i mod m (m = 1, or heads). NULL: clip_hi, clip_lo instead of σ(·), where 0 means 1.
- * The same rounding as lb_act_fake_quant, to the bit. Backward, with inside: 0 ≤ r+z ≤ 2^b−1:
+ * c_hi, c_lo [1,m]: row i uses element i mod m (m = 1, or heads). NULL: clip_hi, clip_lo instead of σ(·), where 0 means
+ * 1. The same rounding as lb_act_fake_quant, to the bit. Backward, with inside: 0 ≤ r+z ≤ 2^b−1:
  *     dx  = Σ dy·[inside]                          plus, at the places of max and min, dhi·σ(c_hi) and dlo·σ(c_lo)
  *     ds  = Σ dy·([inside]·(r − x/s) + [outside]·(q−z))                        dz = −s·Σ dy·[outside]
  *     ds' = ds + dz·lo/s²    dhi = ds'/(2^b−1)    dlo = −ds'/(2^b−1) − dz/s
@@ -102,11 +103,12 @@ typedef struct lb_act_fq {
 } lb_act_fq;
 lb_var *lb_grad_act_fq(lb_grad *g, lb_var *x, const lb_act_fq *q);
 
-/* Weights w [n,k] in groups of `group` columns (0: whole rows), with clips c_hi, c_lo [n, k/group] or NULL (full range):
+/* Weights w [n,k] in groups of `group` columns (0: whole rows), with clips c_hi, c_lo [n, k/group] or NULL (full
+ * range):
  *     hi, lo as above;   symmetric: s = max(hi, −lo)/(2^(b−1)−1), codes −2^(b−1)…2^(b−1)−1, z = 0
  *     asymmetric: as above
- * The scale is rounded to scale_type before it is used (derivative 1). Backward as above; symmetric: the larger of hi and
- * −lo gets ds/(2^(b−1)−1). */
+ * The scale is rounded to scale_type before it is used (derivative 1). Backward as above; symmetric: the larger of hi
+ * and −lo gets ds/(2^(b−1)−1). */
 typedef struct lb_weight_fq {
     int bits, group;
     bool sym;
@@ -115,8 +117,8 @@ typedef struct lb_weight_fq {
 } lb_weight_fq;
 lb_var *lb_grad_weight_fq(lb_grad *g, lb_var *w, const lb_weight_fq *q);
 
-/* SignRound (arXiv:2309.05516): the same with learned offsets v [n,k] before rounding and range factors a, b [n, k/group]
- * (either may be NULL: 0, 1, 1):
+/* SignRound (arXiv:2309.05516): the same with learned offsets v [n,k] before rounding and range factors a, b [n,
+ * k/group] (either may be NULL: 0, 1, 1):
  *     asymmetric: s = (a·max(0,max w) − b·min(0,min w))/(2^b−1)    z = round(−b·min(0,min w)/s)
  *     symmetric:  s = max(a·max(0,max w), −b·min(0,min w))/(2^(b−1)−1)    z = 0
  *     r = round(w/s + v)

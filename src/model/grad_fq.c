@@ -55,7 +55,8 @@ static void fq_back(lb_grad *g, lb_node *n)
 static lb_var *fake_quant(lb_grad *g, lb_fake_quant a, lb_var *x, lb_var *v, lb_var *hi, lb_var *lo)
 {
     if (!lb_node_ready(g)) return NULL;
-    if (a.bits < 2 || a.bits > 8) return lb_node_fail(g, LB_EUSAGE, "fake quantization has 2 to 8 bits, not %d", a.bits);
+    if (a.bits < 2 || a.bits > 8)
+        return lb_node_fail(g, LB_EUSAGE, "fake quantization has 2 to 8 bits, not %d", a.bits);
     if (a.len <= 0 || x->k % a.len != 0)
         return lb_node_fail(g, LB_EUSAGE, "groups of %d do not divide rows of %d numbers", a.len, x->k);
     a.n_group = (int)(lb_node_count(x) / (size_t)a.len);
@@ -100,8 +101,8 @@ lb_var *lb_grad_weight_fq(lb_grad *g, lb_var *w, const lb_weight_fq *q)
     int len = q->group ? q->group : w ? w->k : 0;
     if (!lb_node_ready(g) || !w || !scale_ok(g, q->scale_type)) return NULL;
     if (!per_group(g, q->c_hi, w, len) || !per_group(g, q->c_lo, w, len)) return NULL;
-    lb_fake_quant a = {.kind = q->sym ? LB_FQ_SYM : LB_FQ_ASYM, .bits = q->bits, .scale_type = q->scale_type, .len = len,
-                       .hi_const = 1, .lo_const = 1};
+    lb_fake_quant a = {.kind = q->sym ? LB_FQ_SYM : LB_FQ_ASYM, .bits = q->bits, .scale_type = q->scale_type,
+                       .len = len, .hi_const = 1, .lo_const = 1};
     return fake_quant(g, a, w, NULL, sigmoid(g, q->c_hi), sigmoid(g, q->c_lo));
 }
 
@@ -110,9 +111,10 @@ lb_var *lb_grad_signround(lb_grad *g, lb_var *w, const lb_signround *q)
     int len = q->group ? q->group : w ? w->k : 0;
     if (!lb_node_ready(g) || !w || !scale_ok(g, q->scale_type)) return NULL;
     if (q->v && lb_node_count(q->v) != lb_node_count(w))
-        return lb_node_fail(g, LB_EUSAGE, "weights [%d,%d] and offsets [%d,%d]: shapes differ", w->n, w->k, q->v->n, q->v->k);
+        return lb_node_fail(g, LB_EUSAGE, "weights [%d,%d] and offsets [%d,%d]: shapes differ", w->n, w->k, q->v->n,
+                            q->v->k);
     if (!per_group(g, q->a, w, len) || !per_group(g, q->b, w, len)) return NULL;
-    lb_fake_quant a = {.kind = q->sym ? LB_FQ_SYM : LB_FQ_ASYM, .bits = q->bits, .scale_type = q->scale_type, .len = len,
-                       .hi_const = 1, .lo_const = 1};
+    lb_fake_quant a = {.kind = q->sym ? LB_FQ_SYM : LB_FQ_ASYM, .bits = q->bits, .scale_type = q->scale_type,
+                       .len = len, .hi_const = 1, .lo_const = 1};
     return fake_quant(g, a, w, q->v, q->a, q->b);
 }

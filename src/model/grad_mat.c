@@ -28,7 +28,8 @@ static void linear_back(lb_grad *g, lb_node *n)
 lb_var *lb_grad_linear(lb_grad *g, lb_var *x, lb_var *w, lb_var *b)
 {
     if (!lb_node_ready(g) || !x || !w) return NULL;
-    if (x->k != w->k) return lb_node_fail(g, LB_EUSAGE, "x [%d,%d] times w [%d,%d]ᵀ: columns differ", x->n, x->k, w->n, w->k);
+    if (x->k != w->k)
+        return lb_node_fail(g, LB_EUSAGE, "x [%d,%d] times w [%d,%d]ᵀ: columns differ", x->n, x->k, w->n, w->k);
     if (b && lb_node_count(b) != (size_t)w->n)
         return lb_node_fail(g, LB_EUSAGE, "w [%d,%d] wants a bias of %d, got [%d,%d]", w->n, w->k, w->n, b->n, b->k);
     lb_node *y = lb_node_new(g, x->n, w->n, NULL, linear_back, (lb_var *const[]){x, w, b}, 3);
@@ -44,8 +45,8 @@ lb_var *lb_grad_linear(lb_grad *g, lb_var *x, lb_var *w, lb_var *b)
 static void from_left(lb_grad *g, float *y, const float *a, bool turn, const float *x, int n, int m, int k, bool add)
 {
     size_t step = (size_t)m * (size_t)k;
-    lb_gemm p = {.c = y, .a = a, .ta = turn, .b = x, .m = m, .n = k, .k = m, .n_batch = n, .step_b = step, .step_c = step,
-                 .add = add};
+    lb_gemm p = {.c = y, .a = a, .ta = turn, .b = x, .m = m, .n = k, .k = m, .n_batch = n, .step_b = step,
+                 .step_c = step, .add = add};
     lb_node_run(g, &lb_op_gemm, &p);
 }
 
@@ -85,7 +86,8 @@ lb_var *lb_grad_kron(lb_grad *g, lb_var *x, lb_var *a, lb_var *b)
                             a && a->n != a->k ? a->k : b->k);
     int fixed = (a ? a->n : 1), width = (b ? b->n : 1);
     if (a && b ? (int64_t)fixed * width != x->k : x->k % (fixed * width) != 0)
-        return lb_node_fail(g, LB_EUSAGE, "rows of %d numbers are no matrix for transforms of %d × %d", x->k, fixed, width);
+        return lb_node_fail(g, LB_EUSAGE, "rows of %d numbers are no matrix for transforms of %d × %d", x->k, fixed,
+                            width);
     if ((int64_t)x->n * (a ? fixed : x->k / width) > INT32_MAX)
         return lb_node_fail(g, LB_EUSAGE, "[%d,%d] is too large for one transform", x->n, x->k);
     int na = a ? a->n : x->k / b->n, nb = x->k / na;
@@ -179,7 +181,8 @@ lb_var *lb_grad_inverse(lb_grad *g, lb_var *p, bool transpose)
     if (!m) return NULL;
     *a = (inverse_aux){.transpose = transpose, .n = p->n, .inv = m, .room = m + n * n};
     if (!invert(p->v, p->n, a->room, a->inv))
-        return lb_node_fail(g, LB_ENUMERIC, "a transform [%d,%d] has become singular; lower its learning rate", p->n, p->k);
+        return lb_node_fail(g, LB_ENUMERIC, "a transform [%d,%d] has become singular; lower its learning rate", p->n,
+                            p->k);
     lb_node *y = lb_node_new(g, p->n, p->k, NULL, inverse_back, &p, 1);
     if (!y) return NULL;
     y->aux = a;

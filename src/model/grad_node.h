@@ -28,7 +28,8 @@ float *lb_node_floats(lb_grad *g, size_t n);
 /* Zeroed host memory of the step. */
 void *lb_node_aux(lb_grad *g, size_t size_bytes);
 /* A new [n,k] whose inputs are in[0…n_in) (NULL among them allowed); v: its values, or NULL to get room for them. */
-lb_node *lb_node_new(lb_grad *g, int n, int k, float *v, void (*back)(lb_grad *, lb_node *), lb_var *const *in, int n_in);
+lb_node *lb_node_new(lb_grad *g, int n, int k, float *v, void (*back)(lb_grad *, lb_node *), lb_var *const *in,
+                     int n_in);
 /* Where the way back adds the gradient of n: zeros at first. NULL if n is NULL, needs none, or memory ran out. */
 float *lb_node_grad(lb_grad *g, lb_node *n);
 /* Memory for the duration of one back(): lb_node_give takes it back. */

@@ -150,8 +150,8 @@ static bool heads_fit(lb_grad *g, const lb_grad_heads *h, const lb_var *x, int n
     if (h->n_seq > 0 && h->len > 0 && h->d_head > 0 && (int64_t)h->n_seq * h->len == x->n &&
         (n_head > 0 ? (int64_t)n_head * h->d_head == x->k : x->k % h->d_head == 0))
         return true;
-    lb_node_fail(g, LB_EUSAGE, "[%d,%d] is not %d sequences of %d tokens with heads of %d", x->n, x->k, h->n_seq, h->len,
-                 h->d_head);
+    lb_node_fail(g, LB_EUSAGE, "[%d,%d] is not %d sequences of %d tokens with heads of %d", x->n, x->k, h->n_seq,
+                 h->len, h->d_head);
     return false;
 }
 
@@ -240,7 +240,8 @@ static void normalize_back(lb_grad *g, lb_node *n)
 lb_var *lb_grad_normalize(lb_grad *g, lb_var *x)
 {
     if (!lb_node_ready(g) || !x) return NULL;
-    if (lb_node_count(x) != 1) return lb_node_fail(g, LB_EUSAGE, "only [1,1] can be normalized, not [%d,%d]", x->n, x->k);
+    if (lb_node_count(x) != 1)
+        return lb_node_fail(g, LB_EUSAGE, "only [1,1] can be normalized, not [%d,%d]", x->n, x->k);
     lb_node *y = lb_node_new(g, 1, 1, NULL, normalize_back, &x, 1);
     if (y) *y->var.v = *x->v != 0 ? *x->v / *x->v : 0; /* NaN and infinity show as NaN */
     return var_of(y);

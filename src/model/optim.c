@@ -150,25 +150,24 @@ double lb_optim_clip_norm(lb_optim *o, double max_norm)
 int lb_optim_steps(const lb_optim *o) { return o->steps; }
 
 /* ---- schedules ---- */
-/* Progress 0…1 after the warm-up, or −1 inside it with the rise in *rise. */
-static double progress(int step, int n_step, int warmup, double *rise)
+static double rise(int step, int warmup) { return (double)(step + 1) / warmup; }
+
+/* 0…1 after the warm-up. */
+static double progress(int step, int n_step, int warmup)
 {
-    if (step < warmup) {
-        *rise = (double)(step + 1) / warmup;
-        return -1;
-    }
     if (n_step <= warmup || step >= n_step) return 1;
     return (double)(step - warmup) / (n_step - warmup);
 }
 
 float lb_lr_cosine(int step, int n_step, int warmup, float last)
 {
-    double rise, p = progress(step, n_step, warmup, &rise);
-    return (float)(p < 0 ? rise : (double)last + (1 - (double)last) * 0.5 * (1 + cos(3.14159265358979323846 * p)));
+    if (step < warmup) return (float)rise(step, warmup);
+    double half = 0.5 * (1 + cos(3.14159265358979323846 * progress(step, n_step, warmup)));
+    return (float)((double)last + (1 - (double)last) * half);
 }
 
 float lb_lr_linear(int step, int n_step, int warmup, float last)
 {
-    double rise, p = progress(step, n_step, warmup, &rise);
-    return (float)(p < 0 ? rise : 1 + ((double)last - 1) * p);
+    if (step < warmup) return (float)rise(step, warmup);
+    return (float)(1 + ((double)last - 1) * progress(step, n_step, warmup));
 }

@@ -28,8 +28,8 @@ typedef struct lb_optim_group {
 /* p is borrowed until close; its values may be changed between steps. */
 bool lb_optim_add(lb_optim *o, lb_param *p, const lb_optim_group *group, lb_err *err);
 
-/* One step with every learning rate times lr_factor (a schedule's value); clears the gradients. LB_ENUMERIC if a gradient
- * is not finite: then no parameter was changed, and the gradients are cleared. */
+/* One step with every learning rate times lr_factor (a schedule's value); clears the gradients. LB_ENUMERIC if a
+ * gradient is not finite: then no parameter was changed, and the gradients are cleared. */
 bool lb_optim_step(lb_optim *o, float lr_factor, lb_err *err);
 void lb_optim_zero(lb_optim *o);                 /* clears the gradients */
 /* Scales all gradients so that their common norm is at most max_norm; returns the norm before. */

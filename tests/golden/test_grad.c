@@ -1,5 +1,5 @@
-/* test_grad.c – gradients of whole transformer blocks against PyTorch's autograd (tools/make_grad_fixtures.py): float blocks
- * of several architectures, and the block with learned transforms, clips and 4-bit fake quantization. */
+/* test_grad.c – gradients of whole transformer blocks against PyTorch's autograd (tools/make_grad_fixtures.py): float
+ * blocks of several architectures, and the block with learned transforms, clips and 4-bit fake quantization. */
 #include "test.h"
 #include "base/file.h"
 #include "model/block_grad.h"
@@ -55,7 +55,8 @@ static const array *find(const fixture *f, const char *kind, const char *name, c
     return NULL;
 }
 
-static void near(const fixture *f, const char *kind, const char *name, const char *part, const float *x, const char *where)
+static void near(const fixture *f, const char *kind, const char *name, const char *part, const float *x,
+                 const char *where)
 {
     const array *want = find(f, kind, name, part);
     double diff = 0, size = 0;
@@ -184,14 +185,16 @@ typedef struct learned {
 } learned;
 
 /* Every trained array with its name in the fixture. */
-static void each(learned *l, void (*fn)(learned *, lb_param *, const char *, const char *, const fixture *), const fixture *f)
+typedef void (*each_fn)(learned *l, lb_param *p, const char *name, const char *part, const fixture *f);
+static void each(learned *l, each_fn fn, const fixture *f)
 {
     for (int i = 0; i < LB_BLOCK_INPUTS; i++) {
         fn(l, &l->in[i].d, INPUTS[i], ".d", f), fn(l, &l->in[i].a, INPUTS[i], ".a", f);
         fn(l, &l->in[i].b, INPUTS[i], ".b", f);
         fn(l, &l->in[i].hi, INPUTS[i], ".in.hi", f), fn(l, &l->in[i].lo, INPUTS[i], ".in.lo", f);
     }
-    for (int i = 0; i < LB_BLOCK_LINEARS; i++) fn(l, &l->hi[i], NAMES[i], ".hi", f), fn(l, &l->lo[i], NAMES[i], ".lo", f);
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++)
+        fn(l, &l->hi[i], NAMES[i], ".hi", f), fn(l, &l->lo[i], NAMES[i], ".lo", f);
     fn(l, &l->p, "k", ".p", f);
     fn(l, &l->kc_hi, "kc", ".hi", f), fn(l, &l->kc_lo, "kc", ".lo", f);
     fn(l, &l->vc_hi, "vc", ".hi", f), fn(l, &l->vc_lo, "vc", ".lo", f);
@@ -221,7 +224,8 @@ static lb_var *fq_input(void *arg, lb_grad *g, lb_block_input which, lb_var *x)
     side *s = &((learned *)arg)->in[which];
     x = lb_grad_scale(g, x, lb_grad_param(g, &s->d), false);
     x = lb_grad_kron(g, x, lb_grad_param(g, &s->a), lb_grad_param(g, &s->b));
-    return lb_grad_act_fq(g, x, &(lb_act_fq){.bits = 4, .c_hi = lb_grad_param(g, &s->hi), .c_lo = lb_grad_param(g, &s->lo)});
+    return lb_grad_act_fq(g, x, &(lb_act_fq){.bits = 4, .c_hi = lb_grad_param(g, &s->hi),
+                                             .c_lo = lb_grad_param(g, &s->lo)});
 }
 
 static void fq_weight(void *arg, lb_grad *g, lb_block_linear which, lb_var **w, lb_var **bias)

@@ -1,5 +1,5 @@
-/* test_grad_rows.c – every row of the training operators' tables against the reference, at the edges of their blocks, and
- * the same bits however the units are split. */
+/* test_grad_rows.c – every row of the training operators' tables against the reference, at the edges of their blocks,
+ * and the same bits however the units are split. */
 #include "guard.h"
 #include "kern/gemm.h"
 #include "kern/grad_attn.h"
@@ -73,7 +73,8 @@ static void each_row(const char *what, const lb_op *op, const void *args, const 
 static void one_gemm(lb_gemm g, const char *what)
 {
     int batch = lb_gemm_batch(&g);
-    size_t na = (size_t)(g.ta ? g.k : g.m) * (size_t)lb_gemm_lda(&g), nb = (size_t)(g.tb ? g.n : g.k) * (size_t)lb_gemm_ldb(&g);
+    size_t na = (size_t)(g.ta ? g.k : g.m) * (size_t)lb_gemm_lda(&g);
+    size_t nb = (size_t)(g.tb ? g.n : g.k) * (size_t)lb_gemm_ldb(&g);
     size_t nc = (size_t)g.m * (size_t)lb_gemm_ldc(&g);
     float *a = randoms(g.step_a ? na * (size_t)batch : na, 1), *b = randoms(g.step_b ? nb * (size_t)batch : nb, 2);
     float *bias = randoms((size_t)g.n, 3), *c = randoms(g.sum ? nc : nc * (size_t)batch, 4);
@@ -114,10 +115,11 @@ static void causal_rows(void **state)
 {
     (void)state;
     static const struct { int n_seq, len, n_head, n_kv, d; } shapes[] = {
-        {2, 1, 2, 1, 8}, {2, 63, 2, 2, 16}, {1, 65, 4, 2, 20}, {2, 130, 3, 1, 33}, {1, 70, 2, 1, 128}, {1, 66, 1, 1, 250}};
+        {2, 1, 2, 1, 8},    {2, 63, 2, 2, 16},  {1, 65, 4, 2, 20},
+        {2, 130, 3, 1, 33}, {1, 70, 2, 1, 128}, {1, 66, 1, 1, 250}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        lb_causal a = {.n_seq = shapes[i].n_seq, .len = shapes[i].len, .n_head = shapes[i].n_head, .n_kv = shapes[i].n_kv,
-                       .d_head = shapes[i].d, .scale = 1.0f / sqrtf((float)shapes[i].d)};
+        lb_causal a = {.n_seq = shapes[i].n_seq, .len = shapes[i].len, .n_head = shapes[i].n_head,
+                       .n_kv = shapes[i].n_kv, .d_head = shapes[i].d, .scale = 1.0f / sqrtf((float)shapes[i].d)};
         size_t rows = (size_t)(a.n_seq * a.len), nq = rows * (size_t)(a.n_head * a.d_head),
                nk = rows * (size_t)(a.n_kv * a.d_head), stats = rows * (size_t)a.n_head;
         float *q = randoms(nq, 1), *k = randoms(nk, 2), *v = randoms(nk, 3), *dy = randoms(nq, 4);
@@ -129,7 +131,8 @@ static void causal_rows(void **state)
         a.y = y, a.max = max, a.sum = sum;
         run_row(&lb_op_causal, lb_op_causal.impls, &a, false);
         a.dy = dy;
-        out back[] = {{&a.dq, nq, q, 2e-4f}, {&a.dk, nk, k, 2e-4f}, {&a.dv, nk, v, 2e-4f}, {&a.delta, stats, NULL, 1e-4f}};
+        out back[] = {{&a.dq, nq, q, 2e-4f}, {&a.dk, nk, k, 2e-4f}, {&a.dv, nk, v, 2e-4f},
+                      {&a.delta, stats, NULL, 1e-4f}};
         each_row("attention", &lb_op_causal_back, &a, back, 4);
         free(q), free(k), free(v), free(dy), free(y), free(max), free(sum);
     }
@@ -145,7 +148,8 @@ static void elem_rows(void **state)
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
         int d = widths[i];
         size_t n = (size_t)(ROWS * d);
-        float *x = randoms(n, 1), *y = randoms(n, 2), *dy = randoms(n, 3), *w = randoms((size_t)d, 4), *s1 = randoms(n, 5);
+        float *x = randoms(n, 1), *y = randoms(n, 2), *dy = randoms(n, 3), *w = randoms((size_t)d, 4);
+        float *s1 = randoms(n, 5);
         for (size_t j = 0; j < n; j++) x[j] *= j % 3 ? 1 : 8;
         lb_swiglu_back s = {.dy = dy, .gate = x, .up = y, .n_row = ROWS, .d = d};
         each_row("", &lb_op_swiglu_back, &s, (out[]){{&s.dgate, n, s1, 1e-5f}, {&s.dup, n, y, 1e-5f}}, 2);
@@ -171,8 +175,8 @@ static void fake_quant_rows(void **state)
             float hi[] = {0.9f, 0.5f, 1}, lo[] = {1, 0.6f, 0.8f};
             for (int j = 0; j < d; j++) x[j] = 0, x[d + j] = fabsf(x[d + j]), x[2 * d + j] *= 1e-12f;
             for (size_t j = 0; j < n; j++) v[j] = 0.5f * tanhf(v[j]);
-            lb_fake_quant a = {.kind = (lb_fq_kind)(t % 3), .bits = bits, .n_group = GROUPS, .len = d, .x = x, .n_factor = 3,
-                               .v = t & 4 ? v : NULL, .f_hi = hi, .f_lo = t & 8 ? lo : hi,
+            lb_fake_quant a = {.kind = (lb_fq_kind)(t % 3), .bits = bits, .n_group = GROUPS, .len = d, .x = x,
+                               .n_factor = 3, .v = t & 4 ? v : NULL, .f_hi = hi, .f_lo = t & 8 ? lo : hi,
                                .scale_type = t % 3 == 0 ? LB_F32 : t & 1 ? LB_BF16 : LB_F16};
             each_row("", &lb_op_fake_quant, &a, (out[]){{&a.y, n, NULL, 0}}, 1);
             a.dy = dy;

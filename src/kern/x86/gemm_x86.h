@@ -1,7 +1,7 @@
 /* kern/x86/gemm_x86.h – rows of kern/gemm.c's table for AVX2 and AVX-512 (kern/op.h explains the arguments).
  *
- * The inner loop reads A by rows, so a transposed A is turned around first: that is the rows' prep. It lies in the exec's
- * scratch as [matrix][m][lb_gemm_turned_ld]. */
+ * The inner loop reads A by rows, so a transposed A is turned around first: that is the rows' prep. It lies in the
+ * exec's scratch as [matrix][m][lb_gemm_turned_ld]. */
 #ifndef LB_KERN_X86_GEMM_X86_H
 #define LB_KERN_X86_GEMM_X86_H
 #include "kern/gemm.h"

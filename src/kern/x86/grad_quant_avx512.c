@@ -7,4 +7,8 @@ ALWAYS vf v_if_equal(vf a, vf b, vf x) { return _mm512_maskz_mov_ps(_mm512_cmp_p
 #include "kern/x86/grad_quant.inc"
 
 void lb_fake_quant_avx512(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; fake_quant(args, i0, i1); }
-void lb_fake_quant_back_avx512(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; fake_quant_back(args, i0, i1); }
+void lb_fake_quant_back_avx512(const void *args, int i0, int i1, lb_exec *ex)
+{
+    (void)ex;
+    fake_quant_back(args, i0, i1);
+}

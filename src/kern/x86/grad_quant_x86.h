@@ -1,4 +1,5 @@
-/* kern/x86/grad_quant_x86.h – rows of kern/grad_quant.c's tables for AVX2 and AVX-512 (kern/op.h explains the arguments). */
+/* kern/x86/grad_quant_x86.h – rows of kern/grad_quant.c's tables for AVX2 and AVX-512 (kern/op.h explains
+ * the arguments). */
 #ifndef LB_KERN_X86_GRAD_QUANT_X86_H
 #define LB_KERN_X86_GRAD_QUANT_X86_H
 #include "kern/grad_quant.h"
