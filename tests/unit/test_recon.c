@@ -233,7 +233,7 @@ static void four_bits_are_better_than_nearest_and_hadamard(void **state)
     for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
         lb_qmat q = {.bits = 4, .n = all[i]->n, .k = all[i]->k, .group = all[i]->k, .scale_type = LB_F32};
         assert_ok(lb_qmat_alloc(&q, &err), err);
-        for (int r = 0; r < q.n; r++) assert_true(rep.clip[i][r] > 0.1f && rep.clip[i][r] <= 1);
+        for (int r = 0; r < 2 * q.n; r++) assert_true(rep.clip[i][r] > 0.1f && rep.clip[i][r] < 1);
         lb_flatquant_codes(ex, all[i]->w, rep.clip[i], &q);
         decode(&q, all[i]->w);
         lb_qmat_free(&q);
