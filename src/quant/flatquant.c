@@ -459,6 +459,15 @@ static void fill_defaults(lb_flatquant_opt *o)
     if (o->alpha == 0) o->alpha = 0.3f;
 }
 
+static bool no_transforms(const lb_qblock *b, lb_err *err)
+{
+    for (int i = 0; i < LB_N_SITE; i++)
+        if (b->in[i].kind != LB_TRANSFORM_NONE)
+            return lb_fail(err, LB_EUSAGE, "there is a transform at '%s' already; flatquant brings its own: take the other out",
+                           lb_site_name((lb_site)i));
+    return true;
+}
+
 bool lb_flatquant_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, const lb_flatquant_opt *opt,
                         lb_flatquant_report *rep, lb_err *err)
 {
@@ -467,7 +476,7 @@ bool lb_flatquant_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, co
     lb_recon_hooks h = {.block = {.arg = &f, .input = input, .weight = weight, .head = head}, .begin = begin};
     double as_is;
     fill_defaults(&f.o);
-    bool ok = lb_recon_open(&d, ex, b, data, f.o.batch, f.o.max_bytes, err) && flat_init(&f, err);
+    bool ok = no_transforms(b, err) && lb_recon_open(&d, ex, b, data, f.o.batch, f.o.max_bytes, err) && flat_init(&f, err);
     f.mode = LOOK;
     ok = ok && lb_recon_measure(&d, &h, &as_is, err);
     if (ok) start_scales(&f, &d.weights);
