@@ -86,11 +86,9 @@ static inline double error_as_run(lb_exec *ex, lb_qblock *b, const float *x, con
     lb_err err = {0};
     double loss = 0;
     lb_recon r;
-    lb_transform in[LB_N_SITE];
-    memcpy(in, b->in, sizeof in);
-    memset(b->in, 0, sizeof b->in);
-    bool ok = lb_recon_open(&r, ex, b, &(lb_recon_data){.x = x, .target = target, .n_seq = n_seq, .len = len}, 1, 0, &err);
-    memcpy(b->in, in, sizeof in);
+    lb_qblock bare = *b; /* whose transforms are here, not there */
+    memset(bare.in, 0, sizeof bare.in);
+    bool ok = lb_recon_open(&r, ex, &bare, &(lb_recon_data){.x = x, .target = target, .n_seq = n_seq, .len = len}, 1, 0, &err);
     as_run run = {b, a_bits, kv_bits, kv_bits};
     lb_recon_hooks h = {.block = {.arg = &run, .input = as_run_input, .head = as_run_head}};
     assert_ok(ok && lb_recon_measure(&r, &h, &loss, &err), err);

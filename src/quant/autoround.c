@@ -15,6 +15,7 @@ typedef struct layer {
     int n, k, n_group;
     lb_qmat *q;                      /* NULL: not trained */
     bool sym;
+    const float *row_clip;           /* [n,2], borrowed, or NULL */
     lb_param p[N_PARAM];             /* owned */
     float *best[N_PARAM], *first[N_PARAM];   /* owned copies: of the iterate with the lowest batch loss, of a and b at the
                                               * start (v starts at 0) */
@@ -64,15 +65,18 @@ static void start_rows(void *arg, int row0, int row1)
     bool clip = ((start *)arg)->clip;
     for (size_t i = (size_t)row0 * (size_t)l->n_group; i < (size_t)row1 * (size_t)l->n_group; i++) {
         const float *w = l->w + i * (size_t)l->q->group;
-        float p = clip ? clip_of(w, l->q->group, l->q, l->sym) : 1;
-        l->first[UPPER][i] = l->first[LOWER][i] = p;
+        const float *given = l->row_clip ? l->row_clip + 2 * (i / (size_t)l->n_group) : NULL;
+        float p = clip && !given ? clip_of(w, l->q->group, l->q, l->sym) : 1;
+        l->first[LOWER][i] = given ? given[0] : p;
+        l->first[UPPER][i] = given ? given[1] : p;
     }
 }
 
 static bool layer_init(rounding *r, layer *l, const lb_qlinear *from, const lb_autoround_linear *lin,
                        const lb_autoround_opt *o, lb_err *err)
 {
-    *l = (layer){.w = from->w, .n = from->n, .k = from->k, .q = lin->out, .sym = lin->sym};
+    *l = (layer){.w = from->w, .n = from->n, .k = from->k, .q = lin->out, .sym = lin->sym,
+                 .row_clip = lin->row_clip};
     if (!l->q) return true;
     assert(l->q->n == l->n && l->q->k == l->k && l->q->codes);
     if (l->q->group < 1 || l->k % l->q->group != 0)
@@ -254,6 +258,7 @@ bool lb_autoround_block(lb_exec *ex, const lb_qblock *b, const lb_recon_data *da
     bool ok = lb_recon_open(&d, ex, b, data, o.micro, o.max_bytes, err);
     for (int i = 0; ok && i < LB_BLOCK_LINEARS; i++)
         ok = layer_init(&r, &r.l[i], lb_recon_linear((lb_qblock *)b, (lb_block_linear)i), &lin[i], &o, err);
+    d.rounding = o.rounding;
     if (ok) restart(&r), keep(&r);
     ok = ok && lb_recon_measure(&d, &h, &out.start, err) && descend(&r, &d, &h, &o, &out.best_iter, err) &&
          choose(&r, &d, &h, o.iters, &out, err);

@@ -6,7 +6,8 @@
  *     symmetric: s = max(a·hi, −b·lo)/(2^(bits−1)−1), z the middle code;  hi = max(0, max w), lo = min(0, min w)
  *
  * All of a block's layers are trained at once by the sign of the gradient of the block's error. The result is an ordinary
- * grid with ordinary codes: nothing is left to do at run time.
+ * grid with ordinary codes: nothing is left to do at run time. The block may have online transforms (QuaRot's, FlatQuant's):
+ * they are part of what it gives.
  * Source: Cheng et al., "Optimize Weight Rounding via Signed Gradient Descent" (arXiv:2309.05516). */
 #ifndef LB_QUANT_AUTOROUND_H
 #define LB_QUANT_AUTOROUND_H
@@ -19,6 +20,7 @@ typedef struct lb_autoround_opt {    /* zero means default in every field */
     int micro;                       /* sequences on the tape at once, divides batch (batch): less memory, the same time */
     float lr, lr_range;              /* of v, and of a and b (1/iters), falling to 0 in a straight line */
     bool clip_mse;                   /* start from the clip that lb_grid_mse finds; otherwise from full ranges */
+    lb_recon_rounding rounding;      /* of activations, keys and values: rounded while the weights are trained */
     uint64_t seed;
     size_t max_bytes;                /* of a step on the tape; 0: no limit */
 } lb_autoround_opt;
@@ -35,6 +37,7 @@ typedef struct lb_autoround_linear {
     lb_qmat *out;                    /* allocated for the layer's shape; its bits, group and scale_type are the scheme.
                                       * NULL: the layer stays as it is */
     bool sym;
+    const float *row_clip;           /* [n,2] lo and hi factor of each row's range, to start from; or NULL: opt's clip */
 } lb_autoround_linear;
 
 /* Trains and fills every out. The block's error is never larger than at the start: of the iterate with the lowest batch

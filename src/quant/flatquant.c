@@ -344,21 +344,11 @@ static float *copy_of(const float *v, size_t n, lb_err *err)
     return p;
 }
 
-/* What the two learned clips of a row of a transformed weight come to on a symmetric grid. */
-static float *row_clips(const flat *f, int which, const float *w, int n, int k, lb_err *err)
+/* [n,2]: lo and hi factor of every row. */
+static float *row_clips(const pair *c, lb_err *err)
 {
-    float *out = lb_alloc((size_t)n, sizeof *out, "flatquant: clips", err);
-    for (int r = 0; out && r < n; r++) {
-        float hi = 0, lo = 0;
-        for (int j = 0; j < k; j++) {
-            float v = w[(size_t)r * (size_t)k + (size_t)j];
-            hi = v > hi ? v : hi;
-            lo = v < lo ? v : lo;
-        }
-        float all = fmaxf(hi, -lo);
-        float kept = fmaxf(clip_value(&f->w_clip[which].hi, r) * hi, -clip_value(&f->w_clip[which].lo, r) * lo);
-        out[r] = all > 0 ? kept / all : 1;
-    }
+    float *out = lb_alloc((size_t)c->lo.n, 2 * sizeof *out, "flatquant: clips", err);
+    for (int r = 0; out && r < c->lo.n; r++) out[2 * r] = clip_value(&c->lo, r), out[2 * r + 1] = clip_value(&c->hi, r);
     return out;
 }
 
@@ -414,7 +404,7 @@ static bool transformed(flat *f, lb_recon *d, taken *t, lb_flatquant_report *r, 
         weight(f, g, (lb_block_linear)i, &w, &bias);
         if (!lb_grad_ok(g, err) || !(t->w[i] = copy_of(w->v, (size_t)n * (size_t)k, err))) return false;
         if (i == LB_BLOCK_V && bias && !(t->v_bias = copy_of(bias->v, (size_t)n, err))) return false;
-        if (on(f->o.w_bits[i]) && !(r->clip[i] = row_clips(f, i, t->w[i], n, k, err))) return false;
+        if (on(f->o.w_bits[i]) && !(r->clip[i] = row_clips(&f->w_clip[i], err))) return false;
     }
     return true;
 }
@@ -469,6 +459,15 @@ static void fill_defaults(lb_flatquant_opt *o)
     if (o->alpha == 0) o->alpha = 0.3f;
 }
 
+static bool no_transforms(const lb_qblock *b, lb_err *err)
+{
+    for (int i = 0; i < LB_N_SITE; i++)
+        if (b->in[i].kind != LB_TRANSFORM_NONE)
+            return lb_fail(err, LB_EUSAGE, "there is a transform at '%s' already; flatquant brings its own: take the other out",
+                           lb_site_name((lb_site)i));
+    return true;
+}
+
 bool lb_flatquant_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, const lb_flatquant_opt *opt,
                         lb_flatquant_report *rep, lb_err *err)
 {
@@ -477,7 +476,7 @@ bool lb_flatquant_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, co
     lb_recon_hooks h = {.block = {.arg = &f, .input = input, .weight = weight, .head = head}, .begin = begin};
     double as_is;
     fill_defaults(&f.o);
-    bool ok = lb_recon_open(&d, ex, b, data, f.o.batch, f.o.max_bytes, err) && flat_init(&f, err);
+    bool ok = no_transforms(b, err) && lb_recon_open(&d, ex, b, data, f.o.batch, f.o.max_bytes, err) && flat_init(&f, err);
     f.mode = LOOK;
     ok = ok && lb_recon_measure(&d, &h, &as_is, err);
     if (ok) start_scales(&f, &d.weights);
@@ -509,7 +508,13 @@ static void code_rows(void *arg, int row0, int row1)
     lb_qmat *q = c->q;
     for (int r = row0; r < row1; r++) {
         const float *w = c->w + (size_t)r * (size_t)q->k;
-        lb_grid g = lb_grid_minmax(w, q->k, q->bits, true, c->clip[r], q->scale_type);
+        float range[2] = {0, 0};
+        for (int j = 0; j < q->k; j++) {
+            range[0] = w[j] < range[0] ? w[j] : range[0];
+            range[1] = w[j] > range[1] ? w[j] : range[1];
+        }
+        range[0] *= c->clip[2 * r], range[1] *= c->clip[2 * r + 1];
+        lb_grid g = lb_grid_minmax(range, 2, q->bits, true, 1, q->scale_type);
         q->scales[r] = g.scale;
         q->zeros[r] = (uint8_t)g.zero;
         for (int j = 0; j < q->k; j++) q->codes[(size_t)r * (size_t)q->k + (size_t)j] = (uint8_t)lb_grid_code(&g, w[j]);

@@ -34,8 +34,7 @@ typedef struct lb_flatquant_report {
     double rtn, start, end, power;
     int skipped;                     /* steps left out because a gradient was not finite */
     float k_clip[2], v_clip[2];      /* lo and hi factor of keys and values */
-    float *clip[LB_BLOCK_LINEARS];   /* [n], owned: lb_grid_minmax(row, k, bits, true, clip, scale_type) is the grid that was
-                                      * trained; NULL at 16 bits */
+    float *clip[LB_BLOCK_LINEARS];   /* [n,2], owned: lo and hi factor of each row's range, 0…1; NULL at 16 bits */
 } lb_flatquant_report;
 void lb_flatquant_report_free(lb_flatquant_report *r);
 
@@ -48,8 +47,8 @@ void lb_flatquant_report_free(lb_flatquant_report *r);
 bool lb_flatquant_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, const lb_flatquant_opt *opt,
                         lb_flatquant_report *rep, lb_err *err);
 
-/* The codes of a transformed weight w [q->n, q->k]: one symmetric grid a row, clipped by clip[row]. q is allocated with
- * group == k. */
+/* The codes of a transformed weight w [q->n, q->k] on the grids that were trained: symmetric, one a row, range
+ * [clip[r][0]·min, clip[r][1]·max]. q is allocated with group == k. */
 void lb_flatquant_codes(lb_exec *ex, const float *w, const float *clip, lb_qmat *q);
 
 /* n = n1·n2, n1 ≤ n2, as near to each other as they come: 1536 = 32·48, 8960 = 80·112. A prime gives 1·n. */

@@ -21,24 +21,6 @@ static bool need_finite(const lb_recon *r, const float *x, const char *what, lb_
     return true;
 }
 
-static bool targets(lb_recon *r, lb_err *err)
-{
-    size_t n = seq_floats(r);
-    r->own_target = lb_alloc((size_t)r->data.n_seq, n * sizeof(float), "outputs of the block", err);
-    if (!r->own_target) return false;
-    for (int s = 0; s < r->data.n_seq; s += r->batch) {
-        int m = r->data.n_seq - s < r->batch ? r->data.n_seq - s : r->batch;
-        lb_grad_reset(r->g);
-        lb_var *x = lb_grad_const(r->g, r->data.x + (size_t)s * n, m * r->data.len, r->block.cfg->d_model);
-        lb_var *y = lb_block_grad_run(&r->block, r->g, x, m, r->data.len, NULL);
-        if (!y) return lb_grad_ok(r->g, err) && lb_fail(err, LB_EFAIL, "the block did not run");
-        memcpy(r->own_target + (size_t)s * n, y->v, (size_t)m * n * sizeof(float));
-    }
-    lb_grad_reset(r->g);
-    r->data.target = r->own_target;
-    return true;
-}
-
 lb_qlinear *lb_recon_linear(lb_qblock *b, lb_block_linear which)
 {
     lb_qlinear *const all[LB_BLOCK_LINEARS] = {
@@ -48,18 +30,111 @@ lb_qlinear *lb_recon_linear(lb_qblock *b, lb_block_linear which)
     return all[which];
 }
 
+/* ---- the block as it runs ---- */
+
+static int parity(unsigned x)
+{
+    for (int s = 16; s; s /= 2) x ^= x >> s;
+    return (int)(x & 1);
+}
+
+/* H_m ⊗ S of order n = m·2^i over its root, transposed. */
+static float *hadamard(const float *had, int m, int n, lb_err *err)
+{
+    float *out = lb_alloc((size_t)n * (size_t)n, sizeof *out, "a rotation", err);
+    int p = n / m;
+    for (int i = 0; out && i < n; i++)
+        for (int j = 0; j < n; j++)
+            out[(size_t)j * (size_t)n + (size_t)i] = (had ? had[i / p * m + j / p] : 1) *
+                                                     (parity((unsigned)(i % p & j % p)) ? -1 : 1) / sqrtf((float)n);
+    return out;
+}
+
+/* A Hadamard transform of order m·2^p as two: (H_m ⊗ S_{2^i}) ⊗ S_{2^(p−i)}. */
+static bool hadamard_factors(lb_recon *r, lb_site at, lb_err *err)
+{
+    const lb_transform *t = &r->b->in[at];
+    int a = t->m > 1 ? t->m : 1, b = t->block / a;
+    while (b > a && b % 2 == 0) a *= 2, b /= 2;
+    r->had_n[at][0] = a, r->had_n[at][1] = b;
+    return (r->had[at][0] = hadamard(t->m > 1 ? t->had : NULL, t->m > 1 ? t->m : 1, a, err)) != NULL &&
+           (r->had[at][1] = hadamard(NULL, 1, b, err)) != NULL;
+}
+
+static lb_var *square(lb_grad *g, const float *v, int n) { return v ? lb_grad_const(g, v, n, n) : NULL; }
+
+/* x [n,k] through the block's own transform of a site. */
+static lb_var *transform(const lb_recon *r, lb_grad *g, lb_site at, lb_var *x)
+{
+    const lb_transform *t = &r->b->in[at];
+    int n = x->n, k = x->k;
+    if (t->kind == LB_TRANSFORM_NONE) return x;
+    x = lb_grad_view(g, x, n * (k / t->k), t->k);
+    if (t->scale) x = lb_grad_scale(g, x, lb_grad_const(g, t->scale, 1, t->k), false);
+    if (t->kind == LB_TRANSFORM_KRON && (t->a || t->b))
+        x = lb_grad_kron(g, x, square(g, t->a, t->na), square(g, t->b, t->nb));
+    if (t->kind == LB_TRANSFORM_HADAMARD) {
+        x = lb_grad_view(g, x, n * (k / t->block), t->block);
+        x = lb_grad_kron(g, x, square(g, r->had[at][0], r->had_n[at][0]), square(g, r->had[at][1], r->had_n[at][1]));
+    }
+    return lb_grad_view(g, x, n, k);
+}
+
+/* A pass: the block's own doings around the client's hooks. */
+typedef struct pass {
+    const lb_recon *r;
+    const lb_block_hooks *client;    /* NULL: the target, nothing is rounded */
+} pass;
+
+static lb_var *run_input(void *arg, lb_grad *g, lb_block_input which, lb_var *x)
+{
+    static const lb_site site[LB_BLOCK_INPUTS] = {[LB_BLOCK_IN_QKV] = LB_SITE_QKV, [LB_BLOCK_IN_O] = LB_SITE_O,
+                                                  [LB_BLOCK_IN_GATE_UP] = LB_SITE_MLP, [LB_BLOCK_IN_DOWN] = LB_SITE_DOWN};
+    const pass *p = arg;
+    const float *clip = p->r->b->clip[site[which]];
+    int bits = p->r->rounding.a_bits;
+    x = transform(p->r, g, site[which], x);
+    if (!p->client || !x) return x;
+    if (p->client->input) x = p->client->input(p->client->arg, g, which, x);
+    if (bits == 0 || bits >= 16) return x;
+    return lb_grad_act_fq(g, x, &(lb_act_fq){.bits = bits, .clip_lo = clip[0], .clip_hi = clip[1]});
+}
+
+static void run_weight(void *arg, lb_grad *g, lb_block_linear which, lb_var **w, lb_var **bias)
+{
+    const pass *p = arg;
+    if (p->client && p->client->weight) p->client->weight(p->client->arg, g, which, w, bias);
+}
+
+static lb_var *run_head(void *arg, lb_grad *g, lb_block_head which, lb_var *x)
+{
+    const pass *p = arg;
+    int bits = p->r->rounding.kv_bits;
+    float clip = p->r->rounding.kv_clip;
+    if (which == LB_BLOCK_HEAD_Q) x = transform(p->r, g, LB_SITE_Q_ROPE, x);
+    if (which == LB_BLOCK_HEAD_K) x = transform(p->r, g, LB_SITE_K_ROPE, x);
+    if (!p->client || !x) return x;
+    if (p->client->head) x = p->client->head(p->client->arg, g, which, x);
+    if (bits == 0 || bits >= 16 || which == LB_BLOCK_HEAD_Q) return x;
+    return lb_grad_act_fq(g, x, &(lb_act_fq){.bits = bits, .len = p->r->b->cfg->d_head, .clip_lo = clip, .clip_hi = clip});
+}
+
+static lb_var *run(const lb_recon *r, lb_var *x, int n, const lb_block_hooks *client)
+{
+    pass p = {r, client};
+    const lb_block_hooks h = {.arg = &p, .input = run_input, .weight = run_weight, .head = run_head};
+    return lb_block_grad_run(&r->block, r->g, x, n, r->data.len, &h);
+}
+
 /* The block as the tape wants it. */
 static bool bind(lb_recon *r, const lb_qblock *b, lb_err *err)
 {
     if (b->n_expert > 0)
         return lb_fail(err, LB_EUNSUPPORTED,
                        "layer %d has experts: methods that train a block do not do that; use rtn or gptq", b->layer);
+    r->b = b;
     for (int i = 0; i < LB_N_SITE; i++)
-        if (b->in[i].kind != LB_TRANSFORM_NONE)
-            return lb_fail(err, LB_EUSAGE,
-                           "layer %d has a transform at '%s' already: methods that train a block start from its own "
-                           "weights",
-                           b->layer, lb_site_name((lb_site)i));
+        if (b->in[i].kind == LB_TRANSFORM_HADAMARD && !hadamard_factors(r, (lb_site)i, err)) return false;
     lb_block_weights *w = &r->weights;
     for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
         const lb_qlinear *l = lb_recon_linear((lb_qblock *)b, (lb_block_linear)i);
@@ -70,6 +145,24 @@ static bool bind(lb_recon *r, const lb_qblock *b, lb_err *err)
     if (!r->inv_freq) return false;
     lb_rope_inv_freq(&b->cfg->rope, b->cfg->d_head, r->inv_freq);
     r->block = (lb_block_grad){.cfg = b->cfg, .inv_freq = r->inv_freq, .weights = w};
+    return true;
+}
+
+static bool targets(lb_recon *r, lb_err *err)
+{
+    size_t n = seq_floats(r);
+    r->own_target = lb_alloc((size_t)r->data.n_seq, n * sizeof(float), "outputs of the block", err);
+    if (!r->own_target) return false;
+    for (int s = 0; s < r->data.n_seq; s += r->batch) {
+        int m = r->data.n_seq - s < r->batch ? r->data.n_seq - s : r->batch;
+        lb_grad_reset(r->g);
+        lb_var *x = lb_grad_const(r->g, r->data.x + (size_t)s * n, m * r->data.len, r->block.cfg->d_model);
+        lb_var *y = run(r, x, m, NULL);
+        if (!y) return lb_grad_ok(r->g, err) && lb_fail(err, LB_EFAIL, "the block did not run");
+        memcpy(r->own_target + (size_t)s * n, y->v, (size_t)m * n * sizeof(float));
+    }
+    lb_grad_reset(r->g);
+    r->data.target = r->own_target;
     return true;
 }
 
@@ -103,6 +196,7 @@ void lb_recon_close(lb_recon *r)
     free(r->tb);
     free(r->order);
     free(r->inv_freq);
+    for (int i = 0; i < LB_N_SITE; i++) free(r->had[i][0]), free(r->had[i][1]);
     *r = (lb_recon){0};
 }
 
@@ -137,7 +231,7 @@ lb_var *lb_recon_loss(lb_recon *r, int first, int n, const lb_recon_hooks *h)
     }
     if (h->begin) h->begin(h->block.arg, r->g);
     lb_var *x = lb_grad_const(r->g, r->xb, rows, d), *t = lb_grad_const(r->g, r->tb, rows, d);
-    return lb_grad_mse(r->g, lb_block_grad_run(&r->block, r->g, x, n, r->data.len, &h->block), t);
+    return lb_grad_mse(r->g, run(r, x, n, &h->block), t);
 }
 
 bool lb_recon_measure(lb_recon *r, const lb_recon_hooks *h, double *loss, lb_err *err)

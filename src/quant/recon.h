@@ -3,6 +3,9 @@
  *
  *     loss = mean over tokens and channels of (block'(x) − target)²
  *
+ * The online transforms that the block has are part of it, in the target too. A client's input and head hooks get what
+ * they leave.
+ *
  * Holds the data, deals batches and measures the loss over all of them; knows nothing about how the block is changed: that
  * is in the hooks. The order of batches is a function of the seed alone. CPU execs only (as the tape). */
 #ifndef LB_QUANT_RECON_H
@@ -23,7 +26,19 @@ typedef struct lb_recon_data {
     int n_seq, len;
 } lb_recon_data;
 
+/* What is rounded beside the weights when the result runs; zero: nothing. Rounds after the block's own transforms, with the
+ * block's clips; never in the target. */
+typedef struct lb_recon_rounding {
+    int a_bits;                  /* inputs of linear layers; 0 or 16: not quantized */
+    int kv_bits;                 /* keys and values, per token and head */
+    float kv_clip;               /* 0 means 1 */
+} lb_recon_rounding;
+
 typedef struct lb_recon {
+    const lb_qblock *b;          /* borrowed */
+    lb_recon_rounding rounding;  /* set by the client after opening */
+    float *had[LB_N_SITE][2];    /* a HADAMARD of b->in as two factors, owned; NULL elsewhere */
+    int had_n[LB_N_SITE][2];
     lb_block_weights weights;    /* the qblock's arrays; borrowed */
     lb_block_grad block;
     float *inv_freq;             /* [d_head/2], owned */
@@ -35,9 +50,9 @@ typedef struct lb_recon {
     int *order;                  /* [n_seq], owned */
 } lb_recon;
 
-/* LB_EUSAGE for less than one batch of sequences, or a block that has online transforms already; LB_EUNSUPPORTED for one
- * with experts; LB_ENUMERIC naming the first sequence and position with a NaN or infinity. max_bytes: of one step on the
- * tape, 0 for no limit. b is borrowed. Close r also after a failure. */
+/* LB_EUSAGE for less than one batch of sequences; LB_EUNSUPPORTED for a block with experts; LB_ENUMERIC naming the first
+ * sequence and position with a NaN or infinity. max_bytes: of one step on the tape, 0 for no limit. b is borrowed. Close r
+ * also after a failure. */
 bool lb_recon_open(lb_recon *r, lb_exec *ex, const lb_qblock *b, const lb_recon_data *data, int batch, size_t max_bytes,
                    lb_err *err);
 void lb_recon_close(lb_recon *r);

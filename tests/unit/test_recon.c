@@ -6,6 +6,7 @@
 #include "quant/autoround.h"
 #include "quant/flatquant.h"
 #include "quant/method.h"
+#include "quant/quarot.h"
 
 enum { SEQS = 8, LEN = 16 };
 
@@ -233,7 +234,7 @@ static void four_bits_are_better_than_nearest_and_hadamard(void **state)
     for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
         lb_qmat q = {.bits = 4, .n = all[i]->n, .k = all[i]->k, .group = all[i]->k, .scale_type = LB_F32};
         assert_ok(lb_qmat_alloc(&q, &err), err);
-        for (int r = 0; r < q.n; r++) assert_true(rep.clip[i][r] > 0.1f && rep.clip[i][r] <= 1);
+        for (int r = 0; r < 2 * q.n; r++) assert_true(rep.clip[i][r] > 0.1f && rep.clip[i][r] < 1);
         lb_flatquant_codes(ex, all[i]->w, rep.clip[i], &q);
         decode(&q, all[i]->w);
         lb_qmat_free(&q);
@@ -357,7 +358,7 @@ static void codes_alloc(codes *c, lb_qblock *b, int bits, int group, bool sym, l
         const lb_qlinear *l = lb_recon_linear(b, (lb_block_linear)i);
         c->q[i] = (lb_qmat){.bits = bits, .n = l->n, .k = l->k, .group = group > 0 ? group : l->k, .scale_type = type};
         assert_ok(lb_qmat_alloc(&c->q[i], &err), err);
-        c->lin[i] = (lb_autoround_linear){&c->q[i], sym};
+        c->lin[i] = (lb_autoround_linear){.out = &c->q[i], .sym = sym};
     }
 }
 
@@ -464,6 +465,64 @@ static void autoround_repeats_itself(void **state)
     for (int t = 0; t < 3; t++) codes_free(&got[t]);
 }
 
+/* A rotated block on the tape gives what it gave: Hadamards with and without a dense factor (36 = 36·1, 40 = 20·2, 64). */
+static void rotations_are_part_of_the_block(void **state)
+{
+    (void)state;
+    static const lb_config shapes[] = {{.d_model = 24, .n_head = 4, .n_kv = 2, .d_head = 8, .d_ff = 36},
+                                       {.d_model = 16, .n_head = 4, .n_kv = 4, .d_head = 16, .d_ff = 40},
+                                       {.d_model = 32, .n_head = 12, .n_kv = 3, .d_head = 4, .d_ff = 64}};
+    lb_exec *ex = open_exec(2);
+    for (int i = 0; i < 3; i++) {
+        lb_err err = {0};
+        lb_config c = shapes[i];
+        lb_qblock b = random_block(&c, 60 + (uint64_t)i);
+        size_t n = SEQS * LEN * (size_t)c.d_model;
+        float *x = outlier_inputs(&c, SEQS, LEN, 5), *before = outputs(ex, &b, x, SEQS, LEN);
+        lb_quarot q = {.parts = LB_QUAROT_ALL & ~(unsigned)LB_QUAROT_R1};
+        assert_ok(lb_quarot_block(&b, &q, ex, &err), err);
+        assert_true(b.in[LB_SITE_DOWN].kind == LB_TRANSFORM_HADAMARD && b.in[LB_SITE_Q_ROPE].kind == LB_TRANSFORM_HADAMARD);
+        float *after = outputs(ex, &b, x, SEQS, LEN);
+        double e = 0;
+        for (size_t j = 0; j < n; j++) e += ((double)after[j] - (double)before[j]) * ((double)after[j] - (double)before[j]);
+        if (!(sqrt(e / (double)n / power_of(before, n)) < 1e-5)) fail_msg("shape %d moved by %g", i, sqrt(e / (double)n / power_of(before, n)));
+        lb_qblock_free(&b);
+        free(x), free(before), free(after);
+    }
+    lb_exec_close(ex);
+}
+
+/* Behind FlatQuant, with activations and the cache rounded: starts where FlatQuant ended, ends below. */
+static void autoround_goes_on_from_flatquant(void **state)
+{
+    (void)state;
+    lb_exec *ex = open_exec(2);
+    lb_err err = {0};
+    lb_config c = {.d_model = 48, .n_head = 4, .n_kv = 2, .d_head = 16, .d_ff = 80};
+    lb_qblock b = random_block(&c, 11);
+    float *x = outlier_inputs(&c, SEQS, LEN, 5), *y = outputs(ex, &b, x, SEQS, LEN);
+    lb_recon_data data = {.x = x, .target = y, .n_seq = SEQS, .len = LEN};
+    lb_flatquant_opt o = w4a4kv4(0);
+    lb_flatquant_report flat = {0};
+    lb_autoround_report rep;
+    codes k = {0};
+    assert_ok(lb_flatquant_block(ex, &b, &data, &o, &flat, &err), err);
+    codes_alloc(&k, &b, 4, -1, true, LB_F32);
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++) k.lin[i].row_clip = flat.clip[i];
+    lb_autoround_opt a = {.iters = 100, .rounding = {.a_bits = 4, .kv_bits = 4}};
+    assert_ok(lb_autoround_block(ex, &b, &data, &a, k.lin, &rep, &err), err);
+    if (!(fabs(rep.start - flat.end) < 0.02 * flat.end)) fail_msg("flatquant ended at %g, autoround starts at %g", flat.end, rep.start);
+    if (!(rep.end < 0.97 * rep.start)) fail_msg("%g at the start, %g at the end", rep.start, rep.end);
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++) decode(&k.q[i], lb_recon_linear(&b, (lb_block_linear)i)->w);
+    double run = error_as_run(ex, &b, x, y, SEQS, LEN, 4, 4);
+    if (!(fabs(run - rep.end) < 0.01 * rep.end)) fail_msg("trained to %g, runs with %g", rep.end, run);
+    codes_free(&k);
+    lb_flatquant_report_free(&flat);
+    lb_qblock_free(&b);
+    free(x), free(y);
+    lb_exec_close(ex);
+}
+
 static void autoround_refuses(void **state)
 {
     (void)state;
@@ -509,6 +568,8 @@ int main(void)
         cmocka_unit_test(steps_stay_inside_the_plan),
         cmocka_unit_test(autoround_is_never_worse_than_nearest),
         cmocka_unit_test(autoround_repeats_itself),
+        cmocka_unit_test(rotations_are_part_of_the_block),
+        cmocka_unit_test(autoround_goes_on_from_flatquant),
         cmocka_unit_test(autoround_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
