@@ -53,7 +53,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     lb_common c = {0};
     const char *tasks = "abacus", *data = "data", *seeds = "42,43,44", *db_path = "out/results.sqlite", *kv = NULL,
                *thinking = NULL;
-    int64_t limit = 0, samples = 1, n = 0, parallel = 0, top_k = 0;
+    int64_t limit = 0, samples = 1, n = 0, parallel = 0, top_k = 0, budget = 0, extend = 0;
     double temp = 0, top_p = 1, min_p = 0, gate = -1;
     bool done, fresh = false, weak = false;
     lb_arg table[] = {
@@ -73,6 +73,9 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"min-p", 0, LB_ARG_REAL, &min_p, "P", "likewise", 0, 1, false},
         {"thinking", 0, LB_ARG_STR, &thinking, "HOW", "on, off, auto (default): the template's enable_thinking", 0, 0,
          false},
+        {"think-budget", 0, LB_ARG_INT, &budget, "N", "end the thinking after N tokens of it", 1, 1 << 28, false},
+        {"think-extend", 0, LB_ARG_INT, &extend, "K", "the first K times that thinking would end, go on with \"Wait\"", 1,
+         1 << 20, false},
         {"kv", 0, LB_ARG_STR, &kv, "FORMAT", "KV cache: bf16, f32, kv8, kv4, kv3, kv2, kv4-quarot, kv4-kvquant, kv4-kivi (default: as the model)", 0, 0, false},
         {"parallel", 0, LB_ARG_INT, &parallel, "N", "samples in flight (default: what fits, at most 64)", 1, 4096,
          false},
@@ -91,6 +94,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
                      .limit = (int)limit,
                      .n_sample = (int)samples,
                      .max_new = (int)n,
+                     .think_budget = (int)budget,
+                     .think_extend = (int)extend,
                      .n_slot = (int)parallel,
                      .kv = kv,
                      .fresh = fresh,

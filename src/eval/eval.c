@@ -6,7 +6,7 @@
  *   count     everything, from the database */
 #include "eval/eval.h"
 #include "base/mem.h"
-#include "eval/generate.h"
+#include "eval/budget.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +30,7 @@ typedef struct job {             /* one sample to generate */
     const task *task;
     int item;
     int64_t seed, sample;
+    lb_budget_state thought;
 } job;
 
 typedef struct run {
@@ -41,6 +42,7 @@ typedef struct run {
     job *jobs;
     size_t n_job;
     lb_sandbox *sandbox;
+    lb_budget budget;            /* if thinking is forced */
     bool failed;                 /* an on_done failed; err says how */
     double tokens;
     lb_err *err;
@@ -63,6 +65,7 @@ static bool plan_task(run *x, task *k, const lb_bench *b)
     k->bench = b;
     k->max_new = x->o->max_new > 0 ? x->o->max_new : b->max_new;
     lb_sampling_text(&x->o->sampling, k->max_new, kv_name(x), k->sampling);
+    lb_sampling_text_budget(x->o->think_budget, x->o->think_extend, k->sampling);
     if (!lb_items_load(b, x->o->data_dir, x->o->limit, &k->items, x->err)) return false;
     size_t n = (size_t)k->items.n;
     k->prompts = lb_alloc(n, sizeof *k->prompts, "the prompts", x->err);
@@ -83,6 +86,12 @@ static bool plan_sandbox(run *x, const lb_bench *b)
 }
 
 static void on_done(lb_request *r);
+
+static int on_sample(lb_request *r, int id)
+{
+    job *j = r->user;
+    return lb_budget_next(&j->run->budget, &j->thought, id);
+}
 
 /* One job for each sample that the database lacks; the others count as reused. */
 static bool plan_jobs(run *x, int64_t *n_reused)
@@ -111,8 +120,9 @@ static bool plan_jobs(run *x, int64_t *n_reused)
     for (size_t i = 0; i < x->n_job; i++) { /* pointers into jobs hold only now that it has stopped growing */
         job *j = &x->jobs[i];
         const lb_ids *p = &j->task->prompts[j->item];
+        j->thought.thinking = j->task->in_thinking;
         j->r = (lb_request){.prompt = p->p, .n_prompt = (int)p->n, .sampling = o->sampling, .max_new = j->task->max_new,
-                            .stop = x->t->gen.eos, .n_stop = x->t->gen.n_eos, .user = j, .on_done = on_done,
+                            .stop = x->t->gen.eos, .n_stop = x->t->gen.n_eos, .user = j, .on_done = on_done, .on_sample = o->think_budget || o->think_extend ? on_sample : NULL,
                             .key = lb_rng_key_of((uint64_t)j->seed, j->task->items.p[j->item].hash.lo, (uint64_t)j->sample)};
     }
     return true;
@@ -324,6 +334,7 @@ static bool count(run *x, lb_eval_result *out)
     out->n_task = o->n_task, out->n_seed = o->n_seed, out->n_sample = o->n_sample;
     memcpy(out->seeds, o->seeds, sizeof out->seeds);
     lb_sampling_text(&o->sampling, o->max_new > 0 ? o->max_new : x->tasks[0].max_new, kv_name(x), out->sampling);
+    lb_sampling_text_budget(o->think_budget, o->think_extend, out->sampling);
     for (int k = 0; k < o->n_task; k++) {
         if (!count_task(x, &x->tasks[k], &out->tasks[k])) return false;
     }
@@ -352,6 +363,7 @@ bool lb_eval_run(lb_target *t, const lb_eval_opt *o, lb_db *db, lb_progress *p, 
     bool ok = t->hash[0] || lb_target_hash(t, err);
     ok = ok && (x.tasks = lb_alloc((size_t)o->n_task, sizeof *x.tasks, "the tasks", err)) != NULL;
     for (int k = 0; ok && k < o->n_task; k++) ok = plan_task(&x, &x.tasks[k], o->tasks[k]) && plan_sandbox(&x, o->tasks[k]);
+    if (ok && (o->think_budget || o->think_extend)) ok = lb_budget_open(&x.budget, t->tok, o->think_budget, o->think_extend, err);
     ok = ok && plan_jobs(&x, &out->n_reused);
     if (ok && p) lb_progress_reuse(p, out->n_reused);
     ok = ok && generate(&x) && judge(&x) && count(&x, out);

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "eval/bench.h"
 #include "eval/db.h"
+#include "eval/generate.h"
 #include "eval/stats.h"
 #include "eval/target.h"
 #include <signal.h>
@@ -24,6 +25,7 @@ typedef struct lb_eval_opt {
     int n_sample;                        /* samples per problem and seed */
     lb_sampling sampling;
     int max_new;                         /* 0: each task's own */
+    int think_budget, think_extend;      /* budget forcing (eval/budget.h); 0: off */
     int n_slot;                          /* samples in flight; 0: as many as help and fit */
     const char *kv;                      /* KV format; NULL: the engine's default */
     const json_t *template_kwargs;       /* enable_thinking and the like, or NULL */
@@ -60,7 +62,7 @@ typedef struct lb_eval_result {
     int n_task, n_seed, n_sample;
     double average, average_stderr;      /* mean of the tasks' accuracies */
     int64_t seeds[LB_MAX_SEEDS];
-    char sampling[160];                  /* canonical text of how it was sampled */
+    char sampling[LB_SAMPLING_TEXT];     /* canonical text of how it was sampled */
     bool weak_sandbox;
     int64_t n_generated, n_reused;
     double tokens_generated, seconds;    /* of this run */

@@ -1,6 +1,7 @@
 /* eval/generate.c – one engine for a list of requests. */
 #include "eval/generate.h"
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MAX_SLOT = 64 };
@@ -16,6 +17,13 @@ void lb_sampling_text(const lb_sampling *s, int max_new, const char *kv, char ou
 {
     snprintf(out, LB_SAMPLING_TEXT, "T%g top-p%g top-k%d min-p%g rep%g max%d kv=%s", (double)s->temperature,
              (double)s->top_p, s->top_k, (double)s->min_p, (double)s->repetition_penalty, max_new, kv);
+}
+
+void lb_sampling_text_budget(int budget, int extend, char out[LB_SAMPLING_TEXT])
+{
+    size_t n = strlen(out);
+    if (budget > 0) n += (size_t)snprintf(out + n, LB_SAMPLING_TEXT - n, " think-budget%d", budget);
+    if (extend > 0 && n < LB_SAMPLING_TEXT) snprintf(out + n, LB_SAMPLING_TEXT - n, " think-extend%d", extend);
 }
 
 /* The KV cache may take up to half of the memory of the machine. */

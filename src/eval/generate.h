@@ -21,6 +21,8 @@ bool lb_generate(lb_target *t, lb_request *const *r, size_t n, const lb_generate
 const char *lb_target_kv(const lb_target *t, const char *asked);
 
 /* Canonical text of how something was sampled: part of every key under which results are kept. */
-enum { LB_SAMPLING_TEXT = 160 };
+enum { LB_SAMPLING_TEXT = 200 };
 void lb_sampling_text(const lb_sampling *s, int max_new, const char *kv, char out[LB_SAMPLING_TEXT]);
+/* Adds how thinking was forced (eval/budget.h); nothing for 0, 0. */
+void lb_sampling_text_budget(int budget, int extend, char out[LB_SAMPLING_TEXT]);
 #endif

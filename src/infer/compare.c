@@ -35,6 +35,16 @@ static double kl_of(const float *p, double lse_p, const float *q, double lse_q, 
     return kl < 0 ? 0 : kl; /* rounding; NaN stays */
 }
 
+static double entropy_of(const float *p, double lse, int n)
+{
+    double h = 0;
+    for (int i = 0; i < n; i++) {
+        double lp = (double)p[i] - lse;
+        h -= exp(lp) * lp;
+    }
+    return h;
+}
+
 typedef struct kl_job {
     const float *p, *q;
     int n;
@@ -84,12 +94,12 @@ lb_mean lb_pooled_mean(const double *sum, const double *count, int n)
 
 /* What one position gives. */
 typedef struct score {
-    double kl, nll_base, nll_quant, mark_base, mark_quant;
+    double kl, entropy, nll_base, nll_quant, mark_base, mark_quant;
     bool same, finite_base, finite_quant;
 } score;
 
 /* What one text adds up to. */
-enum { KL, TOP1, NLL_BASE, NLL_QUANT, NLL_DIFF, N_SUM };
+enum { KL, ENTROPY, TOP1, NLL_BASE, NLL_QUANT, NLL_DIFF, N_SUM };
 typedef struct sums {
     double *of[N_SUM];               /* [n_text] each */
     double *count;                   /* [n_text] positions */
@@ -126,7 +136,7 @@ static void score_some(void *arg, int begin, int end)
         int top_p, top_q, next = x->next[i];
         double lp = log_sum_exp(p, n, &top_p), lq = log_sum_exp(q, n, &top_q);
         score *s = &x->scores[i];
-        *s = (score){.kl = kl_of(p, lp, q, lq, n), .same = top_p == top_q, .finite_base = isfinite(lp),
+        *s = (score){.kl = kl_of(p, lp, q, lq, n), .entropy = entropy_of(p, lp, n), .same = top_p == top_q, .finite_base = isfinite(lp),
                      .finite_quant = isfinite(lq), .nll_base = lp - (double)p[next], .nll_quant = lq - (double)q[next]};
         if (mark >= 0) s->mark_base = exp((double)p[mark] - lp), s->mark_quant = exp((double)q[mark] - lq);
     }
@@ -192,7 +202,7 @@ static bool add(run *x, int t, int pos, const score *s, lb_err *err)
                        (s->finite_base ? x->quant : x->base).m->dir, t, pos);
     lb_compare_result *r = x->r;
     sums *m = &x->s;
-    m->of[KL][t] += s->kl, m->of[TOP1][t] += s->same;
+    m->of[KL][t] += s->kl, m->of[ENTROPY][t] += s->entropy, m->of[TOP1][t] += s->same;
     m->of[NLL_BASE][t] += s->nll_base, m->of[NLL_QUANT][t] += s->nll_quant;
     m->of[NLL_DIFF][t] += s->nll_quant - s->nll_base;
     m->count[t]++;
@@ -235,6 +245,8 @@ static void summarize(run *x)
     const sums *s = &x->s;
     int n = x->n_text;
     r->kl = lb_pooled_mean(s->of[KL], s->count, n);
+    r->entropy = lb_pooled_mean(s->of[ENTROPY], s->count, n);
+    r->kl_entropy = lb_pooled_mean(s->of[KL], s->of[ENTROPY], n);
     r->top1 = lb_pooled_mean(s->of[TOP1], s->count, n);
     r->nll_diff = lb_pooled_mean(s->of[NLL_DIFF], s->count, n);
     r->ppl_base = exp(lb_pooled_mean(s->of[NLL_BASE], s->count, n).mean);

@@ -4,6 +4,7 @@
  * With p, q the softmax of the base's and the quantized model's logits at a position, V the vocabulary:
  *
  *     KL(p‖q) = Σ_V p · (ln p − ln q)            in nats; 0 exactly where the logits are the same numbers
+ *     entropy = −Σ_V p · ln p                    of the base; the scale for KL, which differs a lot between models
  *     perplexity = exp(mean −ln p(next token))   of the text under each model
  *
  * Everything is accumulated in f64 in order of position, so results do not depend on threads or chunks. Standard errors
@@ -31,6 +32,8 @@ typedef struct lb_compare_result {
     int n_seq;
     lb_mean kl;                      /* nats per position */
     double kl_p99, kl_max;
+    lb_mean entropy;                 /* of the base's distribution, nats per position */
+    lb_mean kl_entropy;              /* Σ KL / Σ entropy: KL on the scale of how undecided the base itself is */
     lb_mean top1;                    /* share of positions where both have the same most likely token */
     double ppl_base, ppl_quant;
     lb_mean nll_diff;                /* ln(ppl_quant / ppl_base) */

@@ -214,6 +214,7 @@ static void finish(lb_engine *e, slot *s, lb_finish why)
 static void advance(lb_engine *e, slot *s)
 {
     lb_request *r = s->r;
+    if (r->on_sample) s->token = r->on_sample(r, s->token);
     s->ids[s->n_ids++] = s->token;
     r->out = s->ids + r->n_prompt;
     r->n_out = s->n_ids - r->n_prompt;

@@ -29,6 +29,8 @@ struct lb_request {
     int n_stop;
     bool want_logprobs;
     void *user;
+    /* May be NULL; the token to take instead of the one that was sampled, from this request's own tokens alone. */
+    int (*on_sample)(lb_request *r, int id);
     bool (*on_token)(lb_request *r, int id,
                      float logprob); /* may be NULL; false ends the request with LB_FINISH_STOP */
     void (*on_done)(lb_request *r);                          /* may be NULL; may submit further requests */

@@ -177,14 +177,12 @@ static bool quantize(work *w, lb_study_run *r)
 
 /* ---- one run ---- */
 
-static bool set_eval(const lb_study_run *r, lb_eval_opt *o, lb_err *err)
+static void set_eval(const lb_study_run *r, lb_eval_opt *o)
 {
     o->label = r->label;
     o->kv = r->kv;
+    o->think_budget = r->think_budget, o->think_extend = r->think_extend;
     if (r->max_new) o->max_new = r->max_new;
-    return !(r->think_budget || r->think_extend) ||
-           lb_fail(err, LB_EUNSUPPORTED, "the evaluation of this build takes no '%s'",
-                   r->think_budget ? "think_budget" : "think_extend");
 }
 
 static bool evaluate(work *w, lb_study_run *r)
@@ -192,7 +190,8 @@ static bool evaluate(work *w, lb_study_run *r)
     lb_target t;
     lb_eval_opt o = w->s->eval;
     o.sampling = w->s->models[r->model].sampling;
-    if (!set_eval(r, &o, w->err) || !lb_target_open(&t, r->dir, w->ex, w->err)) return false;
+    set_eval(r, &o);
+    if (!lb_target_open(&t, r->dir, w->ex, w->err)) return false;
     r->bits_per_weight = t.model->bpw;
     r->size_bytes = 0;
     for (size_t i = 0; i < lb_store_count(t.model->store); i++)

@@ -88,7 +88,7 @@ static void perplexity_and_mark_are_those_of_the_logits(void **state)
     lb_kv *kv = lb_kv_open(ex, &m->cfg, "bf16", 1, N, 0, &e);
     lb_forward *f = lb_forward_open(m, 1, 1, &e);
     assert_true(kv && f && lb_kv_grow(kv, 0, N));
-    double nll = 0, mark = 0;
+    double nll = 0, mark = 0, entropy = 0;
     for (int i = 0; i < N - 1; i++) {
         int seq = 0, out = 0;
         const float *x;
@@ -97,6 +97,7 @@ static void perplexity_and_mark_are_those_of_the_logits(void **state)
         double sum = 0;
         for (int v = 0; v < m->cfg.n_vocab; v++) sum += exp((double)x[v]);
         double lp = (double)x[ids[2][i + 1]] - log(sum);
+        for (int v = 0; i >= FIRST && v < m->cfg.n_vocab; v++) entropy -= exp((double)x[v]) / sum * ((double)x[v] - log(sum));
         if (i >= FIRST) nll -= lp;
         if (i == 6) mark = exp(lp);
     }
@@ -108,6 +109,8 @@ static void perplexity_and_mark_are_those_of_the_logits(void **state)
     assert_int_equal(r.n_pos, N - 1 - FIRST);
     double want = exp(nll / (N - 1 - FIRST));
     if (fabs(r.ppl_base / want - 1) > 1e-5) fail_msg("perplexity %g, wanted %g", r.ppl_base, want);
+    entropy /= N - 1 - FIRST;
+    if (fabs(r.entropy.mean / entropy - 1) > 1e-5) fail_msg("entropy %g, wanted %g", r.entropy.mean, entropy);
     if (fabs(r.mark_base.mean / mark - 1) > 1e-5) fail_msg("mark %g, wanted %g", r.mark_base.mean, mark);
     lb_model_close(m);
     lb_exec_close(ex);
@@ -135,6 +138,7 @@ static void other_models_differ_the_same_way_on_any_threads(void **state)
     assert_memory_equal(&r[0].kl, &r[1].kl, sizeof r[0].kl);
     assert_true(r[0].ppl_quant == r[1].ppl_quant && r[0].kl_p99 == r[1].kl_p99);
     assert_true(r[0].kl.mean > 0 && r[0].kl.stderr_mean > 0 && r[0].top1.mean < 1 && r[0].top1.mean > 0.1);
+    assert_true(fabs(r[0].kl_entropy.mean - r[0].kl.mean / r[0].entropy.mean) < 1e-12);
     assert_true(r[0].kl_p99 >= r[0].kl.mean && r[0].kl_max >= r[0].kl_p99 && r[0].n_mark == 0);
     double all = 0;
     for (int b = 0; b < LB_KL_BUCKETS; b++) all += r[0].bucket[b].n ? r[0].bucket[b].kl * (double)r[0].bucket[b].n : 0;
