@@ -36,7 +36,7 @@ int lb_plot_add_series(lb_plot *p, const char *name, int ink)
         return -1;
     }
     lb_plot_series *s = &p->series[p->n_series];
-    *s = (lb_plot_series){.ink = ink < 0 ? -1 : ink % LB_PLOT_INKS, .line = true};
+    *s = (lb_plot_series){.ink = ink < 0 ? -1 : ink % (LB_PLOT_INKS * LB_PLOT_INKS), .line = true};
     snprintf(s->name, sizeof s->name, "%s", name);
     return (int)p->n_series++;
 }
@@ -118,7 +118,8 @@ static void set_axis(axis *x, const lb_plot_axis *a, double lo, double hi, int m
     double margin = 0.04 * (x->hi - x->lo);
     if (!isfinite(a->lo)) x->lo -= margin;
     if (!isfinite(a->hi)) x->hi += margin;
-    double real_lo = a->scale == LB_LOG ? pow(10, x->lo) : lo - 1e-9 * fabs(lo), real_hi = a->scale == LB_LOG ? pow(10, x->hi) : hi + 1e-9 * fabs(hi);
+    double real_lo = a->scale == LB_LOG ? pow(10, x->lo) : lo - 1e-9 * fabs(lo);
+    double real_hi = a->scale == LB_LOG ? pow(10, x->hi) : hi + 1e-9 * fabs(hi);
     if (a->scale == LB_LINEAR) real_lo = x->lo, real_hi = x->hi;
     if (a->n_tick > 0) {
         for (int i = 0; i < a->n_tick; i++)
@@ -132,6 +133,7 @@ static void set_axis(axis *x, const lb_plot_axis *a, double lo, double hi, int m
         for (size_t i = 0; i < sizeof t / sizeof *t; i++)
             if (t[i] >= real_lo && t[i] <= real_hi) x->tick[x->n_tick++] = t[i];
     }
+    if (a->scale == LB_LOG && x->n_tick < 2) x->n_tick = lb_ticks(real_lo, real_hi, max_n, x->tick, &x->step); /* narrow */
 }
 
 static void tick_label(const axis *x, int i, char out[32]) { lb_tick_text(x->tick[i], x->step, x->a->unit, out); }

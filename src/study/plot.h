@@ -37,7 +37,7 @@ typedef struct lb_plot_point {
 
 typedef struct lb_plot_series {
     char name[96];
-    int ink;                         /* 0 … LB_PLOT_INKS−1, also the mark; −1: neutral */
+    int ink;                         /* from 0: colour and mark, together different up to 48; −1: neutral */
     bool line, dashed, band;         /* points joined; lo…hi is an area instead of bars */
     lb_plot_point *p;                /* owned */
     size_t n, cap;
@@ -95,7 +95,9 @@ extern const lb_palette lb_palette_light, lb_palette_dark;
 
 /* ---- back ends ---- */
 
-typedef enum lb_ink { LB_INK_0 = 0, LB_INK_TEXT = 100, LB_INK_MUTED, LB_INK_GRID } lb_ink;
+/* Inks below LB_INK_TEXT are of series: the colour is ink mod LB_PLOT_INKS, the mark another with every round. */
+typedef enum lb_ink { LB_INK_TEXT = 100, LB_INK_MUTED, LB_INK_GRID } lb_ink;
+static inline int lb_ink_shape(int ink) { return ink < 0 || ink >= LB_INK_TEXT ? 0 : (ink + ink / LB_PLOT_INKS) % LB_PLOT_INKS; }
 typedef enum lb_anchor { LB_START, LB_MIDDLE, LB_END } lb_anchor;
 
 typedef struct lb_canvas lb_canvas;

@@ -60,13 +60,17 @@ static void thousands(char *s)
     }
 }
 
+/* "10⁻⁵", "2×10⁻⁵": 1, 2 … 9 times a power of ten that is far from 1. */
 static bool power_of_ten(double v, char out[32])
 {
     static const char *const digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
-    double e = round(log10(v));
-    if (!(v > 0) || fabs(v / pow(10, e) - 1) > 1e-6 || fabs(e) < 4 || fabs(e) > 99) return false;
+    if (!(v > 0)) return false;
+    double e = floor(log10(v) + 1e-9), m = v / pow(10, e);
+    if (fabs(m - round(m)) > 1e-6 || fabs(e) < 4 || fabs(e) > 99) return false;
     int k = (int)fabs(e);
-    snprintf(out, 32, "10%s%s%s", e < 0 ? "⁻" : "", k >= 10 ? digits[k / 10] : "", digits[k % 10]);
+    char times[8] = "";
+    if (round(m) > 1) snprintf(times, sizeof times, "%d×", (int)round(m));
+    snprintf(out, 32, "%s10%s%s%s", times, e < 0 ? "⁻" : "", k >= 10 ? digits[k / 10] : "", digits[k % 10]);
     return true;
 }
 

@@ -51,10 +51,11 @@ static void mark(lb_canvas *c, double x, double y, int ink, const char *tip)
     } shapes[LB_PLOT_INKS] = {{0, 0}, {square, 4}, {up, 3}, {diamond, 4}, {down, 3}, {cross, 12}, {bar, 4}};
     (void)tip;
     set_ink(c->to, ink, 1);
-    if (ink <= 0 || ink >= LB_PLOT_INKS) {
+    int k = lb_ink_shape(ink);
+    if (k == 0) {
         cairo_arc(c->to, x, y, 4.4, 0, 2 * 3.14159265358979323846);
     } else {
-        for (int i = 0; i < shapes[ink].n; i++) cairo_line_to(c->to, x + shapes[ink].xy[2 * i], y + shapes[ink].xy[2 * i + 1]);
+        for (int i = 0; i < shapes[k].n; i++) cairo_line_to(c->to, x + shapes[k].xy[2 * i], y + shapes[k].xy[2 * i + 1]);
         cairo_close_path(c->to);
     }
     cairo_fill(c->to);

@@ -7,7 +7,7 @@
 static const char *ink_name(int ink, char out[4])
 {
     const char *named = ink == LB_INK_TEXT ? "t" : ink == LB_INK_MUTED ? "m" : "g";
-    out[0] = ink < LB_PLOT_INKS && ink >= 0 ? (char)('0' + ink) : named[0];
+    out[0] = ink >= 0 && ink < LB_INK_TEXT ? (char)('0' + ink % LB_PLOT_INKS) : named[0];
     out[1] = 0;
     return out;
 }
@@ -39,7 +39,7 @@ static void area(lb_canvas *c, const double *xy, int n, int ink, double alpha, c
     lb_buf_str(c->to, "</path>\n");
 }
 
-/* One shape for each ink: circle, square, triangle, diamond, triangle down, cross, bar. */
+/* The shapes: circle, square, triangle, diamond, triangle down, cross, bar. */
 static void mark(lb_canvas *c, double x, double y, int ink, const char *tip)
 {
     char name[4];
@@ -51,10 +51,11 @@ static void mark(lb_canvas *c, double x, double y, int ink, const char *tip)
                                                      "m0 5.4l5.2 -9h-10.4z",
                                                      "m-1.7 -5.2h3.4v3.5h3.5v3.4h-3.5v3.5h-3.4v-3.5h-3.5v-3.4h3.5z",
                                                      "m-5.4 -2h10.8v4h-10.8z"};
-    if (ink <= 0 || ink >= LB_PLOT_INKS) lb_buf_fmt(c->to, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.4\" class=\"f%s\">", x, y, name);
-    else lb_buf_fmt(c->to, "<path d=\"M%.1f %.1f%s\" class=\"f%s\">", x, y, shapes[ink], name);
+    int shape = lb_ink_shape(ink);
+    if (shape == 0) lb_buf_fmt(c->to, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4.4\" class=\"f%s\">", x, y, name);
+    else lb_buf_fmt(c->to, "<path d=\"M%.1f %.1f%s\" class=\"f%s\">", x, y, shapes[shape], name);
     tip_of(c->to, tip);
-    lb_buf_fmt(c->to, "</%s>\n", ink <= 0 || ink >= LB_PLOT_INKS ? "circle" : "path");
+    lb_buf_fmt(c->to, "</%s>\n", shape == 0 ? "circle" : "path");
 }
 
 static void text(lb_canvas *c, double x, double y, const char *s, lb_anchor a, int ink, double size, bool bold)

@@ -313,7 +313,7 @@ static bool check_quant(lb_study *s, const json_t *o, lb_study_run *r, const cha
     if (plain && !r->kv) return true;
     q->kv = r->kv;
     bool ok = lb_compress_parse(&c, q, err) || lb_wrap(err, "%s", where);
-    r->calibrates = ok && c.wants_calib;
+    r->calibrates = ok && (c.wants_calib || r->target_bpw > 0); /* a budget is shared out by what the text shows */
     bool kv_calibrates = r->calibrates && lb_quant_calibrates_kv(&c.opt);
     lb_compress_free(&c);
     if (!ok) return false;
@@ -329,7 +329,7 @@ static bool check_quant(lb_study *s, const json_t *o, lb_study_run *r, const cha
     q->calib.data_dir = s->data;
     return !r->calibrates || q->calib.source ||
            lb_fail(err, LB_EFORMAT, "%s: %s wants a 'calib' with a source, of its own or of the recipe", where,
-                   kv_calibrates ? r->kv : r->method);
+                   kv_calibrates ? r->kv : r->target_bpw > 0 ? "target_bpw" : r->method);
 }
 
 static bool parse_run(lb_study *s, const json_t *o, lb_study_run *r, const char *where, lb_err *err)
@@ -352,6 +352,8 @@ static bool parse_run(lb_study *s, const json_t *o, lb_study_run *r, const char 
         return lb_fail(err, LB_EFORMAT, "%s: 'group' is no plain name of at most 40 bytes", where);
     if (r->kv && !lb_is_plain_name(r->kv))
         return lb_fail(err, LB_EFORMAT, "%s: 'kv' is '%s', wanted a name such as kv4", where, r->kv);
+    lb_kv_spec kv;
+    if (r->kv && !lb_kv_spec_parse(r->kv, &kv, err)) return lb_wrap(err, "%s: kv", where);
     if (model && (r->model = model_index(s, model, where, err)) < 0) return false;
     if (q->clip && strcmp(q->clip, "none") != 0 && strcmp(q->clip, "mse") != 0)
         return lb_fail(err, LB_EFORMAT, "%s: 'clip' is '%s', wanted none or mse", where, q->clip);

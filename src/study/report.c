@@ -99,11 +99,11 @@ static void group_section(page *p, const char *group)
     heading(p, id, s ? s->title : group, s ? s->about : "");
     lb_report_main_table(p->r, group, p->b);
     put(&w, lb_report_drop_plot(p->r, group, &f), &f);
-    put(&w, lb_report_bits_plot(p->r, group, &f), &f);
+    if (strncmp(group, "calib-", 6) != 0) put(&w, lb_report_bits_plot(p->r, group, &f), &f);
     put(&w, lb_report_kv_plot(p->r, group, &f), &f);
     put(&w, lb_report_calib_length_plot(p->r, group, &f), &f);
     put(&w, lb_report_think_plot(p->r, group, &f), &f);
-    if (strcmp(group, "main") == 0 || strcmp(group, "mixed") == 0) put(&w, lb_report_size_plot(p->r, group, &f), &f);
+    if (strcmp(group, "main") == 0) put(&w, lb_report_size_plot(p->r, &f), &f);
     row_end(&w);
 }
 
@@ -120,6 +120,17 @@ static bool has_sites(const lb_rep_run *x) { return x->n_site > 0; }
 static bool has_kl(const lb_rep_run *x) { return x->n_kl > 0; }
 static bool has_inside(const lb_rep_run *x) { return has_layers(x) || has_sites(x) || has_kl(x); }
 
+/* A table of all runs: folded up where it is long, since plots before it say the most of it. */
+static void folding(page *p, void (*table)(const lb_rep *, lb_buf *))
+{
+    enum { SHORT = 16 };
+    int n = 0;
+    for (int i = 0; i < p->r->n_run; i++) n += lb_report_shown_once(p->r, i);
+    if (n > SHORT) lb_buf_fmt(p->b, "<details><summary>Table of all %d runs</summary>\n", n);
+    table(p->r, p->b);
+    if (n > SHORT) lb_buf_str(p->b, "</details>\n");
+}
+
 static void levels_section(page *p)
 {
     lb_report_plot f;
@@ -128,7 +139,7 @@ static void levels_section(page *p)
     put(&w, lb_report_level_plot(p->r, &f), &f);
     put(&w, lb_report_level_drop_plot(p->r, &f), &f);
     row_end(&w);
-    lb_report_level_table(p->r, p->b);
+    folding(p, lb_report_level_table);
 }
 
 static void outputs_section(page *p)
@@ -138,7 +149,7 @@ static void outputs_section(page *p)
     heading(p, "outputs", "Outputs", "How long the answers are, how many are cut off, whether thinking ends, and each seed by itself.");
     put(&w, lb_report_length_plot(p->r, &f), &f);
     row_end(&w);
-    lb_report_output_table(p->r, p->b);
+    folding(p, lb_report_output_table);
 }
 
 static void inside_section(page *p)

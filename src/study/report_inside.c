@@ -116,7 +116,9 @@ bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_report_plot *o)
             if (strcmp(o->plot.series[j].name, kind_of(y->name)) == 0) s = (int)j;
         if (s < 0 && o->plot.n_series < MAX_LINES) s = lb_plot_add_series(&o->plot, kind_of(y->name), (int)o->plot.n_series);
         lb_plot_point q = {.x = y->layer, .y = e, .lo = NAN, .hi = NAN};
-        snprintf(q.tip, sizeof q.tip, "%.100s: %.2e at %.2f bits", y->name, e, y->bits);
+        snprintf(q.tip, sizeof q.tip, "%.100s: %.2e", y->name, e);
+        size_t end = strlen(q.tip);
+        if (isfinite(y->bits)) snprintf(q.tip + end, sizeof q.tip - end, " at %.2f bits", y->bits);
         lb_plot_add_point(&o->plot, s, &q);
     }
     return finish(o, 2);
@@ -185,8 +187,10 @@ bool lb_report_kl_plot(const lb_rep *r, lb_report_plot *o)
         for (size_t j = 0; j < x->n_kl; j++) {
             if (!(x->kl[j].mean > 0)) continue; /* no place on a logarithmic scale */
             lb_plot_point q = {.x = (x->kl[j].begin + x->kl[j].end) / 2, .y = x->kl[j].mean, .lo = NAN, .hi = NAN};
-            snprintf(q.tip, sizeof q.tip, "%.70s, positions %.0f to %.0f: %.2e nats, 99th percentile %.2e", x->label, x->kl[j].begin,
-                     x->kl[j].end, x->kl[j].mean, x->kl[j].p99);
+            snprintf(q.tip, sizeof q.tip, "%.70s, positions %.0f to %.0f: %.2e nats", x->label, x->kl[j].begin, x->kl[j].end,
+                     x->kl[j].mean);
+            size_t end = strlen(q.tip);
+            if (isfinite(x->kl[j].p99)) snprintf(q.tip + end, sizeof q.tip - end, ", 99th percentile %.2e", x->kl[j].p99);
             lb_plot_add_point(&o->plot, s, &q);
         }
     }

@@ -31,7 +31,8 @@ typedef struct lb_report_plot {
 bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_report_plot *out);
 bool lb_report_bits_plot(const lb_rep *r, const char *group, lb_report_plot *out);
 bool lb_report_kv_plot(const lb_rep *r, const char *group, lb_report_plot *out);
-bool lb_report_size_plot(const lb_rep *r, const char *group, lb_report_plot *out);
+/* Of the groups main and mixed. */
+bool lb_report_size_plot(const lb_rep *r, lb_report_plot *out);
 bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_report_plot *out);
 bool lb_report_think_plot(const lb_rep *r, const char *group, lb_report_plot *out);
 bool lb_report_level_plot(const lb_rep *r, lb_report_plot *out);

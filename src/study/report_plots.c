@@ -67,6 +67,18 @@ static int ink_of_family(const lb_rep *r, const char *family)
     return -1;
 }
 
+/* The ink of a family, or the next one whose colour the plot has not used, as long as there is one. */
+static int free_ink(const lb_plot *p, int ink)
+{
+    if (ink < 0) return ink;
+    for (int k = 0; k < LB_PLOT_INKS; k++) {
+        bool used = false;
+        for (size_t i = 0; i < p->n_series; i++) used = used || p->series[i].ink % LB_PLOT_INKS == (ink + k) % LB_PLOT_INKS;
+        if (!used) return k ? (ink + k) % LB_PLOT_INKS : ink;
+    }
+    return ink;
+}
+
 /* The series of the family in this plot (of this model, if there are several), made where it is missing. */
 static int series_of(const lb_rep *r, lb_plot *p, const lb_rep_run *x)
 {
@@ -78,13 +90,15 @@ static int series_of(const lb_rep *r, lb_plot *p, const lb_rep_run *x)
     else snprintf(name, sizeof name, "%s", shown);
     for (size_t i = 0; i < p->n_series; i++)
         if (strcmp(p->series[i].name, name) == 0) return (int)i;
-    return lb_plot_add_series(p, name, ink_of_family(r, family));
+    return lb_plot_add_series(p, name, free_ink(p, ink_of_family(r, family)));
 }
 
 static lb_plot_point point(double x, double y, double half, const char *label)
 {
     lb_plot_point q = {.x = x, .y = y, .lo = isfinite(half) ? y - half : NAN, .hi = isfinite(half) ? y + half : NAN};
-    snprintf(q.tip, sizeof q.tip, "%.90s: %.1f ± %.1f", label, y, isfinite(half) ? half / Z95 : 0);
+    snprintf(q.tip, sizeof q.tip, "%.90s: %.1f", label, y);
+    size_t end = strlen(q.tip);
+    if (isfinite(half)) snprintf(q.tip + end, sizeof q.tip - end, " ± %.1f", half / Z95);
     return q;
 }
 
@@ -117,21 +131,33 @@ static void baseline_guides(const lb_rep *r, const char *group, lb_plot *p)
     }
 }
 
+/* A curve wants two places on its x axis at least. */
+static bool finish_curve(const lb_rep *r, const char *group, lb_report_plot *o)
+{
+    const lb_plot *p = &o->plot;
+    bool differ = false;
+    for (size_t i = 0; i < p->n_series; i++)
+        for (size_t j = 0; j < p->series[i].n; j++) differ = differ || p->series[i].p[j].x != p->series[0].p[0].x;
+    sort_points(&o->plot);
+    baseline_guides(r, group, &o->plot);
+    if (differ) return finish(o, 2);
+    lb_plot_free(&o->plot);
+    return false;
+}
+
 /* ---- one group ---- */
 
 bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_report_plot *o)
 {
-    char name[64], tip[160];
+    char name[64];
     name_for(name, "lost", group);
     start(o, LB_PLOT_ROWS, name, "Points lost against the baseline",
           "Mean over the benchmarks, paired by problem, with 95 % intervals. The scale is linear near zero and "
           "logarithmic beyond, so that the limits of lossless and fair stay apart");
     axis(&o->plot.x, "points lost (less is better)", LB_SYMLOG);
     lb_plot_add_guide(&o->plot, 0, "");
-    lb_plot_add_guide(&o->plot, 1, "1");
-    lb_plot_add_guide(&o->plot, 3, "3: risky beyond");
-    snprintf(o->plot.guide[1].label, sizeof o->plot.guide[1].label, "fair");
-    snprintf(o->plot.guide[2].label, sizeof o->plot.guide[2].label, "risky");
+    lb_plot_add_guide(&o->plot, 1, "fair");
+    lb_plot_add_guide(&o->plot, 3, "risky");
     const char *last = NULL;
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
@@ -147,9 +173,9 @@ bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_report_plot *o)
         lb_rep_family(x, family);
         double half = isfinite(x->drop_se) ? Z95 * 100 * x->drop_se : NAN;
         w->mid = 100 * x->drop, w->lo = w->mid - half, w->hi = w->mid + half;
-        w->ink = ink_of_family(r, family) % LB_PLOT_INKS;
-        snprintf(tip, sizeof tip, "%.90s: %.1f ± %.1f points lost", x->label, w->mid, 100 * x->drop_se);
-        snprintf(w->tip, sizeof w->tip, "%s", tip);
+        w->ink = ink_of_family(r, family);
+        snprintf(w->tip, sizeof w->tip, "%.90s: %.1f points lost", x->label, w->mid);
+        if (isfinite(half)) snprintf(w->tip, sizeof w->tip, "%.90s: %.1f ± %.1f points lost", x->label, w->mid, half / Z95);
         double shown = fabs(w->mid) < 0.05 ? 0 : w->mid;
         snprintf(w->value, sizeof w->value, "%s%.1f", shown < 0 ? "−" : "", fabs(shown));
     }
@@ -177,9 +203,7 @@ bool lb_report_bits_plot(const lb_rep *r, const char *group, lb_report_plot *o)
         lb_plot_point q = accuracy_point(x, x->bits);
         lb_plot_add_point(&o->plot, series_of(r, &o->plot, x), &q);
     }
-    sort_points(&o->plot);
-    baseline_guides(r, group, &o->plot);
-    return finish(o, 2);
+    return finish_curve(r, group, o);
 }
 
 bool lb_report_kv_plot(const lb_rep *r, const char *group, lb_report_plot *o)
@@ -200,16 +224,13 @@ bool lb_report_kv_plot(const lb_rep *r, const char *group, lb_report_plot *o)
         lb_plot_point q = accuracy_point(x, x->kv_bits);
         lb_plot_add_point(&o->plot, series_of(r, &o->plot, x), &q);
     }
-    sort_points(&o->plot);
-    baseline_guides(r, group, &o->plot);
-    return finish(o, 2);
+    return finish_curve(r, group, o);
 }
 
-bool lb_report_size_plot(const lb_rep *r, const char *group, lb_report_plot *o)
+bool lb_report_size_plot(const lb_rep *r, lb_report_plot *o)
 {
-    char name[64], size[32];
-    name_for(name, "size", group);
-    start(o, LB_PLOT_XY, name, "Size against accuracy",
+    char size[32];
+    start(o, LB_PLOT_XY, "size", "Size against accuracy",
           "All tensors of the model's files, embeddings and scales included; 95 % intervals. Labels are left out where there "
           "is no room; the table has them all");
     axis(&o->plot.x, "size of the weights", LB_LOG);
@@ -217,13 +238,14 @@ bool lb_report_size_plot(const lb_rep *r, const char *group, lb_report_plot *o)
     o->plot.x.unit = LB_UNIT_BYTES;
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
-        if (!lb_rep_in(x, group) || !x->done || !(x->size_bytes > 0) || x->think_budget || x->think_extend ||
-            (!*x->method && *x->kv))
+        if (!x->done || !(x->size_bytes > 0) || x->think_budget || x->think_extend || (!*x->method && *x->kv) ||
+            !(lb_rep_in(x, "main") || lb_rep_in(x, "mixed")) || !lb_report_shown_once(r, i))
             continue;
         lb_plot_point q = accuracy_point(x, x->size_bytes);
         lb_tick_text(x->size_bytes, 0, LB_UNIT_BYTES, size);
         snprintf(q.label, sizeof q.label, "%.40s", x->label);
-        snprintf(q.tip, sizeof q.tip, "%.90s: %.1f ± %.1f at %s", x->label, q.y, 100 * x->average_se, size);
+        size_t end = strlen(q.tip);
+        snprintf(q.tip + end, sizeof q.tip - end, " at %s", size);
         int s = series_of(r, &o->plot, x);
         if (s >= 0) o->plot.series[s].line = false;
         lb_plot_add_point(&o->plot, s, &q);
@@ -234,8 +256,6 @@ bool lb_report_size_plot(const lb_rep *r, const char *group, lb_report_plot *o)
 bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_report_plot *o)
 {
     char name[64];
-    double first = NAN;
-    bool differ = false;
     name_for(name, "calib-length", group);
     start(o, LB_PLOT_XY, name, "Accuracy against the length of calibration text",
           "Mean over the benchmarks with 95 % intervals; tokens in each calibration sequence");
@@ -251,11 +271,9 @@ bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_report_p
             if (strcmp(o->plot.series[j].name, label) == 0) s = (int)j;
         char family[64];
         lb_rep_family(x, family);
-        if (s < 0) s = lb_plot_add_series(&o->plot, label, ink_of_family(r, family));
+        if (s < 0) s = lb_plot_add_series(&o->plot, label, free_ink(&o->plot, ink_of_family(r, family)));
         lb_plot_point q = accuracy_point(x, x->seq_len);
         lb_plot_add_point(&o->plot, s, &q);
-        differ = differ || (isfinite(first) && first != x->seq_len);
-        first = x->seq_len;
     }
     for (int i = 0; i < r->n_run; i++) { /* ticks at the lengths that there are */
         lb_plot_axis *a = &o->plot.x;
@@ -264,11 +282,7 @@ bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_report_p
         if (lb_rep_in(&r->runs[i], group) && r->runs[i].seq_len && !known && a->n_tick < LB_PLOT_MAX_TICK)
             a->tick[a->n_tick++] = r->runs[i].seq_len;
     }
-    sort_points(&o->plot);
-    baseline_guides(r, group, &o->plot);
-    if (differ) return finish(o, 2);
-    lb_plot_free(&o->plot);
-    return false;
+    return finish_curve(r, group, o);
 }
 
 /* Test-time scaling: how long the model thinks against what comes of it, a line for each way it was made small. */
@@ -296,8 +310,8 @@ bool lb_report_think_plot(const lb_rep *r, const char *group, lb_report_plot *o)
         if (x->think_budget) snprintf(budget, sizeof budget, "at most %d", x->think_budget);
         if (x->think_extend) snprintf(budget, sizeof budget, "%d × Wait", x->think_extend);
         lb_plot_point q = accuracy_point(x, x->tokens_mean);
-        snprintf(q.tip, sizeof q.tip, "%.60s, %s: %.1f ± %.1f at %.0f tokens", label, budget, q.y, 100 * x->average_se,
-                 x->tokens_mean);
+        size_t end = strlen(q.tip);
+        snprintf(q.tip + end, sizeof q.tip - end, ", %s, at %.0f tokens", budget, x->tokens_mean);
         lb_plot_add_point(&o->plot, s, &q);
     }
     sort_points(&o->plot);
@@ -343,8 +357,8 @@ static void level_line(lb_plot *p, const lb_rep_run *x, int ink, const double *v
     int s = lb_plot_add_series(p, x->label, ink);
     for (int l = 0; l < LB_REP_LEVELS; l++) {
         lb_plot_point q = point(l + 1 + aside, 100 * v[l], se ? Z95 * 100 * se[l] : NAN, x->label);
-        if (se) snprintf(q.tip, sizeof q.tip, "%.80s, level %d: %.1f ± %.1f points lost", x->label, l + 1, q.y, 100 * se[l]);
-        else snprintf(q.tip, sizeof q.tip, "%.80s, level %d: %.1f %%", x->label, l + 1, q.y);
+        size_t end = strlen(q.tip);
+        snprintf(q.tip + end, sizeof q.tip - end, se ? " points lost at level %d" : " %% at level %d", l + 1);
         lb_plot_add_point(p, s, &q);
     }
 }
@@ -407,8 +421,7 @@ bool lb_report_length_plot(const lb_rep *r, lb_report_plot *o)
         w->box_lo = lb_rep_quantile(x->tokens, x->n_sample, 0.25), w->box_hi = lb_rep_quantile(x->tokens, x->n_sample, 0.75);
         w->mid = lb_rep_quantile(x->tokens, x->n_sample, 0.5), w->mean = x->tokens_mean;
         if (!(w->lo > 0)) w->lo = 1; /* an empty output has no place on the scale */
-        int ink = ink_of_family(r, family);
-        w->ink = ink < 0 ? -1 : ink % LB_PLOT_INKS;
+        w->ink = ink_of_family(r, family);
         snprintf(w->value, sizeof w->value, "%.0f · %.1f %%", x->tokens_mean, 100 * x->truncated);
         snprintf(w->tip, sizeof w->tip, "%.80s: median %.0f, half of them %.0f to %.0f tokens", x->label, w->mid, w->box_lo, w->box_hi);
     }

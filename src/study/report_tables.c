@@ -114,18 +114,19 @@ static void main_row(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
     label_cell(b, x);
     if (!x->done) {
         lb_buf_fmt(b, "<td class=\"%s\" colspan=\"%d\">", x->failed ? "err" : "l m", r->n_task + 5);
+        lb_buf_str(b, "<span>");
         lb_html_text(b, x->failed ? "failed: " : "not run yet");
         lb_html_text(b, x->error);
-        lb_buf_str(b, "</td></tr>\n");
+        lb_buf_str(b, "</span></td></tr>\n");
         return;
     }
     cell(b, "", "%.2f", x->bits);
-    lb_tick_text(x->size_bytes, 0, LB_UNIT_BYTES, size);
-    lb_html_element(b, "td", "", size);
-    task_cells(r, x, b);
     cell_pm(b, 100 * x->average, 100 * x->average_se);
     cell_pm(b, x->compared ? 100 * x->drop : NAN, 100 * x->drop_se);
     class_cell(b, x);
+    task_cells(r, x, b);
+    lb_tick_text(x->size_bytes, 0, LB_UNIT_BYTES, size);
+    lb_html_element(b, "td", "", size);
     lb_buf_str(b, "</tr>\n");
 }
 
@@ -136,15 +137,16 @@ void lb_report_main_table(const lb_rep *r, const char *group, lb_buf *b)
     table_start(b, "Accuracy of each run");
     head(b, "Run", "");
     head(b, "Bits", "per weight");
-    head(b, "Size", "of weights");
+    head(b, "Average", "± se");
+    head(b, "Lost", "± paired se");
+    lb_buf_str(b, "<th scope=\"col\" class=\"l\">Class</th>");
     for (int k = 0; k < r->n_task; k++) {
         char as[160] = "";
         if (*r->like[k]) snprintf(as, sizeof as, "as %.140s", r->like[k]);
         head(b, r->task[k], as);
     }
-    head(b, "Average", "± se");
-    head(b, "Lost", "± paired se");
-    lb_buf_str(b, "<th scope=\"col\" class=\"l\">Class</th></tr></thead>\n<tbody>\n");
+    head(b, "Size", "of weights");
+    lb_buf_str(b, "</tr></thead>\n<tbody>\n");
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
         if (!lb_rep_in(x, group)) continue;

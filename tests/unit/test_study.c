@@ -161,6 +161,8 @@ static void runs_may_say_more(void **state)
 #define RUN_MISTAKES \
     {R("\"kv\": 4"), "runs[1]: 'kv' is an integer"}, \
     {R("\"kv\": \"../x\""), "runs[1]: 'kv' is '../x'"}, \
+    {R("\"kv\": \"kv5-magic\""), "runs[1]: kv: KV cache format 'kv5-magic'"}, \
+    {R("\"target_bpw\": 3"), "runs[1]: target_bpw wants a 'calib'"}, \
     {R("\"group\": \"\""), "runs[1]: 'group' is no plain name"}, \
     {R("\"label\": \"\""), "runs[1]: 'label' wants"}, \
     {R("\"label\": \"a\\nb\""), "runs[1]: 'label' has a control character"}, \
