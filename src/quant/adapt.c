@@ -220,8 +220,10 @@ static bool round_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, lb_err *err
         const lb_plan_module *p = lb_plan_module_of(&r->plan, all[i]->name);
         if (p->scheme.format != LB_W_INT)
             return lb_fail(err, LB_EUNSUPPORTED, "autoround gives integer codes; FP4 is for rtn and gptq");
-        lin[i] = (lb_autoround_linear){out[i].bits ? &out[i] : NULL, p->scheme.sym};
+        lin[i] = (lb_autoround_linear){out[i].bits ? &out[i] : NULL, p->scheme.sym, r->row_clip[i]};
     }
+    a.rounding.a_bits = r->online.act.kind == LB_ACT_INT ? r->online.act.bits : 16;
+    a.rounding.kv_bits = kv_bits(r, &a.rounding.kv_clip);
     return lb_autoround_block(r->ex, b, &data, &a, lin, &rep, err);
 }
 

@@ -48,7 +48,8 @@ typedef struct lb_quant_job {
     bool clip_zeros;             /* asymmetric 2 bits with clip_mse: neighbouring zero points as well (quant/grid.h) */
     lb_exec *ex;                 /* threads */
     const lb_options *options;   /* or NULL: defaults */
-    const float *row_clip;       /* [n] factor of each row's range, learned with a transform; goes before clip_mse; or NULL */
+    const float *row_clip;       /* [n,2] lo and hi factor of each row's range, learned with a transform; goes before
+                                  * clip_mse; or NULL */
     const float *h;              /* [k,k] second moment of the input, 2/n·Σ x·xᵀ, symmetric (kern/gram.h), or NULL */
     const float *x;              /* [n_x,k] a sample of inputs, or NULL */
     int n_x;

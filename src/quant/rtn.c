@@ -25,15 +25,27 @@ static void round_group(const lb_quant_job *j, lb_qmat *q, int r, int g, const l
         q->codes[(size_t)r * (size_t)q->k + (size_t)k] = (uint8_t)lb_grid_code(grid, w[k]);
 }
 
+/* The grid of n weights of row r: their range, or what is left of it after a learned clip. */
+static lb_grid min_max(const lb_quant_job *j, const lb_qmat *q, int r, const float *w, int n)
+{
+    float range[2] = {0, 0};
+    if (!j->row_clip) return lb_grid_minmax(w, n, q->bits, j->scheme.sym, 1, q->scale_type);
+    for (int i = 0; i < n; i++) {
+        range[0] = w[i] < range[0] ? w[i] : range[0];
+        range[1] = w[i] > range[1] ? w[i] : range[1];
+    }
+    range[0] *= j->row_clip[2 * r], range[1] *= j->row_clip[2 * r + 1];
+    return lb_grid_minmax(range, 2, q->bits, j->scheme.sym, 1, q->scale_type);
+}
+
 static void rows(void *arg, int row0, int row1)
 {
     const lb_quant_job *j = ((rtn *)arg)->job;
     lb_qmat *q = ((rtn *)arg)->out;
     for (int r = row0; r < row1; r++) {
-        float clip = j->row_clip ? j->row_clip[r] : 1;
         for (int g = 0; g < lb_n_group(q->k, q->group); g++) {
             const float *w = j->w + (size_t)r * (size_t)q->k + (size_t)g * (size_t)q->group;
-            lb_grid grid = lb_grid_minmax(w, group_end(q, g) - g * q->group, q->bits, j->scheme.sym, clip, q->scale_type);
+            lb_grid grid = min_max(j, q, r, w, group_end(q, g) - g * q->group);
             round_group(j, q, r, g, &grid);
         }
     }

@@ -20,7 +20,7 @@ typedef struct lb_quant_run {
     lb_calib calib;              /* calib.m is NULL without calibration data */
     size_t n_row;                /* n_seq·seqlen, or 0 */
     float *x_float, *y_float, *x, *wide;
-    /* [n] of the linears of the block at hand, in the order of lb_qblock_linears, where a transform learned them (see
+    /* [n,2] of the linears of the block at hand, in the order of lb_qblock_linears, where a transform learned them (see
      * lb_quant_job.row_clip); else NULL; owned */
     float *row_clip[LB_BLOCK_LINEARS];
     /* embedding [n_vocab, d_model], head likewise and final norm [d_model] if a method rewrote them; else NULL; owned */
