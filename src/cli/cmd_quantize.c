@@ -94,6 +94,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"opt", 0, LB_ARG_LIST, &opt, "NAME=VALUE", "an option of a method; may be repeated", 0, 0, false},
         {"tensor", 0, LB_ARG_LIST, &tensor, "REGEX=SCHEME",
          "another scheme for some layers; first match wins; 'lm_head=w8g128'", 0, 0, false},
+        {"target-bpw", 0, LB_ARG_REAL, &s.target_bpw, "X",
+         "mixed precision: share out X bits per weight, scales counted, by the KL that each layer's bits cost", 1, 16, false},
         {"save-latent", 0, LB_ARG_FLAG, &s.save_latent, "",
          "gptq: keep the compensated weights before rounding, as latent.safetensors, for training", 0, 0, false},
         {"dry-run", 0, LB_ARG_FLAG, &dry, "", "print which layer would get which scheme", 0, 0, false},

@@ -1,6 +1,7 @@
 /* eval/compress.c – from names to a quantization. */
 #include "eval/compress.h"
 #include "base/mem.h"
+#include "eval/sensitivity.h"
 #include "quant/layer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,10 @@ bool lb_compress_parse(lb_compress *c, const lb_compress_spec *s, lb_err *err)
     c->opt.kv = s->kv && *s->kv ? s->kv : NULL;
     c->opt.act_clip = (float)s->act_clip;
     c->opt.save_latent = s->save_latent;
-    c->wants_calib = c->opt.chain.needs || lb_quant_calibrates_kv(&c->opt);
+    c->target_bpw = s->target_bpw;
+    c->wants_calib = c->opt.chain.needs || lb_quant_calibrates_kv(&c->opt) || s->target_bpw > 0;
+    if (s->target_bpw > 0 && (c->opt.scheme.w_bits == 16 || c->opt.scheme.format != LB_W_INT))
+        return lb_fail(err, LB_EUSAGE, "bits are shared out among integer schemes; '%s' is none", s->scheme);
     if (s->save_latent && !(c->opt.chain.solver->needs & LB_NEEDS_HESSIAN))
         return lb_fail(err, LB_EUSAGE, "latent weights are what gptq has before it rounds; %s has none",
                        c->opt.chain.solver->name);
@@ -53,6 +57,8 @@ bool lb_compress_parse(lb_compress *c, const lb_compress_spec *s, lb_err *err)
 void lb_compress_free(lb_compress *c)
 {
     for (int i = 0; i < LB_COMPRESS_LIST; i++) free(c->patterns[i]);
+    free(c->mixed);
+    free(c->mixed_patterns);
     memset(c, 0, sizeof *c);
 }
 
@@ -69,6 +75,41 @@ bool lb_compress_count(const lb_compress *c, const char *model_dir, int *n, lb_e
     return lb_quantize_plan(model_dir, &c->opt, count_layer, n, err);
 }
 
+/* How much of the calibration text the bits are shared out by: KL needs far fewer tokens than moments do. */
+enum { MIXED_SEQ = 8, MIXED_TOK = 512 };
+
+/* Rules for target_bpw: 2, 3, 4 or 8 bits for each kind of layer of each block, least summed KL under the budget. The
+ * rules that were given come first. */
+static bool share_bits(lb_compress *c, lb_target *t, lb_err *err)
+{
+    static const int bits[] = {2, 3, 4, 8};
+    lb_sens_opt o = {.clip_mse = c->opt.clip == LB_CLIP_MSE, .stop = (volatile sig_atomic_t *)c->opt.stop};
+    lb_calib_spec some = c->calib;
+    lb_sens_result sens = {0};
+    lb_tensor_rule *found = NULL;
+    char what[LB_CALIB_WHAT];
+    int *ids = NULL;
+    size_t own = (size_t)c->opt.n_rule;
+    some.n_seq = some.n_seq && some.n_seq < MIXED_SEQ ? some.n_seq : MIXED_SEQ;
+    some.n_tok = some.n_tok && some.n_tok < MIXED_TOK ? some.n_tok : MIXED_TOK;
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
+        o.schemes[o.n_scheme] = c->opt.scheme;
+        o.schemes[o.n_scheme++].w_bits = bits[i];
+    }
+    bool ok = lb_calib_load(t, &some, &ids, what, err) && lb_sens_run(t->model, ids, some.n_seq, some.n_tok, &o, &sens, err) &&
+              lb_sens_rules(&sens, &t->model->cfg, c->target_bpw, &found, &c->mixed_patterns, &c->allocation, err) &&
+              (c->mixed = lb_alloc(own + (size_t)sens.n, sizeof *c->mixed, "the rules", err)) != NULL;
+    if (ok) {
+        if (own) memcpy(c->mixed, c->opt.rules, own * sizeof *c->mixed);
+        memcpy(c->mixed + own, found, (size_t)sens.n * sizeof *found);
+        c->opt.rules = c->mixed, c->opt.n_rule = (int)own + sens.n;
+    }
+    free(found);
+    free(ids);
+    lb_sens_free(&sens);
+    return ok;
+}
+
 bool lb_compress_run(lb_compress *c, const char *model_dir, const char *out_dir, lb_exec *ex, lb_quantize_report *report,
                      lb_err *err)
 {
@@ -78,10 +119,14 @@ bool lb_compress_run(lb_compress *c, const char *model_dir, const char *out_dir,
         lb_target t = {0};
         if (!c->calib.source)
             return lb_fail(err, LB_EUSAGE, "%s needs calibration data: --calib TRACES.jsonl, a text file or a benchmark",
-                           c->opt.chain.needs ? "the method" : "the KV cache format");
-        bool ok = lb_target_open(&t, model_dir, ex, err) && lb_calib_load(&t, &c->calib, &ids, what, err);
+                           c->opt.chain.needs ? "the method" : c->target_bpw > 0 ? "a target of bits" : "the KV cache format");
+        bool ok = lb_target_open(&t, model_dir, ex, err) && lb_calib_load(&t, &c->calib, &ids, what, err) &&
+                  (c->target_bpw <= 0 || c->mixed || share_bits(c, &t, err));
         lb_target_close(&t);
-        if (!ok) return false;
+        if (!ok) {
+            free(ids);
+            return false;
+        }
         c->opt.calib = ids, c->opt.calib_name = what;
         c->opt.n_seq = c->calib.n_seq > 0 ? c->calib.n_seq : 128;
         c->opt.seqlen = c->calib.n_tok > 0 ? c->calib.n_tok : 2048;

@@ -5,6 +5,7 @@
 #ifndef LB_EVAL_COMPRESS_H
 #define LB_EVAL_COMPRESS_H
 #include "eval/calib_text.h"
+#include "quant/allocate.h"
 #include "quant/quantize.h"
 
 enum { LB_COMPRESS_LIST = 64 };
@@ -18,6 +19,7 @@ typedef struct lb_compress_spec {    /* zero means default in every field; strin
     int n_tensor;
     const char *opt[LB_COMPRESS_LIST];       /* "damp=0.02" */
     int n_opt;
+    double target_bpw;               /* bits per weight, scales counted, shared out among layers by measured KL; 0: no */
     bool save_latent;
     lb_calib_spec calib;             /* source NULL: none */
 } lb_compress_spec;
@@ -28,7 +30,11 @@ typedef struct lb_compress {
     lb_tensor_rule rules[LB_COMPRESS_LIST];
     char *patterns[LB_COMPRESS_LIST];        /* owned */
     lb_calib_spec calib;
-    bool wants_calib;                /* the methods or the KV format need data */
+    double target_bpw;
+    lb_tensor_rule *mixed;           /* the rules that a run made of target_bpw, behind those given; owned */
+    char (*mixed_patterns)[LB_PATTERN_TEXT]; /* owned */
+    lb_allocation allocation;        /* what they come to */
+    bool wants_calib;                /* the methods, the KV format or the bits to share out need data */
 } lb_compress;
 
 bool lb_compress_parse(lb_compress *c, const lb_compress_spec *s, lb_err *err);
