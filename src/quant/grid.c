@@ -13,7 +13,7 @@ static float stored(float scale, lb_dtype t)
 }
 
 /* f16 scales underflow below 2^-24 and overflow above 65504: the nearest usable one is taken. */
-static float usable(float scale, lb_dtype t)
+float lb_grid_stored(float scale, lb_dtype t)
 {
     float s = stored(scale > MIN_SCALE ? scale : MIN_SCALE, t);
     if (t == LB_F16 && s == 0) return 0x1p-24f;
@@ -27,12 +27,12 @@ static lb_grid of_range(float lo, float hi, int bits, bool sym, float clip, lb_d
     if (sym) {
         float amax = -lo > hi ? -lo : hi;
         g.zero = 1 << (bits - 1);
-        g.scale = usable(clip * amax / (float)(g.zero - 1), scale_type);
+        g.scale = lb_grid_stored(clip * amax / (float)(g.zero - 1), scale_type);
         return g;
     }
     lo *= clip, hi *= clip;
     if (lo == 0 && hi == 0) lo = -1, hi = 1;
-    g.scale = usable(hi / (float)g.max - lo / (float)g.max, scale_type);
+    g.scale = lb_grid_stored(hi / (float)g.max - lo / (float)g.max, scale_type);
     float z = nearbyintf(-lo / g.scale);
     g.zero = z < 0 ? 0 : z > (float)g.max ? g.max : (int)z;
     return g;

@@ -17,6 +17,9 @@ typedef struct lb_grid {
     int zero, max;               /* max = 2^bits − 1 */
 } lb_grid;
 
+/* The scale that will be stored for one that is wanted: rounded to t, and neither 0 nor infinite. */
+float lb_grid_stored(float scale, lb_dtype t);
+
 /* The grid of the values w[0…n): min-max with the range shrunk by `clip` (1: full range), or the best of 80 clips
  * 1, 0.99 … 0.21 by Σ |ŵ − w|^2.4, the first of equals (the power of kern/clip.h). */
 lb_grid lb_grid_minmax(const float *w, int n, int bits, bool sym, float clip, lb_dtype scale_type);
