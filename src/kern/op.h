@@ -31,7 +31,8 @@ typedef struct lb_op {
     int (*prep_units)(const void *args);         /* for rows with prep; NULL if no row has one */
 } lb_op;
 
-extern const lb_op *const lb_ops[];              /* every operator, NULL-terminated */
+extern const lb_op *const lb_ops[];              /* every operator of the forward pass, NULL-terminated; those of
+                                                    training and calibration have no CUDA rows */
 
 /* The row that ex would take for these arguments, or NULL if none fits (a GPU without such a row). */
 const lb_impl *lb_op_pick(const lb_op *op, const lb_exec *ex, const void *args);

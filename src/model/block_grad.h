@@ -25,7 +25,8 @@ typedef struct lb_block_weights {
     float *attn_norm, *mlp_norm;     /* [d_model] */
     float *q_norm, *k_norm;          /* [d_head], or NULL */
 } lb_block_weights;
-/* Copies layer `layer` of a model (any number format) as f32. LB_EUNSUPPORTED for a layer with experts. */
+/* Copies layer `layer` of a model (any number format) as f32: weights as they are stored, without the transforms and
+ * activation quantizers that its linear layers may have. LB_EUNSUPPORTED for a layer with experts. */
 bool lb_block_weights_load(lb_block_weights *b, const lb_model *m, int layer, lb_err *err);
 void lb_block_weights_free(lb_block_weights *b, lb_exec *ex);
 /* Rows and columns of a linear layer. */
