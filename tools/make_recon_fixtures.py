@@ -4,14 +4,14 @@
     python tools/make_recon_fixtures.py [--only autoround,flatquant] [--out tests/golden/data/recon.json]
 
 Runs from the project root; needs torch, transformers 5.x, and for the first part auto-round (0.16.1 was used); none of
-them is part of the product. Block 0 of tests/golden/data/models/qwen3 reads the embeddings of random ids; for FlatQuant a
-few channels are made outliers. The file keeps the ids and the mean squared errors of the block's output over all
+them is part of the product. Block 0 of tests/golden/data/models/qwen3 reads the embeddings of random ids; for FlatQuant
+a few channels are made outliers. The file keeps the ids and the mean squared errors of the block's output over all
 sequences, which ours are compared with: it does not keep weights.
 
-autoround: the package quantizes the model (2 bits, groups of 32, asymmetric, 200 steps of 8 sequences, float32); the error
-is measured with the weights it leaves. flatquant: arXiv:2410.09426 as arXiv:2504.04823 runs it (free matrices, explicit
-inverse, AdamW 5e-3 and 5e-2, cosine to 1/1000, 15 epochs, batches of 4), W4A4KV4, clips of keys and values learned; four
-seeds, because the start is random. --only keeps the other part of an existing file.
+autoround: the package quantizes the model (2 bits, groups of 32, asymmetric, 200 steps of 8 sequences, float32); the
+error is measured with the weights it leaves. flatquant: arXiv:2410.09426 as arXiv:2504.04823 runs it (free matrices,
+explicit inverse, AdamW 5e-3 and 5e-2, cosine to 1/1000, 15 epochs, batches of 4), W4A4KV4, clips of keys and values
+learned; four seeds, because the start is random. --only keeps the other part of an existing file.
 """
 import argparse
 import copy
@@ -60,11 +60,13 @@ class Block:
         b, n = x.shape[:2]
         heads = lambda y, k: y.view(b, n, k, self.d).transpose(1, 2)
         h = t.input("qkv", self.norm(x, self.n1))
-        q, k, v = (heads(F.linear(h, t.weight(w, self.w[w])), m) for w, m in (("q", self.h), ("k", self.kv), ("v", self.kv)))
+        many = {"q": self.h, "k": self.kv, "v": self.kv}
+        q, k, v = (heads(F.linear(h, t.weight(w, self.w[w])), n) for w, n in many.items())
         q, k, v = t.heads(self.rope(self.norm(q, self.qn)), self.rope(self.norm(k, self.kn)), v)
         k, v = (y.repeat_interleave(self.h // self.kv, 1) for y in (k, v))
         mask = torch.triu(torch.full((n, n), -math.inf), 1)
-        o = (torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(self.d) + mask, -1) @ v).transpose(1, 2).reshape(b, n, -1)
+        p = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(self.d) + mask, -1)
+        o = (p @ v).transpose(1, 2).reshape(b, n, -1)
         x = x + F.linear(t.input("o", o), t.weight("o", self.w["o"]))
         h = t.input("mlp", self.norm(x, self.n2))
         h = F.silu(F.linear(h, t.weight("gate", self.w["gate"]))) * F.linear(h, t.weight("up", self.w["up"]))
@@ -120,7 +122,8 @@ def rows_fq(x, bits, lo=1.0, hi=1.0):
 
 
 def weight_fq(w, bits, lo=1.0, hi=1.0):
-    s = torch.maximum(w.amax(-1, keepdim=True) * hi, -w.amin(-1, keepdim=True) * lo).clamp(min=1e-5) / (2 ** (bits - 1) - 1)
+    top = torch.maximum(w.amax(-1, keepdim=True) * hi, -w.amin(-1, keepdim=True) * lo)
+    s = top.clamp(min=1e-5) / (2 ** (bits - 1) - 1)
     return s * Round.apply(w / s).clamp(-2 ** (bits - 1), 2 ** (bits - 1) - 1)
 
 
@@ -153,7 +156,8 @@ class Flat(Nothing):
         self.ac = {n: clip(2) for n in ("qkv", "o", "mlp", "down", "key", "value")}
 
     def params(self):
-        return [*[m for p in self.p.values() for m in p], self.pk, *self.d.values()], [*self.wc.values(), *self.ac.values()]
+        slow = [*[m for p in self.p.values() for m in p], self.pk, *self.d.values()]
+        return slow, [*self.wc.values(), *self.ac.values()]
 
     @staticmethod
     def kron(x, a, b):

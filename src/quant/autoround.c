@@ -17,8 +17,8 @@ typedef struct layer {
     bool sym;
     const float *row_clip;           /* [n,2], borrowed, or NULL */
     lb_param p[N_PARAM];             /* owned */
-    float *best[N_PARAM], *first[N_PARAM];   /* owned copies: of the iterate with the lowest batch loss, of a and b at the
-                                              * start (v starts at 0) */
+    float *best[N_PARAM], *first[N_PARAM];   /* owned copies: of the iterate with the lowest batch loss, of a and b at
+                                              * the start (v starts at 0) */
 } layer;
 
 typedef struct rounding {
@@ -81,8 +81,8 @@ static bool layer_init(rounding *r, layer *l, const lb_qlinear *from, const lb_a
     assert(l->q->n == l->n && l->q->k == l->k && l->q->codes);
     if (l->q->group < 1 || l->k % l->q->group != 0)
         return lb_fail(err, LB_EUSAGE,
-                       "%s: autoround wants groups that divide the row, found groups of %d in %d columns; choose another "
-                       "group, or g-1 for the whole row",
+                       "%s: autoround wants groups that divide the row, found groups of %d in %d columns; choose "
+                       "another group, or g-1 for the whole row",
                        from->name, l->q->group, l->k);
     l->n_group = l->k / l->q->group;
     for (int i = 0; i < N_PARAM; i++) {
@@ -143,7 +143,8 @@ static void restart(rounding *r)
 
 static bool add_params(rounding *r, lb_optim *o, const lb_autoround_opt *opt, lb_err *err)
 {
-    const lb_optim_group offset = {.lr = opt->lr, .lo = -0.5f, .hi = 0.5f}, range = {.lr = opt->lr_range, .lo = 0, .hi = 1};
+    const lb_optim_group offset = {.lr = opt->lr, .lo = -0.5f, .hi = 0.5f};
+    const lb_optim_group range = {.lr = opt->lr_range, .lo = 0, .hi = 1};
     bool ok = true;
     for (int j = 0; j < LB_BLOCK_LINEARS; j++)
         for (int i = 0; ok && r->l[j].q && i < N_PARAM; i++)
@@ -272,12 +273,13 @@ bool lb_autoround_block(lb_exec *ex, const lb_qblock *b, const lb_recon_data *da
 }
 
 /* Per weight v with its gradient, and the best v; per group a and b likewise, and their start. */
-size_t lb_autoround_bytes(const lb_config *c, const lb_autoround_opt *opt, int group, int n_seq, int len, bool has_target)
+size_t lb_autoround_bytes(const lb_config *c, const lb_autoround_opt *opt, int group, int n_seq, int len,
+                          bool has_target)
 {
     size_t rows, n = lb_recon_weights(c, &rows), bytes = 0, groups = group > 0 ? n / (size_t)group + rows : rows;
     int batch = opt->batch > 0 ? opt->batch : 8, micro = opt->micro > 0 ? opt->micro : batch;
     lb_size_mul(n * 3 + groups * 8, sizeof(float), &bytes);
-    lb_size_add(bytes, lb_recon_step_bytes(c, micro, len, 0, 1), &bytes);
+    lb_size_add(bytes, lb_recon_step_bytes(c, micro, len, 4, 1), &bytes);
     lb_size_add(bytes, lb_recon_bytes(c, n_seq, len, micro, has_target), &bytes);
     return bytes;
 }

@@ -5,10 +5,10 @@
  *     s = (a·hi − b·lo)/(2^bits−1)    z = round(−b·lo/s)    code = clamp(round(w/s + v) + z, 0, 2^bits−1)
  *     symmetric: s = max(a·hi, −b·lo)/(2^(bits−1)−1), z the middle code;  hi = max(0, max w), lo = min(0, min w)
  *
- * All of a block's layers are trained at once by the sign of the gradient of the block's error. The result is an ordinary
- * grid with ordinary codes: nothing is left to do at run time. The block may have online transforms (QuaRot's, FlatQuant's):
- * they are part of what it gives.
- * Source: Cheng et al., "Optimize Weight Rounding via Signed Gradient Descent" (arXiv:2309.05516). */
+ * All of a block's layers are trained at once by the sign of the gradient of the block's error. The result is an
+ * ordinary grid with ordinary codes: nothing is left to do at run time. The block may have online transforms
+ * (QuaRot's, FlatQuant's): they are part of what it gives. Source: Cheng et al., "Optimize Weight Rounding via Signed
+ * Gradient Descent" (arXiv:2309.05516). */
 #ifndef LB_QUANT_AUTOROUND_H
 #define LB_QUANT_AUTOROUND_H
 #include "num/tile.h"
@@ -17,7 +17,7 @@
 typedef struct lb_autoround_opt {    /* zero means default in every field */
     int iters;                       /* steps (200); less than 0: none, the start is the result */
     int batch;                       /* sequences of a step (8) */
-    int micro;                       /* sequences on the tape at once, divides batch (batch): less memory, the same time */
+    int micro;                       /* sequences on the tape at once, divides batch (batch): saves memory */
     float lr, lr_range;              /* of v, and of a and b (1/iters), falling to 0 in a straight line */
     bool clip_mse;                   /* start from the clip that lb_grid_mse finds; otherwise from full ranges */
     lb_recon_rounding rounding;      /* of activations, keys and values: rounded while the weights are trained */
@@ -37,14 +37,14 @@ typedef struct lb_autoround_linear {
     lb_qmat *out;                    /* allocated for the layer's shape; its bits, group and scale_type are the scheme.
                                       * NULL: the layer stays as it is */
     bool sym;
-    const float *row_clip;           /* [n,2] lo and hi factor of each row's range, to start from; or NULL: opt's clip */
+    const float *row_clip;           /* [n,2] lo and hi factor of each row's range at the start; NULL: opt's clip */
 } lb_autoround_linear;
 
-/* Trains and fills every out. The block's error is never larger than at the start: of the iterate with the lowest batch
- * loss, the last one and the start, the best over all sequences is taken. data->x may come from the unquantized model or
- * from the blocks quantized so far; the target is the unquantized block's output (if NULL, for these very inputs).
- * LB_EUSAGE: fewer sequences than a batch, groups that do not divide a row; LB_ENUMERIC: NaN in data. rep may be NULL.
- * The same bits for any number of threads. */
+/* Trains and fills every out. The block's error is never larger than at the start: of the iterate with the lowest
+ * batch loss, the last one and the start, the best over all sequences is taken. data->x may come from the unquantized
+ * model or from the blocks quantized so far; the target is the unquantized block's output (if NULL, for these very
+ * inputs). LB_EUSAGE: fewer sequences than a batch, groups that do not divide a row; LB_ENUMERIC: NaN in data. rep may
+ * be NULL. The same bits for any number of threads. */
 bool lb_autoround_block(lb_exec *ex, const lb_qblock *b, const lb_recon_data *data, const lb_autoround_opt *opt,
                         const lb_autoround_linear lin[LB_BLOCK_LINEARS], lb_autoround_report *rep, lb_err *err);
 

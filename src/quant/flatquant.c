@@ -147,7 +147,8 @@ enum { MAX_TRAINED = 5 * LB_BLOCK_INPUTS + 5 + 2 * LB_BLOCK_LINEARS + 1 };
 
 static void list(flat *f, trained *t)
 {
-    const lb_optim_group how = {.lr = f->o.lr, .weight_decay = 0.01f}, clip = {.lr = f->o.lr_clip, .weight_decay = 0.01f};
+    const lb_optim_group how = {.lr = f->o.lr, .weight_decay = 0.01f};
+    const lb_optim_group clip = {.lr = f->o.lr_clip, .weight_decay = 0.01f};
     const lb_optim_group scale = {.lr = f->o.lr, .weight_decay = 0.01f, .lo = MIN_SCALE, .hi = INFINITY};
     int n = 0;
     for (int i = 0; i < LB_BLOCK_INPUTS; i++) {
@@ -372,7 +373,8 @@ static bool keep_kron(lb_qblock *b, lb_site at, int na, int nb, const float *a, 
 }
 
 static const lb_site SITE_OF[LB_BLOCK_INPUTS] = {[LB_BLOCK_IN_QKV] = LB_SITE_QKV, [LB_BLOCK_IN_O] = LB_SITE_O,
-                                                 [LB_BLOCK_IN_GATE_UP] = LB_SITE_MLP, [LB_BLOCK_IN_DOWN] = LB_SITE_DOWN};
+                                                 [LB_BLOCK_IN_GATE_UP] = LB_SITE_MLP,
+                                                 [LB_BLOCK_IN_DOWN] = LB_SITE_DOWN};
 
 static bool keep_transforms(const flat *f, lb_qblock *b, lb_err *err)
 {
@@ -463,7 +465,8 @@ static bool no_transforms(const lb_qblock *b, lb_err *err)
 {
     for (int i = 0; i < LB_N_SITE; i++)
         if (b->in[i].kind != LB_TRANSFORM_NONE)
-            return lb_fail(err, LB_EUSAGE, "there is a transform at '%s' already; flatquant brings its own: take the other out",
+            return lb_fail(err, LB_EUSAGE,
+                           "there is a transform at '%s' already; flatquant brings its own: take the other out",
                            lb_site_name((lb_site)i));
     return true;
 }
@@ -476,7 +479,8 @@ bool lb_flatquant_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, co
     lb_recon_hooks h = {.block = {.arg = &f, .input = input, .weight = weight, .head = head}, .begin = begin};
     double as_is;
     fill_defaults(&f.o);
-    bool ok = no_transforms(b, err) && lb_recon_open(&d, ex, b, data, f.o.batch, f.o.max_bytes, err) && flat_init(&f, err);
+    bool ok = no_transforms(b, err) && lb_recon_open(&d, ex, b, data, f.o.batch, f.o.max_bytes, err) &&
+              flat_init(&f, err);
     f.mode = LOOK;
     ok = ok && lb_recon_measure(&d, &h, &as_is, err);
     if (ok) start_scales(&f, &d.weights);
@@ -527,8 +531,9 @@ void lb_flatquant_codes(lb_exec *ex, const float *w, const float *clip, lb_qmat 
     lb_parallel(ex, q->n, 1, code_rows, &c);
 }
 
-/* On the tape an input is scaled, multiplied twice and quantized, a weight that too and for v turned. Beside it: for every
- * transform, scale and clip a value, a gradient, two moments and the start; the transformed weights before they are taken. */
+/* On the tape an input is scaled, multiplied twice and quantized, a weight that too and for v turned. Beside it: for
+ * every transform, scale and clip a value, a gradient, two moments and the start; the transformed weights before they
+ * are taken. */
 size_t lb_flatquant_bytes(const lb_config *c, const lb_flatquant_opt *opt, int n_seq, int len, bool has_target)
 {
     size_t rows, n = lb_recon_weights(c, &rows), bytes = 0, own = 2 * rows + 2 * (size_t)c->d_head * (size_t)c->d_head;

@@ -89,7 +89,8 @@ typedef struct pass {
 static lb_var *run_input(void *arg, lb_grad *g, lb_block_input which, lb_var *x)
 {
     static const lb_site site[LB_BLOCK_INPUTS] = {[LB_BLOCK_IN_QKV] = LB_SITE_QKV, [LB_BLOCK_IN_O] = LB_SITE_O,
-                                                  [LB_BLOCK_IN_GATE_UP] = LB_SITE_MLP, [LB_BLOCK_IN_DOWN] = LB_SITE_DOWN};
+                                                  [LB_BLOCK_IN_GATE_UP] = LB_SITE_MLP,
+                                                  [LB_BLOCK_IN_DOWN] = LB_SITE_DOWN};
     const pass *p = arg;
     const float *clip = p->r->b->clip[site[which]];
     int bits = p->r->rounding.a_bits;
@@ -116,7 +117,8 @@ static lb_var *run_head(void *arg, lb_grad *g, lb_block_head which, lb_var *x)
     if (!p->client || !x) return x;
     if (p->client->head) x = p->client->head(p->client->arg, g, which, x);
     if (bits == 0 || bits >= 16 || which == LB_BLOCK_HEAD_Q) return x;
-    return lb_grad_act_fq(g, x, &(lb_act_fq){.bits = bits, .len = p->r->b->cfg->d_head, .clip_lo = clip, .clip_hi = clip});
+    const lb_act_fq q = {.bits = bits, .len = p->r->b->cfg->d_head, .clip_lo = clip, .clip_hi = clip};
+    return lb_grad_act_fq(g, x, &q);
 }
 
 static lb_var *run(const lb_recon *r, lb_var *x, int n, const lb_block_hooks *client)
@@ -267,9 +269,9 @@ size_t lb_recon_weights(const lb_config *c, size_t *rows)
     return sum;
 }
 
-/* Of a token: 6 rows of d_model (two norms, two sums, o, down), 4 of queries (product, norm, RoPE, attention), 4 of keys and
- * values, 3 of d_ff. Each has a gradient; RoPE's way back wants one row more. A quarter goes with pieces that the tape's
- * chunks leave empty, and its first chunk is a MiB. */
+/* Of a token: 6 rows of d_model (two norms, two sums, o, down), 4 of queries (product, norm, RoPE, attention), 4 of
+ * keys and values, 3 of d_ff. Each has a gradient; RoPE's way back wants one row more. A quarter goes with pieces that
+ * the tape's chunks leave empty, and its first chunk is a MiB. */
 size_t lb_recon_step_bytes(const lb_config *c, int seqs, int len, int per_site, int per_weight)
 {
     double d = c->d_model, q = (double)c->n_head * c->d_head, kv = (double)c->n_kv * c->d_head, ff = c->d_ff;

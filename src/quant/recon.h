@@ -6,15 +6,15 @@
  * The online transforms that the block has are part of it, in the target too. A client's input and head hooks get what
  * they leave.
  *
- * Holds the data, deals batches and measures the loss over all of them; knows nothing about how the block is changed: that
- * is in the hooks. The order of batches is a function of the seed alone. CPU execs only (as the tape). */
+ * Holds the data, deals batches and measures the loss over all of them; knows nothing about how the block is changed:
+ * that is in the hooks. The order of batches is a function of the seed alone. CPU execs only (as the tape). */
 #ifndef LB_QUANT_RECON_H
 #define LB_QUANT_RECON_H
 #include "model/block_grad.h"
 #include "quant/block.h"
 
-/* What is done to the block while it runs. begin (may be NULL) is called first in every step, for variables that several
- * hooks share; it may fail the tape. */
+/* What is done to the block while it runs. begin (may be NULL) is called first in every step, for variables that
+ * several hooks share; it may fail the tape. */
 typedef struct lb_recon_hooks {
     lb_block_hooks block;
     void (*begin)(void *arg, lb_grad *g);
@@ -26,8 +26,8 @@ typedef struct lb_recon_data {
     int n_seq, len;
 } lb_recon_data;
 
-/* What is rounded beside the weights when the result runs; zero: nothing. Rounds after the block's own transforms, with the
- * block's clips; never in the target. */
+/* What is rounded beside the weights when the result runs; zero: nothing. Rounds after the block's own transforms,
+ * with the block's clips; never in the target. */
 typedef struct lb_recon_rounding {
     int a_bits;                  /* inputs of linear layers; 0 or 16: not quantized */
     int kv_bits;                 /* keys and values, per token and head */
@@ -50,9 +50,9 @@ typedef struct lb_recon {
     int *order;                  /* [n_seq], owned */
 } lb_recon;
 
-/* LB_EUSAGE for less than one batch of sequences; LB_EUNSUPPORTED for a block with experts; LB_ENUMERIC naming the first
- * sequence and position with a NaN or infinity. max_bytes: of one step on the tape, 0 for no limit. b is borrowed. Close r
- * also after a failure. */
+/* LB_EUSAGE for less than one batch of sequences; LB_EUNSUPPORTED for a block with experts; LB_ENUMERIC naming the
+ * first sequence and position with a NaN or infinity. max_bytes: of one step on the tape, 0 for no limit. b is
+ * borrowed. Close r also after a failure. */
 bool lb_recon_open(lb_recon *r, lb_exec *ex, const lb_qblock *b, const lb_recon_data *data, int batch, size_t max_bytes,
                    lb_err *err);
 void lb_recon_close(lb_recon *r);
@@ -64,14 +64,14 @@ double lb_recon_power(const lb_recon *r);
 
 /* A new order of all sequences, in r->order: the one of (seed, round). */
 void lb_recon_shuffle(lb_recon *r, uint64_t seed, uint64_t round);
-/* The loss of the sequences order[first … first+n), n ≤ batch, as a variable: the tape is reset before. NULL when the tape
- * has failed (lb_grad_ok says why). */
+/* The loss of the sequences order[first … first+n), n ≤ batch, as a variable: the tape is reset before. NULL when the
+ * tape has failed (lb_grad_ok says why). */
 lb_var *lb_recon_loss(lb_recon *r, int first, int n, const lb_recon_hooks *h);
 /* The loss over all sequences. */
 bool lb_recon_measure(lb_recon *r, const lb_recon_hooks *h, double *loss, lb_err *err);
 
-/* Upper bounds for plans. A step of `seqs` sequences on the tape, where hooks put per_site variables of their own on each
- * input and head and per_weight on each weight; and what lb_recon_open takes, without steps. */
+/* Upper bounds for plans. A step of `seqs` sequences on the tape, where hooks put per_site variables of their own on
+ * each input and head and per_weight on each weight; and what lb_recon_open takes, without steps. */
 size_t lb_recon_step_bytes(const lb_config *c, int seqs, int len, int per_site, int per_weight);
 size_t lb_recon_bytes(const lb_config *c, int n_seq, int len, int batch, bool has_target);
 /* Weights of a block: numbers, rows. */
