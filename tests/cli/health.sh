@@ -36,5 +36,6 @@ expect 2 'no calibration data' "$LOWBIT" sensitivity -m $M
 expect 2 'bits per weight are fewer than' "${S[@]}" --target-bpw 1
 expect 2 'is quantized already' "${S[@]}" -m "$dir/ruin"
 expect 3 'fewer than one window of 2000' "${S[@]}" --seqlen 2000
+expect 2 'scheme 2 of the list is not integer weights' "${S[@]}" --schemes w4,w4a8
 expect 2 'scheme .w5.: weights of 5 bits' "${S[@]}" --schemes w5
 finish
