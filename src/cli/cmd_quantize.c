@@ -95,7 +95,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"tensor", 0, LB_ARG_LIST, &tensor, "REGEX=SCHEME",
          "another scheme for some layers; first match wins; 'lm_head=w8g128'", 0, 0, false},
         {"target-bpw", 0, LB_ARG_REAL, &s.target_bpw, "X",
-         "mixed precision: share out X bits per weight, scales counted, by the KL that each layer's bits cost", 1, 16, false},
+         "X bits per weight, scales counted, shared out by measured KL (lowbit sensitivity); the scheme says the groups; wants "
+         "--calib", 1, 16, false},
         {"save-latent", 0, LB_ARG_FLAG, &s.save_latent, "",
          "gptq: keep the compensated weights before rounding, as latent.safetensors, for training", 0, 0, false},
         {"dry-run", 0, LB_ARG_FLAG, &dry, "", "print which layer would get which scheme", 0, 0, false},
@@ -126,14 +127,16 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     lb_exec *ex = NULL;
     int n = 0;
     bool ok = lb_compress_parse(&q, &s, err);
-    if (ok && dry) {
-        ok = lb_quantize_plan(c.model, &q.opt, print_layer, NULL, err);
+    q.opt.stop = (volatile const int *)&lb_cmd_stop;
+    if (ok && s.target_bpw > 0) ok = (ex = lb_cmd_exec(&c, err)) != NULL && lb_compress_mix(&q, c.model, ex, err);
+    if (ok && dry) ok = lb_quantize_plan(c.model, &q.opt, print_layer, NULL, err);
+    if (!ok || dry) {
         lb_compress_free(&q);
+        lb_exec_close(ex);
         return ok;
     }
-    q.opt.stop = (volatile const int *)&lb_cmd_stop;
-    ok = ok && lb_compress_count(&q, c.model, &n, err) && lb_cmd_progress(&c, &mode, err) &&
-         print_memory(&q, c.model, c.quiet, err) && (ex = lb_cmd_exec(&c, err)) != NULL;
+    ok = lb_compress_count(&q, c.model, &n, err) && lb_cmd_progress(&c, &mode, err) &&
+         print_memory(&q, c.model, c.quiet, err) && (ex || (ex = lb_cmd_exec(&c, err)) != NULL);
     if (ok) {
         lb_progress_start(&p, mode, "layers", n);
         q.opt.progress = &p;

@@ -16,7 +16,10 @@ static bool parse_schemes(const char *text, lb_sens_opt *o, lb_err *err)
                            text, LB_SENS_SCHEMES);
         memcpy(one, p, n);
         one[n] = 0;
-        if (!lb_scheme_parse(one, &o->schemes[o->n_scheme++], err)) return lb_wrap(err, "--schemes");
+        lb_scheme *x = &o->schemes[o->n_scheme++];
+        if (!lb_scheme_parse(one, x, err)) return lb_wrap(err, "--schemes");
+        if (x->a_bits < 16 || x->kv_bits < 16)
+            return lb_fail(err, LB_EUSAGE, "--schemes: '%s' is not one of weights alone: sensitivity is that of weights", one);
         p += n + (p[n] == ',');
     }
     return o->n_scheme > 0 || lb_fail(err, LB_EUSAGE, "--schemes is empty");

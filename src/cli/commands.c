@@ -10,6 +10,7 @@ const lb_command *const lb_commands[] = {
     &lb_cmd_trace,
     &lb_cmd_sensitivity,
     &lb_cmd_doctor,
+    &lb_cmd_verify,
     &lb_cmd_inspect,
     &lb_cmd_bench,
     NULL};

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MIX_SEQ = 8, MIX_TOK = 512 };
+
 static bool parse_rules(lb_compress *c, const lb_compress_spec *s, lb_err *err)
 {
     for (int i = 0; i < s->n_tensor; i++) {
@@ -34,7 +36,7 @@ static bool parse_clip(lb_compress *c, const char *clip, lb_err *err)
 
 bool lb_compress_parse(lb_compress *c, const lb_compress_spec *s, lb_err *err)
 {
-    *c = (lb_compress){.calib = s->calib};
+    *c = (lb_compress){.calib = s->calib, .target_bpw = s->target_bpw};
     if (!s->scheme) return lb_fail(err, LB_EUSAGE, "no scheme, such as w4g128");
     if (!lb_chain_parse(s->method && *s->method ? s->method : "rtn", &c->opt.chain, err) ||
         !lb_scheme_parse(s->scheme, &c->opt.scheme, err) || !parse_rules(c, s, err) || !parse_clip(c, s->clip, err))
@@ -75,38 +77,46 @@ bool lb_compress_count(const lb_compress *c, const char *model_dir, int *n, lb_e
     return lb_quantize_plan(model_dir, &c->opt, count_layer, n, err);
 }
 
-/* How much of the calibration text the bits are shared out by: KL needs far fewer tokens than moments do. */
-enum { MIXED_SEQ = 8, MIXED_TOK = 512 };
+/* The rules of the budget behind the given ones. */
+static bool mix(lb_compress *c, const lb_sens_result *sens, const lb_config *cfg, lb_err *err)
+{
+    int own = c->opt.n_rule;
+    lb_tensor_rule *found;
+    if (!lb_sens_rules(sens, cfg, c->target_bpw, &found, &c->mixed_patterns, NULL, err)) return false;
+    c->mixed = lb_alloc((size_t)(own + sens->n), sizeof *c->mixed, "the rules", err);
+    if (c->mixed) {
+        if (own) memcpy(c->mixed, c->rules, (size_t)own * sizeof *c->mixed);
+        memcpy(c->mixed + own, found, (size_t)sens->n * sizeof *c->mixed);
+        c->opt.rules = c->mixed, c->opt.n_rule = own + sens->n;
+    }
+    free(found);
+    return c->mixed != NULL;
+}
 
-/* Rules for target_bpw: 2, 3, 4 or 8 bits for each kind of layer of each block, least summed KL under the budget. The
- * rules that were given come first. */
-static bool share_bits(lb_compress *c, lb_target *t, lb_err *err)
+bool lb_compress_mix(lb_compress *c, const char *model_dir, lb_exec *ex, lb_err *err)
 {
     static const int bits[] = {2, 3, 4, 8};
     lb_sens_opt o = {.clip_mse = c->opt.clip == LB_CLIP_MSE, .stop = (volatile sig_atomic_t *)c->opt.stop};
-    lb_calib_spec some = c->calib;
     lb_sens_result sens = {0};
-    lb_tensor_rule *found = NULL;
+    lb_calib_spec some = c->calib;
+    lb_target t = {0};
     char what[LB_CALIB_WHAT];
     int *ids = NULL;
-    size_t own = (size_t)c->opt.n_rule;
-    some.n_seq = some.n_seq && some.n_seq < MIXED_SEQ ? some.n_seq : MIXED_SEQ;
-    some.n_tok = some.n_tok && some.n_tok < MIXED_TOK ? some.n_tok : MIXED_TOK;
+    if (c->target_bpw <= 0 || c->mixed) return true;
+    if (!some.source)
+        return lb_fail(err, LB_EUSAGE, "a budget of bits is shared out by measuring: it needs calibration data, --calib "
+                       "TRACES.jsonl, a text file or a benchmark");
+    some.n_seq = some.n_seq && some.n_seq < MIX_SEQ ? some.n_seq : MIX_SEQ;
+    some.n_tok = some.n_tok && some.n_tok < MIX_TOK ? some.n_tok : MIX_TOK;
     for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
         o.schemes[o.n_scheme] = c->opt.scheme;
         o.schemes[o.n_scheme++].w_bits = bits[i];
     }
-    bool ok = lb_calib_load(t, &some, &ids, what, err) && lb_sens_run(t->model, ids, some.n_seq, some.n_tok, &o, &sens, err) &&
-              lb_sens_rules(&sens, &t->model->cfg, c->target_bpw, &found, &c->mixed_patterns, &c->allocation, err) &&
-              (c->mixed = lb_alloc(own + (size_t)sens.n, sizeof *c->mixed, "the rules", err)) != NULL;
-    if (ok) {
-        if (own) memcpy(c->mixed, c->opt.rules, own * sizeof *c->mixed);
-        memcpy(c->mixed + own, found, (size_t)sens.n * sizeof *found);
-        c->opt.rules = c->mixed, c->opt.n_rule = (int)own + sens.n;
-    }
-    free(found);
+    bool ok = lb_target_open(&t, model_dir, ex, err) && lb_calib_load(&t, &some, &ids, what, err) &&
+              lb_sens_run(t.model, ids, some.n_seq, some.n_tok, &o, &sens, err) && mix(c, &sens, &t.model->cfg, err);
     free(ids);
     lb_sens_free(&sens);
+    lb_target_close(&t);
     return ok;
 }
 
@@ -115,6 +125,7 @@ bool lb_compress_run(lb_compress *c, const char *model_dir, const char *out_dir,
 {
     int *ids = NULL;
     char what[LB_CALIB_WHAT];
+    if (!lb_compress_mix(c, model_dir, ex, err)) return false;
     if (c->wants_calib) {
         lb_target t = {0};
         if (!c->calib.source)

@@ -21,6 +21,8 @@ typedef struct lb_compress_spec {    /* zero means default in every field; strin
     int n_opt;
     double target_bpw;               /* bits per weight, scales counted, shared out among layers by measured KL; 0: no */
     bool save_latent;
+    double target_bpw;               /* 0: no budget; else bits per weight of the blocks, scales counted: layers get 2, 3, 4
+                                        or 8 bits in the scheme's groups, rules go before; wants calib */
     lb_calib_spec calib;             /* source NULL: none */
 } lb_compress_spec;
 
@@ -29,6 +31,9 @@ typedef struct lb_compress {
     lb_quantize_opt opt;             /* without calibration until lb_compress_run */
     lb_tensor_rule rules[LB_COMPRESS_LIST];
     char *patterns[LB_COMPRESS_LIST];        /* owned */
+    double target_bpw;
+    lb_tensor_rule *mixed;           /* owned: the given rules and those of the budget, once lb_compress_mix has found them */
+    char (*mixed_patterns)[LB_PATTERN_TEXT]; /* owned */
     lb_calib_spec calib;
     double target_bpw;
     lb_tensor_rule *mixed;           /* the rules that a run made of target_bpw, behind those given; owned */
@@ -39,6 +44,10 @@ typedef struct lb_compress {
 
 bool lb_compress_parse(lb_compress *c, const lb_compress_spec *s, lb_err *err);
 void lb_compress_free(lb_compress *c);
+/* Shares a budget of bits out among the layers by their sensitivity (eval/sensitivity.h), measured on up to 8 windows of 512
+ * tokens of the calibration data; the rules are then in c->opt. Nothing without a budget, or when it was done already;
+ * lb_compress_run does it. LB_EUSAGE if the budget is too small or there is no calibration data. */
+bool lb_compress_mix(lb_compress *c, const char *model_dir, lb_exec *ex, lb_err *err);
 /* model_dir to out_dir. LB_EUSAGE if calibration is needed and none is named. c->opt.progress and .stop may be set before;
  * progress counts linear layers. */
 bool lb_compress_run(lb_compress *c, const char *model_dir, const char *out_dir, lb_exec *ex, lb_quantize_report *report,

@@ -239,8 +239,8 @@ static bool check(const lb_model *m, const int *windows, int n_seq, int n_tok, c
         }
     }
     for (int s = 0; s < o->n_scheme; s++)
-        if (o->schemes[s].w_bits == 16)
-            return lb_fail(err, LB_EUSAGE, "a scheme of 16 bits changes nothing: its KL is 0");
+        if (o->schemes[s].w_bits == 16 || o->schemes[s].format != LB_W_INT)
+            return lb_fail(err, LB_EUSAGE, "scheme %d of the list is not one of integer weights", s + 1);
     return true;
 }
 

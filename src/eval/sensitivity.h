@@ -17,7 +17,7 @@
 enum { LB_SENS_SCHEMES = 8 };
 
 typedef struct lb_sens_opt {
-    lb_scheme schemes[LB_SENS_SCHEMES];
+    lb_scheme schemes[LB_SENS_SCHEMES];  /* integer weights; activation and KV bits play no part */
     int n_scheme;
     bool clip_mse;                   /* search the clipping range of each group */
     lb_progress *progress;           /* started by the caller, counts lb_sens_count(); NULL: silent */

@@ -136,8 +136,9 @@ static void score_some(void *arg, int begin, int end)
         int top_p, top_q, next = x->next[i];
         double lp = log_sum_exp(p, n, &top_p), lq = log_sum_exp(q, n, &top_q);
         score *s = &x->scores[i];
-        *s = (score){.kl = kl_of(p, lp, q, lq, n), .entropy = entropy_of(p, lp, n), .same = top_p == top_q, .finite_base = isfinite(lp),
-                     .finite_quant = isfinite(lq), .nll_base = lp - (double)p[next], .nll_quant = lq - (double)q[next]};
+        *s = (score){.kl = kl_of(p, lp, q, lq, n), .entropy = entropy_of(p, lp, n), .same = top_p == top_q,
+                     .finite_base = isfinite(lp), .finite_quant = isfinite(lq), .nll_base = lp - (double)p[next],
+                     .nll_quant = lq - (double)q[next]};
         if (mark >= 0) s->mark_base = exp((double)p[mark] - lp), s->mark_quant = exp((double)q[mark] - lq);
     }
 }
@@ -166,9 +167,10 @@ static bool check(const lb_model *base, const lb_model *quant, const lb_text_ids
 
 static bool open_side(side *s, lb_model *m, const char *kv, int n_ctx, int chunk, lb_err *err)
 {
+    lb_kv_spec spec;
+    lb_kv_room room = {.n_seq = 1, .n_ctx = n_ctx};
     s->m = m;
-    if (!kv || !*kv) kv = m->embed.num->dtype == LB_F32 ? "f32" : "bf16";
-    s->kv = lb_kv_open(m->ex, &m->cfg, kv, 1, n_ctx, 0, err);
+    if (lb_model_kv_spec(m, kv, &spec, err)) s->kv = lb_model_kv_open(m, &spec, &room, err);
     s->f = s->kv ? lb_forward_open(m, chunk, chunk, err) : NULL;
     return s->f || lb_wrap(err, "%s", m->dir);
 }
@@ -277,6 +279,8 @@ bool lb_compare(lb_model *base, lb_model *quant, const lb_text_ids *texts, int n
     bool ok = x.seq && x.pos && x.out && x.scores && open_sums(&x.s, n_text, n_pos, err) &&
               open_side(&x.base, base, o->kv_base, longest, x.chunk, err) &&
               open_side(&x.quant, quant, o->kv_quant, longest, x.chunk, err);
+    if (ok && x.base.kv->n_chunk < x.chunk) x.chunk = x.base.kv->n_chunk; /* a cache with a window takes so many at once */
+    if (ok && x.quant.kv->n_chunk < x.chunk) x.chunk = x.quant.kv->n_chunk;
     for (int t = 0; ok && t < n_text; t++) {
         if (o->stop && *o->stop) ok = lb_fail(err, LB_ESTOPPED, "stopped");
         ok = ok && (texts[t].n - 1 <= texts[t].first || read_text(&x, t, err));

@@ -2,6 +2,7 @@
 #include "quant/allocate.h"
 #include "base/mem.h"
 #include "store/ct.h"
+#include "store/ct_fp4.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,11 @@ enum { MAX_CELLS = 1 << 26 };
 int64_t lb_scheme_bits(const lb_scheme *s, int n, int k, lb_dtype dtype)
 {
     if (s->w_bits == 16) return 8 * (int64_t)lb_dtype_bytes(dtype) * n * k;
-    lb_ct_scheme ct = {.bits = s->w_bits, .group = s->group > 0 ? s->group : 0, .symmetric = s->sym, .format = (lb_ct_format)s->format};
+    lb_ct_scheme ct = {.bits = s->w_bits, .group = s->group > 0 ? s->group : 0, .symmetric = s->sym,
+                       .format = (lb_ct_format)s->format};
     lb_ct_part part[LB_CT_MAX_PARTS];
     int64_t bytes = 0;
-    int n_part = lb_ct_parts(&ct, n, k, dtype, part);
+    int n_part = lb_ct_fp4_num(&ct) ? lb_ct_fp4_parts(&ct, n, k, part) : lb_ct_parts(&ct, n, k, dtype, part);
     for (int i = 0; i < n_part; i++) bytes += (int64_t)part[i].size_bytes;
     return 8 * bytes;
 }

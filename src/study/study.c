@@ -3,13 +3,12 @@
 #include "base/file.h"
 #include "base/jsonl.h"
 #include "base/mem.h"
-#include "eval/sensitivity.h"
 #include "eval/trace.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_SIZE = 1024, MIXED_SEQ = 16, MIXED_TOK = 512 };
+enum { PATH_SIZE = 1024 };
 
 typedef struct work {
     lb_study *s;
@@ -154,45 +153,9 @@ static bool place_model(work *w, lb_study_run *r)
                   lb_fail(w->err, LB_EUSAGE, "the path of the output is too long: %s", w->o->out_dir));
 }
 
-/* What each layer gets under a budget of bits: measured by quantizing one kind of layer at a time (eval/sensitivity.h), on
- * some of the run's calibration text. The recipe's own rules come first. *rules is owned by the caller, as *patterns. */
-static bool mixed_rules(work *w, const lb_study_run *r, const lb_calib_spec *calib, lb_compress *c, lb_tensor_rule **rules,
-                        char (**patterns)[LB_PATTERN_TEXT])
-{
-    static const int bits[] = {2, 3, 4, 8};
-    lb_sens_opt o = {.clip_mse = r->quant.clip && strcmp(r->quant.clip, "mse") == 0, .stop = w->o->stop};
-    lb_calib_spec some = *calib;
-    lb_sens_result sens = {0};
-    lb_tensor_rule *found = NULL;
-    lb_target t = {0};
-    char what[LB_CALIB_WHAT];
-    int *ids = NULL, n_own = c->opt.n_rule;
-    some.n_seq = some.n_seq && some.n_seq < MIXED_SEQ ? some.n_seq : MIXED_SEQ;
-    some.n_tok = some.n_tok && some.n_tok < MIXED_TOK ? some.n_tok : MIXED_TOK;
-    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
-        o.schemes[o.n_scheme] = r->scheme;
-        o.schemes[o.n_scheme++].w_bits = bits[i];
-    }
-    bool ok = lb_target_open(&t, w->s->models[r->model].dir, w->ex, w->err) &&
-              lb_calib_load(&t, &some, &ids, what, w->err) &&
-              lb_sens_run(t.model, ids, some.n_seq, some.n_tok, &o, &sens, w->err) &&
-              lb_sens_rules(&sens, &t.model->cfg, r->target_bpw, &found, patterns, NULL, w->err) &&
-              (*rules = lb_alloc((size_t)(n_own + sens.n), sizeof **rules, "the rules", w->err)) != NULL;
-    if (ok && n_own) memcpy(*rules, c->rules, (size_t)n_own * sizeof **rules);
-    if (ok) memcpy(*rules + n_own, found, (size_t)sens.n * sizeof **rules);
-    if (ok) c->opt.rules = *rules, c->opt.n_rule = n_own + sens.n;
-    free(found);
-    free(ids);
-    lb_sens_free(&sens);
-    lb_target_close(&t);
-    return ok;
-}
-
 static bool quantize(work *w, lb_study_run *r)
 {
     char trace[PATH_SIZE];
-    char(*patterns)[LB_PATTERN_TEXT] = NULL;
-    lb_tensor_rule *rules = NULL;
     lb_compress_spec spec = r->quant;
     lb_compress c;
     lb_quantize_report rep;
@@ -202,17 +165,16 @@ static bool quantize(work *w, lb_study_run *r)
         if (!make_trace(w, &w->s->models[r->model], spec.calib.source, trace)) return false;
         spec.calib.source = trace;
     }
+    spec.target_bpw = r->target_bpw;
     bool ok = lb_compress_parse(&c, &spec, w->err);
     c.opt.stop = (volatile const int *)w->o->stop;
     if (ok && r->target_bpw > 0) {
         lb_progress_what(&w->p, "%s · measuring layers", r->label);
-        ok = mixed_rules(w, r, &spec.calib, &c, &rules, &patterns);
+        ok = lb_compress_mix(&c, w->s->models[r->model].dir, w->ex, w->err);
     }
     lb_progress_what(&w->p, "%s · quantizing", r->label);
     ok = ok && lb_compress_run(&c, w->s->models[r->model].dir, r->dir, w->ex, &rep, w->err);
     lb_compress_free(&c);
-    free(rules);
-    free(patterns);
     return ok;
 }
 

@@ -36,5 +36,11 @@ expect 2 'no calibration data' "$LOWBIT" sensitivity -m $M
 expect 2 'bits per weight are fewer than' "${S[@]}" --target-bpw 1
 expect 2 'is quantized already' "${S[@]}" -m "$dir/ruin"
 expect 3 'fewer than one window of 2000' "${S[@]}" --seqlen 2000
+expect 2 "'w4a8' is not one of weights alone" "${S[@]}" --schemes w4,w4a8
+expect 2 'scheme 1 of the list is not one of integer weights' "${S[@]}" --schemes mxfp4
+Q=("$LOWBIT" quantize -q -m $M --scheme w4g128 --target-bpw 2.5)
+expect 2 'a budget of bits is shared out by measuring' "${Q[@]}" -o "$dir/n"
+expect 0 ', 2\.(4[5-9]|50)[0-9]* bits per weight' "${Q[@]}" --calib "$dir/t.jsonl" --nsamples 1 --seqlen 32 -o "$dir/budget"
+gone "$dir/n"
 expect 2 'scheme .w5.: weights of 5 bits' "${S[@]}" --schemes w5
 finish

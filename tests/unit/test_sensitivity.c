@@ -133,7 +133,7 @@ static void experts_share_a_rule(void **state)
     c.n_layer = 2, c.n_expert = 4, c.arch = lb_arch_find("qwen3_moe");
     for (int i = 0; i < 2 * LB_N_KIND; i++)
         p[i] = (lb_sens_part){.layer = i / LB_N_KIND, .kind = (lb_kind)(i % LB_N_KIND), .n_weight = 100, .bits = {300}};
-    lb_sens_result r = {.p = p, .n = 2 * LB_N_KIND, .n_layer = 2, .n_scheme = 1, .schemes = {{.w_bits = 3, .group = 128}}};
+    lb_sens_result r = {.p = p, .n = 2 * LB_N_KIND, .n_layer = 2, .n_scheme = 1, .schemes = {{.w_bits = 3, .a_bits = 16, .kv_bits = 16, .group = 128}}};
     lb_tensor_rule *rules;
     char(*patterns)[LB_PATTERN_TEXT];
     assert_ok(lb_sens_rules(&r, &c, 3.0, &rules, &patterns, NULL, &e), e);
@@ -148,16 +148,16 @@ static void what_cannot_be_measured_is_named(void **state)
     (void)state;
     lb_err e = {0};
     lb_sens_result r;
-    lb_sens_opt o = {.n_scheme = 1, .schemes = {{.w_bits = 3, .group = 128}}};
+    lb_sens_opt o = {.n_scheme = 1, .schemes = {{.w_bits = 3, .a_bits = 16, .kv_bits = 16, .group = 128}}};
     int ids[4] = {1, 2, 2048, 3};
     assert_false(lb_sens_run(m, ids, 1, 4, &o, &r, &e));
     assert_non_null(strstr(e.msg, "token 2 is 2048"));
     ids[2] = 3, o.schemes[0].group = 512;
     assert_false(lb_sens_run(m, ids, 1, 4, &o, &r, &e));
     assert_non_null(strstr(e.msg, "group 512 is longer than the row of 256"));
-    o.schemes[0] = (lb_scheme){.w_bits = 16};
+    o.schemes[0] = (lb_scheme){.w_bits = 16, .a_bits = 16, .kv_bits = 16};
     assert_false(lb_sens_run(m, ids, 1, 4, &o, &r, &e));
-    o.schemes[0] = (lb_scheme){.w_bits = 3, .group = 128};
+    o.schemes[0] = (lb_scheme){.w_bits = 3, .a_bits = 16, .kv_bits = 16, .group = 128};
     volatile sig_atomic_t stop = 1;
     o.stop = &stop;
     assert_false(lb_sens_run(m, ids, 1, 4, &o, &r, &e));
