@@ -115,7 +115,7 @@ static bool make_trace(work *w, const lb_study_model *m, const char *source, cha
 /* ---- quantized models ---- */
 
 /* What a run's folder depends on besides scheme and method: empty for a run that has nothing else. */
-static void recipe_text(const lb_study *s, const lb_study_run *r, lb_buf *b)
+static bool recipe_text(const lb_study *s, const lb_study_run *r, lb_buf *b, lb_err *err)
 {
     const lb_compress_spec *q = &r->quant;
     const lb_calib_spec *c = &q->calib;
@@ -124,11 +124,20 @@ static void recipe_text(const lb_study *s, const lb_study_run *r, lb_buf *b)
     if (r->target_bpw > 0) lb_buf_fmt(b, "bpw %.17g\n", r->target_bpw);
     for (int i = 0; i < q->n_tensor; i++) lb_buf_fmt(b, "tensor %s\n", q->tensor[i]);
     for (int i = 0; i < q->n_opt; i++) lb_buf_fmt(b, "option %s\n", q->opt[i]);
-    if (!r->calibrates) return;
+    if (!r->calibrates) return true;
+    lb_map m = {0};
+    if (lb_file_exists(c->source)) { /* the text itself, not what its file is called */
+        if (!lb_map_open(&m, c->source, err)) return false;
+        char hex[33];
+        lb_hash_hex(lb_hash_of(m.p, m.size), hex);
+        lb_buf_fmt(b, "text %s\n", hex);
+        lb_map_close(&m);
+    }
     lb_buf_fmt(b, "calib %s %d %d %llu\n", c->source, c->n_seq, c->n_tok, (unsigned long long)c->seed);
     for (int i = 0; i < s->n_trace; i++)
         if (strncmp(c->source, "self", 4) == 0 && strcmp(s->traces[i].name, c->source[4] ? c->source + 5 : "") == 0)
             trace_text(&s->traces[i], b);
+    return true;
 }
 
 /* The folder of a run's model: the original, or one named after its contents and the way it was made, so that runs
@@ -140,7 +149,10 @@ static bool place_model(work *w, lb_study_run *r)
     lb_buf how = {0};
     int n;
     lb_scheme_text(&r->scheme, text);
-    recipe_text(w->s, r, &how);
+    if (!recipe_text(w->s, r, &how, w->err)) {
+        lb_buf_free(&how);
+        return false;
+    }
     memcpy(hex, m->hash, sizeof hex);
     if (how.n > 0) lb_hash_hex(lb_hash_bytes(how.p, how.n, lb_hash_of(m->hash, strlen(m->hash))), hex);
     bool ok = lb_buf_ok(&how, "a recipe", w->err);
