@@ -143,9 +143,11 @@ static bool parse_traces(lb_study *s, const json_t *o, const char *path, lb_err 
 
 /* ---- one run ---- */
 
+static bool is_self(const char *source) { return strcmp(source, "self") == 0 || strncmp(source, "self:", 5) == 0; }
+
 static bool check_source(const lb_study *s, const char *source, const char *where, lb_err *err)
 {
-    if (strcmp(source, "self") == 0 || strncmp(source, "self:", 5) == 0) {
+    if (is_self(source)) {
         const char *name = source[4] ? source + 5 : "";
         for (int i = 0; i < s->n_trace; i++)
             if (strcmp(s->traces[i].name, name) == 0) return true;
@@ -177,6 +179,22 @@ static bool parse_calib(const lb_study *s, const json_t *in, lb_calib_spec *c, b
                      lb_json_opt_int(o, "seed", 0, INT64_MAX, &seed, where, err));
     c->seed = (uint64_t)seed;
     return ok;
+}
+
+static bool parse_doctor(lb_study *s, const char *path, lb_err *err)
+{
+    static const char *const keys[] = {"source", "tokens", "answers", NULL};
+    const json_t *o = json_object_get(s->recipe, "doctor");
+    char where[WHERE];
+    snprintf(where, sizeof where, "%.600s: doctor", path);
+    if (!o) return true;
+    if (!known_keys(o, keys, where, err) || !lb_json_get_str(o, "source", &s->doctor, where, err) ||
+        !count_key(o, "tokens", 1 << 28, &s->doctor_tokens, where, err) ||
+        !count_key(o, "answers", 1 << 20, &s->doctor_answers, where, err))
+        return false;
+    if (!is_self(s->doctor) && !lb_file_exists(s->doctor))
+        return lb_fail(err, LB_EFORMAT, "%s: source '%s' is neither a file of traces nor self", where, s->doctor);
+    return check_source(s, s->doctor, where, err);
 }
 
 static bool is_regex(const char *text, const char *where, lb_err *err)
@@ -473,7 +491,7 @@ static void find_baselines(lb_study *s)
 static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
 {
     static const char *const keys[] = {"name",    "about", "model", "models", "data",  "tasks", "limit", "seeds",
-                                       "samples", "max_new", "trace", "calib", "runs", "quick", NULL};
+                                       "samples", "max_new", "trace", "calib", "doctor", "runs", "quick", NULL};
     const json_t *o = s->recipe, *q = json_object_get(o, "quick");
     const char *name, *about, *tasks = "abacus";
     bool has_seed;
@@ -490,7 +508,8 @@ static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
     snprintf(s->name, sizeof s->name, "%s", name);
     if (quick && !q) return lb_fail(err, LB_EFORMAT, "%s has no 'quick' part for --quick", path);
     if ((q && !parse_quick(q, s, quick, path, err)) || !parse_traces(s, o, path, err) ||
-        !parse_calib(s, o, &s->calib, &has_seed, path, err) || !parse_runs(s, json_object_get(o, "runs"), path, err))
+        !parse_calib(s, o, &s->calib, &has_seed, path, err) || !parse_doctor(s, path, err) ||
+        !parse_runs(s, json_object_get(o, "runs"), path, err))
         return false;
     find_baselines(s);
     if (!lb_benches_of(tasks, &s->tasks, &s->n_task, err)) return lb_wrap(err, "%s", path);

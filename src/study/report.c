@@ -118,7 +118,8 @@ static bool is_failed(const lb_rep_run *x) { return x->failed; }
 static bool has_layers(const lb_rep_run *x) { return x->n_layer > 0; }
 static bool has_sites(const lb_rep_run *x) { return x->n_site > 0; }
 static bool has_kl(const lb_rep_run *x) { return x->n_kl > 0; }
-static bool has_inside(const lb_rep_run *x) { return has_layers(x) || has_sites(x) || has_kl(x); }
+static bool has_verdict(const lb_rep_run *x) { return *x->verdict != 0; }
+static bool has_inside(const lb_rep_run *x) { return has_layers(x) || has_sites(x) || has_kl(x) || has_verdict(x); }
 
 /* A table of all runs: folded up where it is long, since plots before it say the most of it. */
 static void folding(page *p, void (*table)(const lb_rep *, lb_buf *))
@@ -160,6 +161,13 @@ static void inside_section(page *p)
     row w = {.p = p};
     int n = 0;
     heading(p, "inside", "Inside the models", "");
+    if (any_run(p, has_verdict)) {
+        lb_html_element(p->b, "h3", "", "Reasoning health");
+        lb_html_element(p->b, "p", "class=\"note\"",
+                        "Quantized and unquantized model read the same traces, and answer the same prompts with the same seeds. "
+                        "The verdict is the worst symptom.");
+        lb_report_health_table(p->r, p->b);
+    }
     put(&w, lb_report_layer_plot(p->r, &f), &f);
     put(&w, lb_report_kl_plot(p->r, &f), &f);
     for (int i = 0; i < p->r->n_run; i++)

@@ -31,7 +31,10 @@
  *     kl.json         divergence from the unquantized model, by position (lowbit doctor)
  *         {"schema": 1, "against": "models/abacus-5m", "mean": 0.012, "p99": 0.4, "top1": 0.993,
  *          "buckets": [{"begin": 0, "end": 128, "n": 4096, "mean": 0.004, "p99": 0.1}, …]}
- *                                                              positions [begin,end), n tokens, nats; rising begin */
+ *                                                              positions [begin,end), n tokens, nats; rising begin
+ *
+ *     doctor.json     what lowbit doctor --json prints (lb_health_json): a table of verdicts, and the divergence by position
+ *                     where there is no kl.json */
 #ifndef LB_STUDY_REPORT_H
 #define LB_STUDY_REPORT_H
 #include "base/buf.h"

@@ -113,7 +113,7 @@ static bool read_run(const lb_rep *rep, const json_t *o, lb_rep_run *r, const ch
     const char *status;
     const json_t *calib, *eval;
     *r = (lb_rep_run){.baseline = -1, .tokens_wrong = NAN, .average = NAN, .average_se = NAN, .drop = NAN, .drop_se = NAN,
-                      .bits = NAN, .size_bytes = NAN, .class_name = "", .sampling = "", .transform = ""};
+                      .bits = NAN, .size_bytes = NAN, .class_name = "", .sampling = "", .transform = "", .verdict = ""};
     if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
     if (!lb_json_get_str(o, "id", &r->id, where, err) || !lb_json_get_str(o, "label", &r->label, where, err) ||
         !lb_json_get_str(o, "group", &r->group, where, err) || !lb_json_get_str(o, "status", &status, where, err) ||
@@ -271,6 +271,37 @@ static bool read_kl(lb_rep_run *r, const char *path, lb_err *err)
     return true;
 }
 
+/* What lowbit doctor --json says: the summary, and the divergence by position where there is no kl.json. */
+static bool read_doctor(lb_rep_run *r, const char *path, lb_err *err)
+{
+    const json_t *d = r->doctor_doc, *traces, *answers, *kl, *top1, *model, *loops, *length, *list_, *o;
+    char where[WHERE];
+    size_t i;
+    if (!text(d, "verdict", &r->verdict, path, err) || !object(d, "traces", &traces, path, err) ||
+        !object(d, "answers", &answers, path, err) || !object(traces, "kl", &kl, path, err) ||
+        !object(traces, "top1", &top1, path, err) || !object(answers, "model", &model, path, err) ||
+        !object(model, "loops", &loops, path, err) || !object(answers, "length", &length, path, err) ||
+        !number(kl, "mean", &r->kl_mean, path, err) || !number(kl, "stderr", &r->kl_se, path, err) ||
+        !number(top1, "mean", &r->kl_top1, path, err) || !number(traces, "kl_p99", &r->kl_p99, path, err) ||
+        !number(traces, "ppl_base", &r->ppl_base, path, err) || !number(traces, "ppl", &r->ppl, path, err) ||
+        !number(loops, "mean", &r->loops, path, err) || !number(length, "mean", &r->length, path, err) ||
+        !number(length, "stderr", &r->length_se, path, err))
+        return false;
+    list_ = json_object_get(traces, "kl_by_position");
+    if (r->kl || !json_is_array(list_)) return true;
+    if (!(r->kl = lb_alloc(json_array_size(list_), sizeof *r->kl, "the divergences", err))) return false;
+    json_array_foreach (list_, i, o) {
+        lb_rep_kl *x = &r->kl[i];
+        const json_t *next = json_array_get(list_, i + 1);
+        snprintf(where, sizeof where, "%.600s: kl_by_position[%zu]", path, i);
+        if (!lb_json_get_real(o, "from", 0, 1e12, &x->begin, where, err) || !number(o, "kl", &x->mean, where, err)) return false;
+        x->end = next ? json_number_value(json_object_get(next, "from")) : 2 * x->begin; /* they double */
+        x->p99 = NAN;
+        r->n_kl++;
+    }
+    return true;
+}
+
 static bool read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_err *err)
 {
     char path[1600];
@@ -285,7 +316,9 @@ static bool read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_er
     return (!r->layers_doc || read_layers(r, layers, path, err)) &&
            load_extra(rep, r->id, model, "outliers.json", true, &r->outliers_doc, path, err) &&
            (!r->outliers_doc || read_sites(r, path, err)) &&
-           load_extra(rep, r->id, model, "kl.json", true, &r->kl_doc, path, err) && (!r->kl_doc || read_kl(r, path, err));
+           load_extra(rep, r->id, model, "kl.json", true, &r->kl_doc, path, err) && (!r->kl_doc || read_kl(r, path, err)) &&
+           load_extra(rep, r->id, model, "doctor.json", false, &r->doctor_doc, path, err) &&
+           (!r->doctor_doc || read_doctor(r, path, err));
 }
 
 /* ---- the study ---- */
@@ -365,6 +398,7 @@ void lb_rep_free(lb_rep *r)
         json_decref(x->layers_doc);
         json_decref(x->outliers_doc);
         json_decref(x->kl_doc);
+        json_decref(x->doctor_doc);
     }
     free(r->runs);
     json_decref(r->doc);

@@ -26,13 +26,15 @@ typedef struct lb_rep_run {
     double *tokens;                  /* [n_sample] lengths, rising, owned; NULL: no samples */
     size_t n_sample;
     double tokens_wrong;             /* mean of wrong answers, NaN if there are none */
-    json_t *layers_doc, *outliers_doc, *kl_doc;      /* owned */
+    json_t *layers_doc, *outliers_doc, *kl_doc, *doctor_doc;         /* owned */
     lb_rep_layer *layers;            /* owned */
     lb_rep_site *sites;              /* owned */
     lb_rep_kl *kl;                   /* owned */
     size_t n_layer, n_site, n_kl;
     const char *transform;
-    double kl_mean, kl_p99, kl_top1;
+    double kl_mean, kl_se, kl_p99, kl_top1;
+    const char *verdict;             /* of the doctor; "" without one */
+    double ppl_base, ppl, loops, length, length_se;
 } lb_rep_run;
 
 typedef struct lb_rep {

@@ -18,7 +18,9 @@ static void baseline(const lb_rep *r, lb_buf *b)
 {
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
-        if (!x->is_baseline || !lb_report_shown_once(r, i) || x->think_budget || x->think_extend) continue;
+        if (!x->is_baseline || !lb_report_shown_once(r, i) || x->think_budget || x->think_extend || *x->method ||
+            *x->kv)
+            continue;
         item(b);
         lb_html_element(b, "b", "", x->label);
         if (lb_report_several_models(r)) {

@@ -14,6 +14,7 @@ void lb_report_main_table(const lb_rep *r, const char *group, lb_buf *b);
 void lb_report_level_table(const lb_rep *r, lb_buf *b);
 void lb_report_output_table(const lb_rep *r, lb_buf *b);
 void lb_report_layer_table(const lb_rep *r, lb_buf *b);
+void lb_report_health_table(const lb_rep *r, lb_buf *b);
 void lb_report_failed(const lb_rep *r, lb_buf *b);
 /* What the numbers say, in sentences. */
 void lb_report_findings(const lb_rep *r, lb_buf *b);

@@ -279,6 +279,53 @@ void lb_report_layer_table(const lb_rep *r, lb_buf *b)
     table_end(b);
 }
 
+/* ---- health ---- */
+
+static void number_pm(lb_buf *b, const char *fmt, double v, double se)
+{
+    char text[64], error[64] = "";
+    if (isfinite(v)) snprintf(text, sizeof text, fmt, v);
+    else snprintf(text, sizeof text, "–");
+    if (isfinite(v) && isfinite(se)) snprintf(error, sizeof error, fmt, se);
+    lb_buf_fmt(b, "<td>%s%s%s%s</td>", text, *error ? " <span class=\"pm\">± " : "", error, *error ? "</span>" : "");
+}
+
+void lb_report_health_table(const lb_rep *r, lb_buf *b)
+{
+    static const char *const verdicts[] = {"healthy", "impaired", "broken"}, *const signs[] = {"●", "◐", "○"};
+    table_start(b, "Reasoning health");
+    head(b, "Run", "");
+    lb_buf_str(b, "<th scope=\"col\" class=\"l\">Verdict</th>");
+    head(b, "KL, nats", "± se");
+    head(b, "KL", "99th percentile");
+    head(b, "Top-1", "agreement");
+    head(b, "Perplexity", "baseline’s");
+    head(b, "Perplexity", "");
+    head(b, "Loops", "share of answers");
+    head(b, "Length", "× baseline, ± se");
+    lb_buf_str(b, "</tr></thead>\n<tbody>\n");
+    for (int i = 0; i < r->n_run; i++) {
+        const lb_rep_run *x = &r->runs[i];
+        int k = 0;
+        if (!*x->verdict || !lb_report_shown_once(r, i)) continue;
+        while (k < 2 && strcmp(verdicts[k], x->verdict) != 0) k++;
+        lb_buf_str(b, "<tr>");
+        label_cell(b, x);
+        lb_buf_fmt(b, "<td class=\"l\"><span class=\"c%d\"><span aria-hidden=\"true\">%s</span> ", k, signs[k]);
+        lb_html_text(b, x->verdict);
+        lb_buf_str(b, "</span></td>");
+        number_pm(b, "%.4f", x->kl_mean, x->kl_se);
+        cell(b, "", "%.3f", x->kl_p99);
+        cell(b, "", "%.2f %%", 100 * x->kl_top1);
+        cell(b, "", "%.4f", x->ppl_base);
+        cell(b, "", "%.4f", x->ppl);
+        cell(b, "", "%.1f %%", 100 * x->loops);
+        number_pm(b, "%.2f", x->length, x->length_se);
+        lb_buf_str(b, "</tr>\n");
+    }
+    table_end(b);
+}
+
 void lb_report_failed(const lb_rep *r, lb_buf *b)
 {
     lb_buf_str(b, "<ul class=\"points\">\n");

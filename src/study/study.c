@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/jsonl.h"
 #include "base/mem.h"
+#include "eval/health.h"
 #include "eval/trace.h"
 #include <math.h>
 #include <stdlib.h>
@@ -316,6 +317,53 @@ static bool save_samples(const lb_study_run *r, const char *out_dir, lb_err *err
     return ok;
 }
 
+/* ---- doctor ---- */
+
+/* The reasoning health of a run's own model, once for each folder: runs/ID/doctor.json. */
+static bool examine(work *w, lb_study_run *r)
+{
+    char trace[PATH_SIZE], path[PATH_SIZE];
+    const lb_study_model *m = &w->s->models[r->model];
+    const char *source = w->s->doctor;
+    if (!source || !r->makes_model) return true;
+    for (const lb_study_run *x = w->s->runs; x < r; x++)
+        if (x->state == LB_STUDY_DONE && strcmp(x->dir, r->dir) == 0) return true;
+    snprintf(path, sizeof path, "%.700s/runs/%s/doctor.json", w->o->out_dir, r->id);
+    json_t *old = lb_file_exists(path) ? lb_json_load(path, NULL) : NULL;
+    const char *of = json_string_value(json_object_get(old, "model"));
+    bool there = of && strcmp(of, r->dir) == 0;
+    json_decref(old);
+    if (there) return true;
+    lb_progress_what(&w->p, "%s · doctor", r->label);
+    if (strncmp(source, "self", 4) == 0 && (!source[4] || source[4] == ':')) {
+        if (!make_trace(w, m, source, trace)) return false;
+        source = trace;
+    }
+    lb_target base = {0}, quant = {0};
+    lb_traces traces = {0};
+    lb_health h;
+    bool ok = lb_target_open(&base, m->dir, w->ex, w->err) && lb_target_open(&quant, r->dir, w->ex, w->err) &&
+              lb_traces_load(&base, source, &traces, w->err);
+    lb_health_opt o = {.traces = &traces, .n_token = w->s->doctor_tokens, .n_prompt = w->s->doctor_answers, .seed = 42,
+                       .sampling = m->sampling, .progress = LB_PROGRESS_NONE, .stop = w->o->stop};
+    ok = ok && lb_health_run(&base, &quant, &o, &h, w->err);
+    json_t *j = ok ? lb_health_json(&h) : NULL;
+    if (j) {
+        json_object_set_new(j, "model", json_string(r->dir));
+        json_object_set_new(j, "against", json_string(m->dir));
+        json_object_set_new(j, "trace_file", json_string(source));
+        json_object_set_new(j, "version", json_string(lb_version()));
+    }
+    char dir[PATH_SIZE];
+    snprintf(dir, sizeof dir, "%.700s/runs/%s", w->o->out_dir, r->id);
+    ok = ok && lb_mkdirs(dir, w->err) && save_json(dir, "doctor.json", j, w->err);
+    json_decref(j);
+    lb_traces_free(&traces);
+    lb_target_close(&base);
+    lb_target_close(&quant);
+    return ok || lb_wrap(w->err, "doctor");
+}
+
 /* A stop and a disk that fails end the study; everything else is this run's own misfortune. */
 static bool ends_study(const lb_err *e) { return e->code == LB_ESTOPPED || e->code == LB_EIO; }
 
@@ -324,7 +372,7 @@ static bool do_run(work *w, lb_study_run *r)
     lb_err *outer = w->err, e = {0};
     lb_progress_what(&w->p, "%s", r->label);
     w->err = &e;
-    bool ok = place_model(w, r) && quantize(w, r) && evaluate(w, r);
+    bool ok = place_model(w, r) && quantize(w, r) && evaluate(w, r) && examine(w, r);
     w->err = outer;
     if (!ok && ends_study(&e)) {
         if (outer) *outer = e;

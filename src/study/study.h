@@ -6,7 +6,8 @@
  *      "quick": {"limit": 10, "seeds": [42]}}
  *
  * "models": […] instead of "model" makes every run for each of them. "trace": {NAME: {…}} says how the model writes its
- * own calibration text; "calib" is what runs are calibrated with that say nothing of it. Besides "scheme" and "method" a run may have (docs/report.md has them all)
+ * own calibration text; "calib" is what runs are calibrated with that say nothing of it; "doctor": {"source", "tokens",
+ * "answers"} examines every quantized model on traces (eval/health.h) and keeps runs/ID/doctor.json. Besides "scheme" and "method" a run may have (docs/report.md has them all)
  *
  *     "clip": "none" | "mse"          "kv": KV cache format, such as "kv4-quarot"       "model": a model of its own
  *     "calib": {"source": TASK | FILE | "self" | "self:NAME", "nsamples": N, "seqlen": N, "seed": N}
@@ -84,6 +85,8 @@ typedef struct lb_study {
     int n_model, n_trace, n_task, n_run, n_failed;
     lb_eval_opt eval;
     lb_calib_spec calib;             /* of runs that say nothing of it */
+    const char *doctor;              /* traces that every quantized model is examined on, or NULL: none are */
+    int doctor_tokens, doctor_answers;               /* 0: the default */
     char **text;                     /* [n_text], owned: texts that runs are made of */
     size_t n_text, cap_text;
 } lb_study;

@@ -498,6 +498,17 @@ static void the_page_says_what_there_is(void **state)
         if (!strstr(text, later[i])) fail_msg("the page has no '%s'", later[i]);
     assert_int_equal(full, bare + 4);
     free(text);
+    snprintf(runs, sizeof runs, "study/runs/%s", s->runs[2].id); /* what the doctor prints */
+    write_in(runs, "doctor.json",
+             "{\"verdict\": \"<impaired>\", \"traces\": {\"kl\": {\"mean\": 0.0123, \"stderr\": 0.001}, \"kl_p99\": 0.5, \"top1\": {\"mean\": 0.97},"
+             " \"ppl_base\": 1.1, \"ppl\": 1.2, \"kl_by_position\": [{\"from\": 0, \"n\": 9, \"kl\": 0.01}, {\"from\": 128, \"n\": 9, \"kl\": 0.03}]},"
+             " \"answers\": {\"model\": {\"loops\": {\"mean\": 0.25, \"stderr\": null}}, \"length\": {\"mean\": 1.5, \"stderr\": 0.1}}}");
+    text = page_of("study", &full);
+    assert_non_null(strstr(text, "&lt;impaired&gt;"));
+    assert_non_null(strstr(text, "0.0123 <span class=\"pm\">± 0.0010"));
+    assert_non_null(strstr(text, "positions 0 to 128: 1.00e-02 nats"));
+    assert_int_equal(full, bare + 4); /* one more line in a plot that was there */
+    free(text);
     snprintf(runs, sizeof runs, "%s/study", dir); /* as files */
     lb_err e = {0};
     lb_report_opt o = {.png = true};
@@ -574,6 +585,8 @@ static void what_is_wrong_is_named(void **state)
         {"outliers.json", "{\"schema\": 1, \"sites\": [{\"kind\": \"keys\"}]}", "sites[0]: 'site' is missing"},
         {"outliers.json", "{\"schema\": 1, \"sites\": [{\"kind\": \"keys\", \"site\": \"k\", \"layer\": -1}]}", "'layer' is -1"},
         {"kl.json", "{\"schema\": 1, \"buckets\": [{\"begin\": 0}]}", "buckets[0]: 'end' is missing"},
+        {"doctor.json", "{\"verdict\": 1}", "'verdict' is an integer"},
+        {"doctor.json", "{\"traces\": {\"kl_by_position\": [{\"kl\": 1}]}}", "kl_by_position[0]: 'from' is missing"},
     };
     write_in("bad", "results.json", "{\"schema\": 2, " TOP ", \"runs\": [{" RUN "}]}");
     for (size_t i = 0; i < sizeof extra / sizeof *extra; i++) {

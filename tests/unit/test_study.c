@@ -232,6 +232,10 @@ static void runs_may_say_more(void **state)
     {"{\"name\": \"n\", \"models\": [], " RUNS "}", "'models' wants"}, \
     {"{\"name\": \"n\", \"models\": [1], " RUNS "}", "models[0] is an integer"}, \
     {"{\"name\": \"n\", \"models\": [\"a\", \"a\"], " RUNS "}", "models has 'a' twice"}, \
+    {"{" HEAD ", \"doctor\": 1, " RUNS "}", "doctor is an integer"}, \
+    {"{" HEAD ", \"doctor\": {}, " RUNS "}", "doctor: 'source' is missing"}, \
+    {"{" HEAD ", \"doctor\": {\"source\": \"self\"}, " RUNS "}", "doctor: source 'self' wants"}, \
+    {"{" HEAD ", \"doctor\": {\"source\": \"chain\"}, " RUNS "}", "'chain' is neither a file of traces nor self"}, \
     {"{" HEAD ", \"trace\": 1, " RUNS "}", "trace is an integer"}, \
     {"{" HEAD ", \"trace\": {\"n\": 1}, " RUNS "}", "trace: 'n' is not a key"}, \
     {"{" HEAD ", \"trace\": {\"a\": {}}, " RUNS "}", "trace 'a': 'prompts' is missing"}, \
