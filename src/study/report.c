@@ -136,7 +136,8 @@ static void levels_section(page *p)
 {
     lb_report_plot f;
     row w = {.p = p};
-    heading(p, "levels", "Difficulty", "Do harder problems lose more? Mean over the benchmarks; cells are tinted by the points lost.");
+    heading(p, "levels", "Difficulty",
+            "Do harder problems lose more? Mean over the benchmarks; cells are tinted by the points lost.");
     put(&w, lb_report_level_plot(p->r, &f), &f);
     put(&w, lb_report_level_drop_plot(p->r, &f), &f);
     row_end(&w);
@@ -147,7 +148,8 @@ static void outputs_section(page *p)
 {
     lb_report_plot f;
     row w = {.p = p};
-    heading(p, "outputs", "Outputs", "How long the answers are, how many are cut off, whether thinking ends, and each seed by itself.");
+    heading(p, "outputs", "Outputs",
+            "How long the answers are, how many are cut off, whether thinking ends, and each seed by itself.");
     put(&w, lb_report_length_plot(p->r, &f), &f);
     row_end(&w);
     folding(p, lb_report_output_table);
@@ -163,9 +165,10 @@ static void inside_section(page *p)
     heading(p, "inside", "Inside the models", "");
     if (any_run(p, has_verdict)) {
         lb_html_element(p->b, "h3", "", "Reasoning health");
-        lb_html_element(p->b, "p", "class=\"note\"",
-                        "Quantized and unquantized model read the same traces, and answer the same prompts with the same seeds. "
-                        "The verdict is the worst symptom.");
+        lb_html_element(
+            p->b, "p", "class=\"note\"",
+            "Quantized and unquantized model read the same traces, and answer the same prompts with the same seeds. "
+            "The verdict is the worst symptom.");
         lb_report_health_table(p->r, p->b);
     }
     put(&w, lb_report_layer_plot(p->r, &f), &f);
@@ -295,21 +298,23 @@ static void notes(page *p)
 {
     heading(p, "notes", "How to read it", "");
     lb_buf_str(p->b,
-               "<p class=\"note\">Accuracies are per cent of samples solved. ± is one standard error, clustered by problem, since "
-               "samples of one problem are not independent; error bars in plots are 95 % intervals (1.96 standard errors). “Lost” "
-               "is the baseline’s average less the run’s, paired by problem. Classes go by it: "
-               "<span class=\"c0\">● lossless</span> up to 1 point, <span class=\"c1\">◐ fair</span> up to 3, "
-               "<span class=\"c2\">○ risky</span> beyond; ≈ marks those whose 95 % interval reaches into another class. Shaded rows are "
-               "baselines. Cells are tinted by the points lost against the baseline, deepest at 30. Bits per weight are those of "
-               "the layers inside the blocks, scales and zero points counted; sizes are of all tensors in the files. A truncated "
-               "answer counts as wrong.</p>\n");
+               "<p class=\"note\">Accuracies are per cent of samples solved. ± is one standard error, clustered by "
+               "problem, since samples of one problem are not independent; error bars in plots are 95 % intervals "
+               "(1.96 standard errors). “Lost” is the baseline’s average less the run’s, paired by problem. "
+               "Classes go by it: <span class=\"c0\">● lossless</span> up to 1 point, <span class=\"c1\">◐ "
+               "fair</span> up to 3, <span class=\"c2\">○ risky</span> beyond; ≈ marks those whose 95 % interval "
+               "reaches into another class. Shaded rows are baselines. Cells are tinted by the points lost against "
+               "the baseline, deepest at 30. Bits per weight are those of the layers inside the blocks, scales and "
+               "zero points counted; sizes are of all tensors in the files. A truncated answer counts as "
+               "wrong.</p>\n");
 }
 
 static void page_body(page *p)
 {
     const lb_rep *r = p->r;
     lb_buf *b = p->b;
-    lb_buf_str(b, "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+    lb_buf_str(b, "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
+                  "<meta charset=\"utf-8\"/>\n"
                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
                   "<meta name=\"color-scheme\" content=\"light dark\"/>\n");
     lb_buf_str(b, "<title>");

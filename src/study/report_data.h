@@ -7,7 +7,12 @@ enum { LB_REP_LEVELS = 5, LB_REP_TASKS = 64, LB_REP_SEEDS = 64 };
 
 typedef struct lb_rep_layer { const char *name; int layer; double bits, mse_rel, error_rel; } lb_rep_layer;
 typedef struct lb_rep_spread { double p50, p90, p99, max; } lb_rep_spread;
-typedef struct lb_rep_site { const char *kind, *site; int layer; bool has_after; lb_rep_spread before, after; } lb_rep_site;
+typedef struct lb_rep_site {
+    const char *kind, *site;
+    int layer;
+    bool has_after;
+    lb_rep_spread before, after;
+} lb_rep_site;
 typedef struct lb_rep_kl { double begin, end, mean, p99; } lb_rep_kl;
 
 /* A run; accuracies and drops are fractions, NaN where not known. Text is borrowed from the JSON documents. */

@@ -22,7 +22,8 @@ void lb_report_findings(const lb_rep *r, lb_buf *b);
 bool lb_report_shown_once(const lb_rep *r, int i);
 bool lb_report_several_models(const lb_rep *r);
 
-/* ---- plots: each makes *p (which the caller frees) and its caption, or returns false where data for it are missing ---- */
+/* ---- plots: each makes *p (which the caller frees) and its caption, or returns false where data for it are missing
+ * ---- */
 
 typedef struct lb_report_plot {
     lb_plot plot;

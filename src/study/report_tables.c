@@ -76,7 +76,10 @@ static void model_row(const lb_rep *r, const char **last, const char *base, int 
 
 /* ---- main table ---- */
 
-static int class_number(const char *name) { return strcmp(name, "lossless") == 0 ? 0 : strcmp(name, "fair") == 0 ? 1 : 2; }
+static int class_number(const char *name)
+{
+    return strcmp(name, "lossless") == 0 ? 0 : strcmp(name, "fair") == 0 ? 1 : 2;
+}
 
 /* True if the drop's 95 % interval reaches into another class. */
 static bool class_unsure(const lb_rep_run *r)
@@ -166,7 +169,8 @@ void lb_report_main_table(const lb_rep *r, const char *group, lb_buf *b)
 bool lb_report_shown_once(const lb_rep *r, int i)
 {
     for (int j = 0; j < i; j++)
-        if (r->runs[j].done && strcmp(r->runs[j].label, r->runs[i].label) == 0 && strcmp(r->runs[j].base, r->runs[i].base) == 0)
+        if (r->runs[j].done && strcmp(r->runs[j].label, r->runs[i].label) == 0 &&
+            strcmp(r->runs[j].base, r->runs[i].base) == 0)
             return false;
     return r->runs[i].done;
 }
@@ -190,7 +194,8 @@ void lb_report_level_table(const lb_rep *r, lb_buf *b)
         model_row(r, &last, x->base, LB_REP_LEVELS + 3, b);
         lb_buf_fmt(b, "<tr%s>", x->is_baseline ? " class=\"base\"" : "");
         label_cell(b, x);
-        for (int l = 0; l < LB_REP_LEVELS; l++) cell(b, x->compared ? heat(x->level_drop[l], tint) : "", "%.1f", 100 * x->level[l]);
+        for (int l = 0; l < LB_REP_LEVELS; l++)
+            cell(b, x->compared ? heat(x->level_drop[l], tint) : "", "%.1f", 100 * x->level[l]);
         for (int l = 0; l < LB_REP_LEVELS; l += LB_REP_LEVELS - 1)
             cell_pm(b, x->compared ? 100 * x->level_drop[l] : NAN, 100 * x->level_drop_se[l]);
         lb_buf_str(b, "</tr>\n");

@@ -157,7 +157,8 @@ static void runs_may_say_more(void **state)
         "   \"o_proj$\": \"w8\"}, \"target_bpw\": 3.5, \"options\": {\"damp\": \"0.02\", \"act_order\": \"0\"},"
         "   \"calib\": {\"source\": \"self:math\", \"nsamples\": 8, \"seqlen\": 64, \"seed\": 3}},"
         "  {\"scheme\": \"w16\", \"eval\": {\"think_budget\": 32}, \"group\": \"test-time\"},"
-        "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32, \"max_new\": 64}, \"group\": \"test-time\"},"
+        "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32, \"max_new\": 64}, \"group\": "
+        "\"test-time\"},"
         "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32}, \"group\": \"test-time\"},"
         "  {\"scheme\": \"w2\", \"method\": \"rtn\", \"label\": \"A & B\", \"group\": \"mixed\", \"model\": \"c/z\"},"
         "  {\"scheme\": \"w16\", \"kv\": \"kv2\", \"group\": \"mixed\", \"model\": \"b/y\"}]}";
@@ -175,10 +176,12 @@ static void runs_may_say_more(void **state)
     assert_string_equal(r->kv, "kv4-quarot");
     assert_null(r->quant.kv); /* that format is not calibrated: the weights are shared with other caches */
     assert_true(r->quant.calib.n_seq == 8 && r->quant.calib.n_tok == 64 && r->own_seed && r->quant.calib.seed == 3);
-    assert_string_equal(r->label, "w3g64 gptq kv4-quarot to 3.5 bits down_proj=w4 o_proj$=w8 damp=0.02 act_order=0 on self:math calib n8 len64 seed3");
+    assert_string_equal(r->label, "w3g64 gptq kv4-quarot to 3.5 bits down_proj=w4 o_proj$=w8 damp=0.02 act_order=0 on "
+                                  "self:math calib n8 len64 seed3");
     assert_string_equal(s->runs[2].method, "gptq");
     assert_true(r->baseline == 1); /* of the same model */
-    assert_true(s->runs[6].think_budget == 32 && s->runs[6].max_new == 64 && s->runs[6].baseline == 4); /* none is like it */
+    assert_true(s->runs[6].think_budget == 32 && s->runs[6].max_new == 64 &&
+                s->runs[6].baseline == 4); /* none is like it */
     assert_true(s->runs[8].baseline == 4 && s->runs[9].baseline == 5); /* w16 with the same budget */
     assert_string_equal(s->runs[10].label, "A & B");
     assert_string_equal(s->runs[10].id, "mixed-z-a-b");
@@ -196,51 +199,51 @@ static void runs_may_say_more(void **state)
 
 /* Wrong keys of a run; each names the run. */
 #define R(text) "{" HEAD ", \"runs\": [{\"scheme\": \"w16\"}, {\"scheme\": \"w4\", \"method\": \"rtn\", " text "}]}"
-#define RUN_MISTAKES \
-    {R("\"kv\": 4"), "runs[1]: 'kv' is an integer"}, \
-    {R("\"kv\": \"../x\""), "runs[1]: 'kv' is '../x'"}, \
-    {R("\"kv\": \"kv5-magic\""), "runs[1]: kv: KV cache format 'kv5-magic'"}, \
-    {R("\"target_bpw\": 3"), "runs[1]: target_bpw wants a 'calib'"}, \
-    {R("\"group\": \"\""), "runs[1]: 'group' is no plain name"}, \
-    {R("\"label\": \"\""), "runs[1]: 'label' wants"}, \
-    {R("\"label\": \"a\\nb\""), "runs[1]: 'label' has a control character"}, \
-    {R("\"target_bpw\": 0.5"), "runs[1]: 'target_bpw' is 0.5"}, \
-    {R("\"tensor\": [1]"), "runs[1]: 'tensor' is an array"}, \
-    {R("\"tensor\": {\"a\": 4}"), "runs[1]: tensor: 'a' is an integer"}, \
-    {R("\"tensor\": {\"(\": \"w4\"}"), "runs[1]: tensor: '(' is not a regular expression"}, \
-    {R("\"tensor\": {\"a\": \"w99\"}"), "runs[1]: --tensor: scheme 'w99'"}, \
-    {R("\"options\": \"x\""), "runs[1]: 'options' is a string"}, \
-    {R("\"options\": {\"damp\": 0.1}"), "runs[1]: options: 'damp' is a real number"}, \
-    {R("\"options\": {\"a=b\": \"c\"}"), "runs[1]: options: 'a=b'"}, \
-    {R("\"options\": {\"damp\": \"1\"}"), "runs[1]: "}, \
-    {R("\"calib\": {\"source\": \"chain\"}"), "runs[1]: 'calib' is given, but nothing there is calibrated"}, \
-    {"{" HEAD ", \"runs\": [{\"scheme\": \"w4\", \"method\": \"gptq\"}]}", "runs[0]: gptq wants a 'calib'"}, \
-    {"{" HEAD ", \"calib\": {\"seqlen\": 0}, " RUNS "}", "calib: 'seqlen' is 0"}, \
-    {R("\"calib\": \"chain\""), "runs[1]: calib is a string"}, \
-    {R("\"calib\": {\"sorce\": \"chain\"}"), "runs[1]: calib: 'sorce' is not a key"}, \
-    {R("\"calib\": {\"source\": \"no/such\"}"), "runs[1]: calib: source 'no/such' is neither"}, \
-    {R("\"calib\": {\"source\": \"self\"}"), "runs[1]: calib: source 'self' wants a part \"trace\""}, \
-    {R("\"calib\": {\"source\": \"self:x\"}"), "source 'self:x' wants"}, \
-    {R("\"calib\": {\"seqlen\": 0}"), "runs[1]: calib: 'seqlen' is 0"}, \
-    {R("\"eval\": {\"think\": 1}"), "runs[1]: eval: 'think' is not a key"}, \
-    {R("\"eval\": {\"think_budget\": 0}"), "runs[1]: eval: 'think_budget' is 0"}, \
-    {R("\"tensor\": {\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": \"w4\"}"), \
-     "runs[1]: there is so much"}, \
-    {R("\"model\": 1"), "runs[1]: 'model' is an integer"}, \
-    {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"calib\": {}}]}", "without calib"}, \
-    {"{" HEAD ", \"models\": [\"a\"], " RUNS "}", "both 'model' and 'models'"}, \
-    {"{\"name\": \"n\", \"models\": [], " RUNS "}", "'models' wants"}, \
-    {"{\"name\": \"n\", \"models\": [1], " RUNS "}", "models[0] is an integer"}, \
-    {"{\"name\": \"n\", \"models\": [\"a\", \"a\"], " RUNS "}", "models has 'a' twice"}, \
-    {"{" HEAD ", \"doctor\": 1, " RUNS "}", "doctor is an integer"}, \
-    {"{" HEAD ", \"doctor\": {}, " RUNS "}", "doctor: 'source' is missing"}, \
-    {"{" HEAD ", \"doctor\": {\"source\": \"self\"}, " RUNS "}", "doctor: source 'self' wants"}, \
-    {"{" HEAD ", \"doctor\": {\"source\": \"chain\"}, " RUNS "}", "'chain' is neither a file of traces nor self"}, \
-    {"{" HEAD ", \"trace\": 1, " RUNS "}", "trace is an integer"}, \
-    {"{" HEAD ", \"trace\": {\"n\": 1}, " RUNS "}", "trace: 'n' is not a key"}, \
-    {"{" HEAD ", \"trace\": {\"a\": {}}, " RUNS "}", "trace 'a': 'prompts' is missing"}, \
-    {"{" HEAD ", \"trace\": {\"../a\": {\"prompts\": \"p\"}}, " RUNS "}", "has no plain name"}, \
-    {"{" HEAD ", \"trace\": {\"prompts\": \"p\", \"where\": {\"a\": 1}}, " RUNS "}", "where: 'a' is an integer"},
+#define RUN_MISTAKES                                                                                                   \
+    {R("\"kv\": 4"), "runs[1]: 'kv' is an integer"}, {R("\"kv\": \"../x\""), "runs[1]: 'kv' is '../x'"},               \
+        {R("\"kv\": \"kv5-magic\""), "runs[1]: kv: KV cache format 'kv5-magic'"},                                      \
+        {R("\"target_bpw\": 3"), "runs[1]: target_bpw wants a 'calib'"},                                               \
+        {R("\"group\": \"\""), "runs[1]: 'group' is no plain name"}, {R("\"label\": \"\""), "runs[1]: 'label' wants"}, \
+        {R("\"label\": \"a\\nb\""), "runs[1]: 'label' has a control character"},                                       \
+        {R("\"target_bpw\": 0.5"), "runs[1]: 'target_bpw' is 0.5"},                                                    \
+        {R("\"tensor\": [1]"), "runs[1]: 'tensor' is an array"},                                                       \
+        {R("\"tensor\": {\"a\": 4}"), "runs[1]: tensor: 'a' is an integer"},                                           \
+        {R("\"tensor\": {\"(\": \"w4\"}"), "runs[1]: tensor: '(' is not a regular expression"},                        \
+        {R("\"tensor\": {\"a\": \"w99\"}"), "runs[1]: --tensor: scheme 'w99'"},                                        \
+        {R("\"options\": \"x\""), "runs[1]: 'options' is a string"},                                                   \
+        {R("\"options\": {\"damp\": 0.1}"), "runs[1]: options: 'damp' is a real number"},                              \
+        {R("\"options\": {\"a=b\": \"c\"}"), "runs[1]: options: 'a=b'"},                                               \
+        {R("\"options\": {\"damp\": \"1\"}"), "runs[1]: "},                                                            \
+        {R("\"calib\": {\"source\": \"chain\"}"), "runs[1]: 'calib' is given, but nothing there is calibrated"},       \
+        {"{" HEAD ", \"runs\": [{\"scheme\": \"w4\", \"method\": \"gptq\"}]}", "runs[0]: gptq wants a 'calib'"},       \
+        {"{" HEAD ", \"calib\": {\"seqlen\": 0}, " RUNS "}", "calib: 'seqlen' is 0"},                                  \
+        {R("\"calib\": \"chain\""), "runs[1]: calib is a string"},                                                     \
+        {R("\"calib\": {\"sorce\": \"chain\"}"), "runs[1]: calib: 'sorce' is not a key"},                              \
+        {R("\"calib\": {\"source\": \"no/such\"}"), "runs[1]: calib: source 'no/such' is neither"},                    \
+        {R("\"calib\": {\"source\": \"self\"}"), "runs[1]: calib: source 'self' wants a part \"trace\""},              \
+        {R("\"calib\": {\"source\": \"self:x\"}"), "source 'self:x' wants"},                                           \
+        {R("\"calib\": {\"seqlen\": 0}"), "runs[1]: calib: 'seqlen' is 0"},                                            \
+        {R("\"eval\": {\"think\": 1}"), "runs[1]: eval: 'think' is not a key"},                                        \
+        {R("\"eval\": {\"think_budget\": 0}"), "runs[1]: eval: 'think_budget' is 0"},                                  \
+        {R("\"tensor\": "                                                                                              \
+           "{\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+           "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": \"w4\"}"),                                                       \
+         "runs[1]: there is so much"},                                                                                 \
+        {R("\"model\": 1"), "runs[1]: 'model' is an integer"},                                                         \
+        {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"calib\": {}}]}", "without calib"},                             \
+        {"{" HEAD ", \"models\": [\"a\"], " RUNS "}", "both 'model' and 'models'"},                                    \
+        {"{\"name\": \"n\", \"models\": [], " RUNS "}", "'models' wants"},                                             \
+        {"{\"name\": \"n\", \"models\": [1], " RUNS "}", "models[0] is an integer"},                                   \
+        {"{\"name\": \"n\", \"models\": [\"a\", \"a\"], " RUNS "}", "models has 'a' twice"},                           \
+        {"{" HEAD ", \"doctor\": 1, " RUNS "}", "doctor is an integer"},                                               \
+        {"{" HEAD ", \"doctor\": {}, " RUNS "}", "doctor: 'source' is missing"},                                       \
+        {"{" HEAD ", \"doctor\": {\"source\": \"self\"}, " RUNS "}", "doctor: source 'self' wants"},                   \
+        {"{" HEAD ", \"doctor\": {\"source\": \"chain\"}, " RUNS "}", "'chain' is neither a file of traces nor self"}, \
+        {"{" HEAD ", \"trace\": 1, " RUNS "}", "trace is an integer"},                                                 \
+        {"{" HEAD ", \"trace\": {\"n\": 1}, " RUNS "}", "trace: 'n' is not a key"},                                    \
+        {"{" HEAD ", \"trace\": {\"a\": {}}, " RUNS "}", "trace 'a': 'prompts' is missing"},                           \
+        {"{" HEAD ", \"trace\": {\"../a\": {\"prompts\": \"p\"}}, " RUNS "}", "has no plain name"},                    \
+        {"{" HEAD ", \"trace\": {\"prompts\": \"p\", \"where\": {\"a\": 1}}, " RUNS "}", "where: 'a' is an integer"},
 
 static void mistakes_are_named(void **state)
 {
