@@ -13,7 +13,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     bool done;
     int n_plot = 0;
     lb_arg table[] = {
-        {"output", 'o', LB_ARG_STR, &o.out, "FILE", "the page (default: report.html in the study's folder)", 0, 0, false},
+        {"output", 'o', LB_ARG_STR, &o.out, "FILE", "the page (default: report.html in the study's folder)", 0, 0,
+         false},
         {"png", 0, LB_ARG_FLAG, &o.png, "", "also write each plot as plots/NAME.png beside the page", 0, 0, false},
         {"json", 0, LB_ARG_FLAG, &c.json, "", "print one JSON object to stdout", 0, 0, false},
         {"quiet", 'q', LB_ARG_FLAG, &c.quiet, "", "no remarks", 0, 0, false},

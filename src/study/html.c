@@ -15,7 +15,8 @@ void lb_html_text(lb_buf *b, const char *s)
         else if (c == '>') lb_buf_str(b, "&gt;");
         else if (c == '"') lb_buf_str(b, "&quot;");
         else if (c == '\'') lb_buf_str(b, "&#39;");
-        else if (c == LB_UTF8_BAD || (c < 32 && c != '\t' && c != '\n') || c == 0xfffe || c == 0xffff || (c >= 127 && c < 160))
+        else if (c == LB_UTF8_BAD || (c < 32 && c != '\t' && c != '\n') || c == 0xfffe || c == 0xffff ||
+                 (c >= 127 && c < 160))
             lb_buf_str(b, "\xef\xbf\xbd");
         else lb_buf_add(b, s + i, len);
     }

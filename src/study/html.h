@@ -3,8 +3,8 @@
 #define LB_STUDY_HTML_H
 #include "base/buf.h"
 
-/* Appends s for element content or a quoted attribute: & < > " ' as references; what XML cannot hold (control characters,
- * broken UTF-8) as U+FFFD. */
+/* Appends s for element content or a quoted attribute: & < > " ' as references; what XML cannot hold (control
+ * characters, broken UTF-8) as U+FFFD. */
 void lb_html_text(lb_buf *b, const char *s);
 /* <tag>s</tag>, with the attributes as they are (trusted: written by us), which may be "". */
 void lb_html_element(lb_buf *b, const char *tag, const char *attributes, const char *s);

@@ -97,7 +97,10 @@ extern const lb_palette lb_palette_light, lb_palette_dark;
 
 /* Inks below LB_INK_TEXT are of series: the colour is ink mod LB_PLOT_INKS, the mark another with every round. */
 typedef enum lb_ink { LB_INK_TEXT = 100, LB_INK_MUTED, LB_INK_GRID } lb_ink;
-static inline int lb_ink_shape(int ink) { return ink < 0 || ink >= LB_INK_TEXT ? 0 : (ink + ink / LB_PLOT_INKS) % LB_PLOT_INKS; }
+static inline int lb_ink_shape(int ink)
+{
+    return ink < 0 || ink >= LB_INK_TEXT ? 0 : (ink + ink / LB_PLOT_INKS) % LB_PLOT_INKS;
+}
 typedef enum lb_anchor { LB_START, LB_MIDDLE, LB_END } lb_anchor;
 
 typedef struct lb_canvas lb_canvas;

@@ -1,5 +1,5 @@
-/* study/plot_axis.c – ticks and their texts; the palette. */
-#include "study/plot.h"
+/* study/plot_axis.c – ticks and their texts, axes, widths of texts; the palette. */
+#include "study/plot_layout.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,4 +96,89 @@ void lb_tick_text(double v, double step, lb_unit unit, char out[32])
         snprintf(rest, sizeof rest, "%s", out + 1);
         snprintf(out, 32, "−%.28s", rest);
     }
+}
+
+/* ---- axes ---- */
+
+static double scaled(lb_scale s, double v)
+{
+    if (s == LB_LOG) return v > 0 ? log10(v) : NAN;
+    return s == LB_SYMLOG ? copysign(log10(1 + fabs(v)), v) : v;
+}
+
+double lb_axis_at(const lb_axis *x, double v)
+{
+    double t = (scaled(x->a->scale, v) - x->lo) / (x->hi - x->lo);
+    if (x->a->reverse) t = 1 - t;
+    return x->px0 + t * (x->px1 - x->px0);
+}
+
+void lb_widen(double *lo, double *hi, double v)
+{
+    if (!isfinite(v)) return;
+    if (!isfinite(*lo) || v < *lo) *lo = v;
+    if (!isfinite(*hi) || v > *hi) *hi = v;
+}
+
+void lb_axis_set(lb_axis *x, const lb_plot_axis *a, double lo, double hi, int max_n)
+{
+    *x = (lb_axis){.a = a};
+    if (!isfinite(lo)) lo = 0, hi = 1;
+    if (a->scale == LB_LOG && !(lo > 0)) lo = 1e-12;
+    if (isfinite(a->lo)) lo = a->lo;
+    if (isfinite(a->hi)) hi = a->hi;
+    if (!(hi > lo)) {
+        double d = a->scale == LB_LOG ? 0 : fabs(lo) * 0.05 + 0.5;
+        lo = a->scale == LB_LOG ? lo / 1.5 : lo - d, hi = a->scale == LB_LOG ? hi * 1.5 : hi + d;
+    }
+    x->lo = scaled(a->scale, lo), x->hi = scaled(a->scale, hi);
+    double margin = 0.04 * (x->hi - x->lo);
+    if (!isfinite(a->lo)) x->lo -= margin;
+    if (!isfinite(a->hi)) x->hi += margin;
+    double real_lo = a->scale == LB_LOG ? pow(10, x->lo) : lo - 1e-9 * fabs(lo);
+    double real_hi = a->scale == LB_LOG ? pow(10, x->hi) : hi + 1e-9 * fabs(hi);
+    if (a->scale == LB_LINEAR) real_lo = x->lo, real_hi = x->hi;
+    if (a->n_tick > 0) {
+        for (int i = 0; i < a->n_tick; i++)
+            if (a->tick[i] >= real_lo && a->tick[i] <= real_hi) x->tick[x->n_tick++] = a->tick[i];
+    } else if (a->scale == LB_LOG) {
+        x->n_tick = lb_ticks_log(real_lo, real_hi, max_n, x->tick);
+    } else if (a->scale == LB_LINEAR) {
+        x->n_tick = lb_ticks(real_lo, real_hi, max_n, x->tick, &x->step);
+    } else {
+        static const double t[] = {-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100};
+        for (size_t i = 0; i < sizeof t / sizeof *t; i++)
+            if (t[i] >= real_lo && t[i] <= real_hi) x->tick[x->n_tick++] = t[i];
+    }
+    if (a->scale == LB_LOG && x->n_tick < 2)
+        x->n_tick = lb_ticks(real_lo, real_hi, max_n, x->tick, &x->step); /* narrow */
+}
+
+void lb_axis_text(const lb_axis *x, int i, char out[32]) { lb_tick_text(x->tick[i], x->step, x->a->unit, out); }
+
+/* ---- text ---- */
+
+double lb_text_width(const char *s, double size)
+{
+    int n = 0;
+    for (; *s; s++) n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n * size * 0.58;
+}
+
+void lb_text_fit(const char *s, double width, double size, char *out, size_t cap)
+{
+    snprintf(out, cap, "%s", s);
+    if (lb_text_width(s, size) <= width) return;
+    int room = (int)(width / (size * 0.58)) - 1, n = 0;
+    size_t i = 0;
+    for (; s[i] && i + 4 < cap; i++) {
+        if (((unsigned char)s[i] & 0xc0) != 0x80 && n++ >= room) break;
+    }
+    snprintf(out + i, cap - i, "…");
+}
+
+void lb_draw_line(lb_canvas *c, double x0, double y0, double x1, double y1, int ink, double width, bool dashed)
+{
+    double xy[] = {x0, y0, x1, y1};
+    c->ops->path(c, xy, 2, ink, width, dashed);
 }

@@ -11,7 +11,10 @@ enum { ZOOM = 2 };
 static void set_ink(cairo_t *cr, int ink, double alpha)
 {
     const lb_palette *p = &lb_palette_light;
-    uint32_t rgb = ink == LB_INK_TEXT ? p->text : ink == LB_INK_MUTED ? p->muted : ink == LB_INK_GRID ? p->grid : p->ink[ink % LB_PLOT_INKS];
+    uint32_t rgb = ink == LB_INK_TEXT    ? p->text
+                   : ink == LB_INK_MUTED ? p->muted
+                   : ink == LB_INK_GRID  ? p->grid
+                                         : p->ink[ink % LB_PLOT_INKS];
     cairo_set_source_rgba(cr, (rgb >> 16) / 255.0, (rgb >> 8 & 255) / 255.0, (rgb & 255) / 255.0, alpha);
 }
 
@@ -55,7 +58,8 @@ static void mark(lb_canvas *c, double x, double y, int ink, const char *tip)
     if (k == 0) {
         cairo_arc(c->to, x, y, 4.4, 0, 2 * 3.14159265358979323846);
     } else {
-        for (int i = 0; i < shapes[k].n; i++) cairo_line_to(c->to, x + shapes[k].xy[2 * i], y + shapes[k].xy[2 * i + 1]);
+        for (int i = 0; i < shapes[k].n; i++)
+            cairo_line_to(c->to, x + shapes[k].xy[2 * i], y + shapes[k].xy[2 * i + 1]);
         cairo_close_path(c->to);
     }
     cairo_fill(c->to);
@@ -66,7 +70,8 @@ static void text(lb_canvas *c, double x, double y, const char *s, lb_anchor a, i
     cairo_text_extents_t e;
     lb_buf clean = {0}; /* cairo gives up on broken UTF-8, which a text that was cut may have */
     lb_utf8_clean(&clean, s, strlen(s));
-    cairo_select_font_face(c->to, "sans-serif", CAIRO_FONT_SLANT_NORMAL, bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
+    cairo_select_font_face(c->to, "sans-serif", CAIRO_FONT_SLANT_NORMAL,
+                           bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(c->to, size);
     cairo_text_extents(c->to, lb_buf_cstr(&clean), &e);
     set_ink(c->to, ink, 1);
@@ -88,7 +93,8 @@ bool lb_plot_png(const lb_plot *p, double width, const char *path_, lb_err *err)
     double margin = 12, height = lb_plot_height(p, width, true);
     int w = (int)(ZOOM * (width + 2 * margin)), h = (int)(ZOOM * (height + 2 * margin));
     if (p->oom) return lb_fail_mem(err, 0, "a plot");
-    if (h > 32767) return lb_fail(err, LB_EUNSUPPORTED, "%s: the picture would be %d pixels high; 32767 is the most", path_, h);
+    if (h > 32767)
+        return lb_fail(err, LB_EUNSUPPORTED, "%s: the picture would be %d pixels high; 32767 is the most", path_, h);
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, w, h);
     cairo_t *cr = cairo_create(surface);
     lb_canvas c = {.ops = &ops, .to = cr, .width = width, .height = height, .with_title = true};
@@ -100,7 +106,8 @@ bool lb_plot_png(const lb_plot *p, double width, const char *path_, lb_err *err)
     lb_plot_draw(p, &c);
     cairo_status_t status = cairo_status(cr);
     if (status == CAIRO_STATUS_SUCCESS) status = cairo_surface_write_to_png_stream(surface, write_some, &png);
-    bool ok = status == CAIRO_STATUS_SUCCESS || lb_fail(err, status == CAIRO_STATUS_NO_MEMORY ? LB_ENOMEM : LB_EFAIL, "%s: %s", path_, cairo_status_to_string(status));
+    bool ok = status == CAIRO_STATUS_SUCCESS || lb_fail(err, status == CAIRO_STATUS_NO_MEMORY ? LB_ENOMEM : LB_EFAIL,
+                                                        "%s: %s", path_, cairo_status_to_string(status));
     ok = ok && lb_write_file(path_, png.p, png.n, err);
     cairo_destroy(cr);
     cairo_surface_destroy(surface);

@@ -118,7 +118,8 @@ static bool is_failed(const lb_rep_run *x) { return x->failed; }
 static bool has_layers(const lb_rep_run *x) { return x->n_layer > 0; }
 static bool has_sites(const lb_rep_run *x) { return x->n_site > 0; }
 static bool has_kl(const lb_rep_run *x) { return x->n_kl > 0; }
-static bool has_inside(const lb_rep_run *x) { return has_layers(x) || has_sites(x) || has_kl(x); }
+static bool has_verdict(const lb_rep_run *x) { return *x->verdict != 0; }
+static bool has_inside(const lb_rep_run *x) { return has_layers(x) || has_sites(x) || has_kl(x) || has_verdict(x); }
 
 /* A table of all runs: folded up where it is long, since plots before it say the most of it. */
 static void folding(page *p, void (*table)(const lb_rep *, lb_buf *))
@@ -135,7 +136,8 @@ static void levels_section(page *p)
 {
     lb_report_plot f;
     row w = {.p = p};
-    heading(p, "levels", "Difficulty", "Do harder problems lose more? Mean over the benchmarks; cells are tinted by the points lost.");
+    heading(p, "levels", "Difficulty",
+            "Do harder problems lose more? Mean over the benchmarks; cells are tinted by the points lost.");
     put(&w, lb_report_level_plot(p->r, &f), &f);
     put(&w, lb_report_level_drop_plot(p->r, &f), &f);
     row_end(&w);
@@ -146,7 +148,8 @@ static void outputs_section(page *p)
 {
     lb_report_plot f;
     row w = {.p = p};
-    heading(p, "outputs", "Outputs", "How long the answers are, how many are cut off, whether thinking ends, and each seed by itself.");
+    heading(p, "outputs", "Outputs",
+            "How long the answers are, how many are cut off, whether thinking ends, and each seed by itself.");
     put(&w, lb_report_length_plot(p->r, &f), &f);
     row_end(&w);
     folding(p, lb_report_output_table);
@@ -160,6 +163,14 @@ static void inside_section(page *p)
     row w = {.p = p};
     int n = 0;
     heading(p, "inside", "Inside the models", "");
+    if (any_run(p, has_verdict)) {
+        lb_html_element(p->b, "h3", "", "Reasoning health");
+        lb_html_element(
+            p->b, "p", "class=\"note\"",
+            "Quantized and unquantized model read the same traces, and answer the same prompts with the same seeds. "
+            "The verdict is the worst symptom.");
+        lb_report_health_table(p->r, p->b);
+    }
     put(&w, lb_report_layer_plot(p->r, &f), &f);
     put(&w, lb_report_kl_plot(p->r, &f), &f);
     for (int i = 0; i < p->r->n_run; i++)
@@ -287,21 +298,23 @@ static void notes(page *p)
 {
     heading(p, "notes", "How to read it", "");
     lb_buf_str(p->b,
-               "<p class=\"note\">Accuracies are per cent of samples solved. ± is one standard error, clustered by problem, since "
-               "samples of one problem are not independent; error bars in plots are 95 % intervals (1.96 standard errors). “Lost” "
-               "is the baseline’s average less the run’s, paired by problem. Classes go by it: "
-               "<span class=\"c0\">● lossless</span> up to 1 point, <span class=\"c1\">◐ fair</span> up to 3, "
-               "<span class=\"c2\">○ risky</span> beyond; ≈ marks those whose 95 % interval reaches into another class. Shaded rows are "
-               "baselines. Cells are tinted by the points lost against the baseline, deepest at 30. Bits per weight are those of "
-               "the layers inside the blocks, scales and zero points counted; sizes are of all tensors in the files. A truncated "
-               "answer counts as wrong.</p>\n");
+               "<p class=\"note\">Accuracies are per cent of samples solved. ± is one standard error, clustered by "
+               "problem, since samples of one problem are not independent; error bars in plots are 95 % intervals "
+               "(1.96 standard errors). “Lost” is the baseline’s average less the run’s, paired by problem. "
+               "Classes go by it: <span class=\"c0\">● lossless</span> up to 1 point, <span class=\"c1\">◐ "
+               "fair</span> up to 3, <span class=\"c2\">○ risky</span> beyond; ≈ marks those whose 95 % interval "
+               "reaches into another class. Shaded rows are baselines. Cells are tinted by the points lost against "
+               "the baseline, deepest at 30. Bits per weight are those of the layers inside the blocks, scales and "
+               "zero points counted; sizes are of all tensors in the files. A truncated answer counts as "
+               "wrong.</p>\n");
 }
 
 static void page_body(page *p)
 {
     const lb_rep *r = p->r;
     lb_buf *b = p->b;
-    lb_buf_str(b, "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+    lb_buf_str(b, "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
+                  "<meta charset=\"utf-8\"/>\n"
                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
                   "<meta name=\"color-scheme\" content=\"light dark\"/>\n");
     lb_buf_str(b, "<title>");

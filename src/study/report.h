@@ -16,9 +16,9 @@
  *             {"name": "model.layers.0.self_attn.q_proj",      the module; the number after "layers." is its block
  *              "bits": 3.24,                                   per weight, scales and zeros counted
  *              "mse_rel": 0.0031,                              ‖ŵ−w‖² / ‖w‖²
- *              "error_rel": 0.0012}, …]}                       tr(ΔHΔᵀ) / tr(wHwᵀ): of the layer's output; null: no data
- *         Where there is none, lowbit-quantize.json of the model's folder has the errors of the weights: "modules" with
- *         name, n, k, bytes, mse_rel and perhaps error_rel.
+ *              "error_rel": 0.0012}, …]}                       tr(ΔHΔᵀ) / tr(wHwᵀ), of the output; null: unknown
+ *         Where there is none, lowbit-quantize.json of the model's folder has the errors of the weights: "modules"
+ *         with name, n, k, bytes, mse_rel and perhaps error_rel.
  *
  *     outliers.json   how far the largest channels stand out, before and after a transform
  *         {"schema": 1, "transform": "quarot",                 its name, "" for none
@@ -31,7 +31,10 @@
  *     kl.json         divergence from the unquantized model, by position (lowbit doctor)
  *         {"schema": 1, "against": "models/abacus-5m", "mean": 0.012, "p99": 0.4, "top1": 0.993,
  *          "buckets": [{"begin": 0, "end": 128, "n": 4096, "mean": 0.004, "p99": 0.1}, …]}
- *                                                              positions [begin,end), n tokens, nats; rising begin */
+ *                                                              positions [begin,end), n tokens, nats; rising begin
+ *
+ *     doctor.json     what lowbit doctor --json prints (lb_health_json): a table of verdicts, and the divergence by
+ *                     position where there is no kl.json */
 #ifndef LB_STUDY_REPORT_H
 #define LB_STUDY_REPORT_H
 #include "base/buf.h"

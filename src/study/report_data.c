@@ -112,8 +112,18 @@ static bool read_run(const lb_rep *rep, const json_t *o, lb_rep_run *r, const ch
 {
     const char *status;
     const json_t *calib, *eval;
-    *r = (lb_rep_run){.baseline = -1, .tokens_wrong = NAN, .average = NAN, .average_se = NAN, .drop = NAN, .drop_se = NAN,
-                      .bits = NAN, .size_bytes = NAN, .class_name = "", .sampling = "", .transform = ""};
+    *r = (lb_rep_run){.baseline = -1,
+                      .tokens_wrong = NAN,
+                      .average = NAN,
+                      .average_se = NAN,
+                      .drop = NAN,
+                      .drop_se = NAN,
+                      .bits = NAN,
+                      .size_bytes = NAN,
+                      .class_name = "",
+                      .sampling = "",
+                      .transform = "",
+                      .verdict = ""};
     if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
     if (!lb_json_get_str(o, "id", &r->id, where, err) || !lb_json_get_str(o, "label", &r->label, where, err) ||
         !lb_json_get_str(o, "group", &r->group, where, err) || !lb_json_get_str(o, "status", &status, where, err) ||
@@ -190,7 +200,8 @@ static bool load_extra(const lb_rep *rep, const char *id, const char *model, con
     int64_t schema = 0;
     if (!*doc || !has_schema) return *doc != NULL;
     if (!lb_json_get_int(*doc, "schema", 0, INT32_MAX, &schema, path, err)) return false;
-    return schema == 1 || lb_fail(err, LB_EUNSUPPORTED, "%s has schema %lld, this lowbit knows 1", path, (long long)schema);
+    return schema == 1 ||
+           lb_fail(err, LB_EUNSUPPORTED, "%s has schema %lld, this lowbit knows 1", path, (long long)schema);
 }
 
 static int layer_of(const char *name)
@@ -212,7 +223,8 @@ static bool read_layers(lb_rep_run *r, const char *key, const char *path, lb_err
         snprintf(where, sizeof where, "%.600s: %s[%zu]", path, key, i);
         if (!lb_json_get_str(o, "name", &x->name, where, err) || !number(o, "bits", &x->bits, where, err) ||
             !number(o, "mse_rel", &x->mse_rel, where, err) || !number(o, "error_rel", &x->error_rel, where, err) ||
-            !number(o, "bytes", &bytes, where, err) || !number(o, "n", &n, where, err) || !number(o, "k", &k, where, err))
+            !number(o, "bytes", &bytes, where, err) || !number(o, "n", &n, where, err) ||
+            !number(o, "k", &k, where, err))
             return false;
         if (isfinite(bytes) && n > 0 && k > 0) x->bits = 8 * bytes / (n * k);
         x->layer = layer_of(x->name);
@@ -271,6 +283,38 @@ static bool read_kl(lb_rep_run *r, const char *path, lb_err *err)
     return true;
 }
 
+/* What lowbit doctor --json says: the summary, and the divergence by position where there is no kl.json. */
+static bool read_doctor(lb_rep_run *r, const char *path, lb_err *err)
+{
+    const json_t *d = r->doctor_doc, *traces, *answers, *kl, *top1, *model, *loops, *length, *list_, *o;
+    char where[WHERE];
+    size_t i;
+    if (!text(d, "verdict", &r->verdict, path, err) || !object(d, "traces", &traces, path, err) ||
+        !object(d, "answers", &answers, path, err) || !object(traces, "kl", &kl, path, err) ||
+        !object(traces, "top1", &top1, path, err) || !object(answers, "model", &model, path, err) ||
+        !object(model, "loops", &loops, path, err) || !object(answers, "length", &length, path, err) ||
+        !number(kl, "mean", &r->kl_mean, path, err) || !number(kl, "stderr", &r->kl_se, path, err) ||
+        !number(top1, "mean", &r->kl_top1, path, err) || !number(traces, "kl_p99", &r->kl_p99, path, err) ||
+        !number(traces, "ppl_base", &r->ppl_base, path, err) || !number(traces, "ppl", &r->ppl, path, err) ||
+        !number(loops, "mean", &r->loops, path, err) || !number(length, "mean", &r->length, path, err) ||
+        !number(length, "stderr", &r->length_se, path, err))
+        return false;
+    list_ = json_object_get(traces, "kl_by_position");
+    if (r->kl || !json_is_array(list_)) return true;
+    if (!(r->kl = lb_alloc(json_array_size(list_), sizeof *r->kl, "the divergences", err))) return false;
+    json_array_foreach (list_, i, o) {
+        lb_rep_kl *x = &r->kl[i];
+        const json_t *next = json_array_get(list_, i + 1);
+        snprintf(where, sizeof where, "%.600s: kl_by_position[%zu]", path, i);
+        if (!lb_json_get_real(o, "from", 0, 1e12, &x->begin, where, err) || !number(o, "kl", &x->mean, where, err))
+            return false;
+        x->end = next ? json_number_value(json_object_get(next, "from")) : 2 * x->begin; /* they double */
+        x->p99 = NAN;
+        r->n_kl++;
+    }
+    return true;
+}
+
 static bool read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_err *err)
 {
     char path[1600];
@@ -285,7 +329,10 @@ static bool read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_er
     return (!r->layers_doc || read_layers(r, layers, path, err)) &&
            load_extra(rep, r->id, model, "outliers.json", true, &r->outliers_doc, path, err) &&
            (!r->outliers_doc || read_sites(r, path, err)) &&
-           load_extra(rep, r->id, model, "kl.json", true, &r->kl_doc, path, err) && (!r->kl_doc || read_kl(r, path, err));
+           load_extra(rep, r->id, model, "kl.json", true, &r->kl_doc, path, err) &&
+           (!r->kl_doc || read_kl(r, path, err)) &&
+           load_extra(rep, r->id, model, "doctor.json", false, &r->doctor_doc, path, err) &&
+           (!r->doctor_doc || read_doctor(r, path, err));
 }
 
 /* ---- the study ---- */
@@ -297,19 +344,22 @@ static bool read_head(lb_rep *r, const char *path, lb_err *err)
     size_t i;
     if (!lb_json_get_int(r->doc, "schema", 0, INT32_MAX, &schema, path, err)) return false;
     if (schema != LB_STUDY_SCHEMA)
-        return lb_fail(err, LB_EUNSUPPORTED, "%s has schema %lld, this lowbit reads %d; run the recipe again: nothing that is "
-                       "finished is generated anew", path, (long long)schema, LB_STUDY_SCHEMA);
+        return lb_fail(err, LB_EUNSUPPORTED,
+                       "%s has schema %lld, this lowbit reads %d; run the recipe again: nothing that is "
+                       "finished is generated anew",
+                       path, (long long)schema, LB_STUDY_SCHEMA);
     if (!lb_json_get_str(r->doc, "study", &r->name, path, err) || !text(r->doc, "about", &r->about, path, err) ||
         !text(r->doc, "version", &r->version, path, err) || !text(r->doc, "written", &r->written, path, err) ||
         !whole(r->doc, "samples", &r->n_per_seed, path, err) || !whole(r->doc, "failed", &r->n_failed, path, err) ||
         !(tasks = list(r->doc, "tasks", path, err)) || !(seeds = list(r->doc, "seeds", path, err)))
         return false;
     if (json_array_size(tasks) == 0 || json_array_size(tasks) > LB_REP_TASKS || json_array_size(seeds) > LB_REP_SEEDS)
-        return lb_fail(err, LB_EFORMAT, "%s has %zu tasks and %zu seeds; at most %d and %d, and a task there must be", path,
-                       json_array_size(tasks), json_array_size(seeds), LB_REP_TASKS, LB_REP_SEEDS);
+        return lb_fail(err, LB_EFORMAT, "%s has %zu tasks and %zu seeds; at most %d and %d, and a task there must be",
+                       path, json_array_size(tasks), json_array_size(seeds), LB_REP_TASKS, LB_REP_SEEDS);
     json_array_foreach (seeds, i, v) r->seeds[r->n_seed++] = json_integer_value(v);
     json_array_foreach (tasks, i, v) {
-        if (!lb_json_get_str(v, "name", &r->task[i], path, err) || !text(v, "like", &r->like[i], path, err)) return false;
+        if (!lb_json_get_str(v, "name", &r->task[i], path, err) || !text(v, "like", &r->like[i], path, err))
+            return false;
         r->n_task++;
     }
     return true;
@@ -347,7 +397,9 @@ bool lb_rep_load(lb_rep *r, const char *study_dir, lb_err *err)
     if (path && !lb_file_exists(path))
         lb_fail(err, LB_EFORMAT, "%s: there is no results.json; is it the output folder of lowbit study?", study_dir);
     else if (path) r->doc = lb_json_load(path, err);
-    bool ok = r->doc && (json_is_object(r->doc) || lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", path, lb_json_kind(r->doc))) &&
+    bool ok = r->doc &&
+              (json_is_object(r->doc) ||
+               lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", path, lb_json_kind(r->doc))) &&
               read_all(r, path, err);
     free(path);
     if (!ok) lb_rep_free(r);
@@ -365,6 +417,7 @@ void lb_rep_free(lb_rep *r)
         json_decref(x->layers_doc);
         json_decref(x->outliers_doc);
         json_decref(x->kl_doc);
+        json_decref(x->doctor_doc);
     }
     free(r->runs);
     json_decref(r->doc);

@@ -7,7 +7,12 @@ enum { LB_REP_LEVELS = 5, LB_REP_TASKS = 64, LB_REP_SEEDS = 64 };
 
 typedef struct lb_rep_layer { const char *name; int layer; double bits, mse_rel, error_rel; } lb_rep_layer;
 typedef struct lb_rep_spread { double p50, p90, p99, max; } lb_rep_spread;
-typedef struct lb_rep_site { const char *kind, *site; int layer; bool has_after; lb_rep_spread before, after; } lb_rep_site;
+typedef struct lb_rep_site {
+    const char *kind, *site;
+    int layer;
+    bool has_after;
+    lb_rep_spread before, after;
+} lb_rep_site;
 typedef struct lb_rep_kl { double begin, end, mean, p99; } lb_rep_kl;
 
 /* A run; accuracies and drops are fractions, NaN where not known. Text is borrowed from the JSON documents. */
@@ -26,13 +31,15 @@ typedef struct lb_rep_run {
     double *tokens;                  /* [n_sample] lengths, rising, owned; NULL: no samples */
     size_t n_sample;
     double tokens_wrong;             /* mean of wrong answers, NaN if there are none */
-    json_t *layers_doc, *outliers_doc, *kl_doc;      /* owned */
+    json_t *layers_doc, *outliers_doc, *kl_doc, *doctor_doc;         /* owned */
     lb_rep_layer *layers;            /* owned */
     lb_rep_site *sites;              /* owned */
     lb_rep_kl *kl;                   /* owned */
     size_t n_layer, n_site, n_kl;
     const char *transform;
-    double kl_mean, kl_p99, kl_top1;
+    double kl_mean, kl_se, kl_p99, kl_top1;
+    const char *verdict;             /* of the doctor; "" without one */
+    double ppl_base, ppl, loops, length, length_se;
 } lb_rep_run;
 
 typedef struct lb_rep {

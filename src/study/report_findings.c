@@ -18,7 +18,9 @@ static void baseline(const lb_rep *r, lb_buf *b)
 {
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
-        if (!x->is_baseline || !lb_report_shown_once(r, i) || x->think_budget || x->think_extend) continue;
+        if (!x->is_baseline || !lb_report_shown_once(r, i) || x->think_budget || x->think_extend || *x->method ||
+            *x->kv)
+            continue;
         item(b);
         lb_html_element(b, "b", "", x->label);
         if (lb_report_several_models(r)) {
@@ -42,9 +44,12 @@ static void smallest(const lb_rep *r, lb_buf *b)
         if (!first) continue;
         for (int i = 0; i < r->n_run; i++) {
             const lb_rep_run *x = &r->runs[i];
-            if (!x->compared || strcmp(x->base, r->runs[m].base) != 0 || strcmp(x->class_name, "lossless") != 0) continue;
+            if (!x->compared || strcmp(x->base, r->runs[m].base) != 0 || strcmp(x->class_name, "lossless") != 0)
+                continue;
             if (x->baseline >= 0 && x->size_bytes >= r->runs[x->baseline].size_bytes) continue;
-            if (!best || x->size_bytes < best->size_bytes || (x->size_bytes == best->size_bytes && x->drop < best->drop)) best = x;
+            if (!best || x->size_bytes < best->size_bytes ||
+                (x->size_bytes == best->size_bytes && x->drop < best->drop))
+                best = x;
         }
         if (!best || best->baseline < 0) continue;
         char size[32], from[32];

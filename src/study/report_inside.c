@@ -76,7 +76,8 @@ bool lb_report_layer_plot(const lb_rep *r, lb_report_plot *o)
         of++;
     }
     start(o, "layers", "Error by block",
-          output ? "Relative error of the layers' outputs on calibration text, tr(ΔHΔᵀ)/tr(WHWᵀ): geometric mean over the linear "
+          output ? "Relative error of the layers' outputs on calibration text, tr(ΔHΔᵀ)/tr(WHWᵀ): geometric mean over "
+                   "the linear "
                    "layers of a block"
                  : "Relative squared error of the weights: geometric mean over the linear layers of a block");
     axes(&o->plot, "block", "relative error");
@@ -114,7 +115,8 @@ bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_report_plot *o)
         int s = -1;
         for (size_t j = 0; j < o->plot.n_series; j++)
             if (strcmp(o->plot.series[j].name, kind_of(y->name)) == 0) s = (int)j;
-        if (s < 0 && o->plot.n_series < MAX_LINES) s = lb_plot_add_series(&o->plot, kind_of(y->name), (int)o->plot.n_series);
+        if (s < 0 && o->plot.n_series < MAX_LINES)
+            s = lb_plot_add_series(&o->plot, kind_of(y->name), (int)o->plot.n_series);
         lb_plot_point q = {.x = y->layer, .y = e, .lo = NAN, .hi = NAN};
         snprintf(q.tip, sizeof q.tip, "%.100s: %.2e", y->name, e);
         size_t end = strlen(q.tip);
@@ -162,8 +164,10 @@ bool lb_report_outlier_plot(const lb_rep *r, int run, const char *kind, lb_repor
     char name[64], title[160], caption[400];
     snprintf(name, sizeof name, "outliers-%s-%.40s", kind, x->id);
     snprintf(title, sizeof title, "Outliers of %s: %.100s", kind, x->label);
-    snprintf(caption, sizeof caption, "Largest absolute value of each channel of the %s: the largest channel and the median "
-             "one in each block, before and after %.60s", kind, *x->transform ? x->transform : "the transform");
+    snprintf(caption, sizeof caption,
+             "Largest absolute value of each channel of the %s: the largest channel and the median "
+             "one in each block, before and after %.60s",
+             kind, *x->transform ? x->transform : "the transform");
     start(o, name, title, caption);
     axes(&o->plot, "block", "largest absolute value");
     outlier_line(&o->plot, x, kind, false, 1);
@@ -177,8 +181,9 @@ bool lb_report_kl_plot(const lb_rep *r, lb_report_plot *o)
 {
     int n = 0, of = 0;
     for (int i = 0; i < r->n_run; i++) of += r->runs[i].n_kl > 0 && lb_report_shown_once(r, i);
-    start(o, "kl", "Divergence from the unquantized model, by position",
-          "Mean Kullback–Leibler divergence of the next token's distribution in nats, on texts of the unquantized model");
+    start(
+        o, "kl", "Divergence from the unquantized model, by position",
+        "Mean Kullback–Leibler divergence of the next token's distribution in nats, on texts of the unquantized model");
     axes(&o->plot, "position", "KL, nats");
     for (int i = 0; i < r->n_run && n < MAX_LINES; i++) {
         const lb_rep_run *x = &r->runs[i];
@@ -187,10 +192,11 @@ bool lb_report_kl_plot(const lb_rep *r, lb_report_plot *o)
         for (size_t j = 0; j < x->n_kl; j++) {
             if (!(x->kl[j].mean > 0)) continue; /* no place on a logarithmic scale */
             lb_plot_point q = {.x = (x->kl[j].begin + x->kl[j].end) / 2, .y = x->kl[j].mean, .lo = NAN, .hi = NAN};
-            snprintf(q.tip, sizeof q.tip, "%.70s, positions %.0f to %.0f: %.2e nats", x->label, x->kl[j].begin, x->kl[j].end,
-                     x->kl[j].mean);
+            snprintf(q.tip, sizeof q.tip, "%.70s, positions %.0f to %.0f: %.2e nats", x->label, x->kl[j].begin,
+                     x->kl[j].end, x->kl[j].mean);
             size_t end = strlen(q.tip);
-            if (isfinite(x->kl[j].p99)) snprintf(q.tip + end, sizeof q.tip - end, ", 99th percentile %.2e", x->kl[j].p99);
+            if (isfinite(x->kl[j].p99))
+                snprintf(q.tip + end, sizeof q.tip - end, ", 99th percentile %.2e", x->kl[j].p99);
             lb_plot_add_point(&o->plot, s, &q);
         }
     }

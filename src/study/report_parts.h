@@ -14,6 +14,7 @@ void lb_report_main_table(const lb_rep *r, const char *group, lb_buf *b);
 void lb_report_level_table(const lb_rep *r, lb_buf *b);
 void lb_report_output_table(const lb_rep *r, lb_buf *b);
 void lb_report_layer_table(const lb_rep *r, lb_buf *b);
+void lb_report_health_table(const lb_rep *r, lb_buf *b);
 void lb_report_failed(const lb_rep *r, lb_buf *b);
 /* What the numbers say, in sentences. */
 void lb_report_findings(const lb_rep *r, lb_buf *b);
@@ -21,7 +22,8 @@ void lb_report_findings(const lb_rep *r, lb_buf *b);
 bool lb_report_shown_once(const lb_rep *r, int i);
 bool lb_report_several_models(const lb_rep *r);
 
-/* ---- plots: each makes *p (which the caller frees) and its caption, or returns false where data for it are missing ---- */
+/* ---- plots: each makes *p (which the caller frees) and its caption, or returns false where data for it are missing
+ * ---- */
 
 typedef struct lb_report_plot {
     lb_plot plot;

@@ -42,7 +42,8 @@ static bool finish(lb_report_plot *o, size_t least)
     }
     lb_buf_fmt(&b, "%s.", o->caption);
     for (size_t i = 0; i < p->n_series && b.n < sizeof p->desc; i++)
-        for (size_t j = 0; j < p->series[i].n && b.n < sizeof p->desc; j++) lb_buf_fmt(&b, " %s;", p->series[i].p[j].tip);
+        for (size_t j = 0; j < p->series[i].n && b.n < sizeof p->desc; j++)
+            lb_buf_fmt(&b, " %s;", p->series[i].p[j].tip);
     for (size_t i = 0; i < p->n_row && b.n < sizeof p->desc; i++) lb_buf_fmt(&b, " %s;", p->rows[i].tip);
     snprintf(p->desc, sizeof p->desc, "%s", lb_buf_cstr(&b));
     lb_buf_free(&b);
@@ -73,7 +74,8 @@ static int free_ink(const lb_plot *p, int ink)
     if (ink < 0) return ink;
     for (int k = 0; k < LB_PLOT_INKS; k++) {
         bool used = false;
-        for (size_t i = 0; i < p->n_series; i++) used = used || p->series[i].ink % LB_PLOT_INKS == (ink + k) % LB_PLOT_INKS;
+        for (size_t i = 0; i < p->n_series; i++)
+            used = used || p->series[i].ink % LB_PLOT_INKS == (ink + k) % LB_PLOT_INKS;
         if (!used) return k ? (ink + k) % LB_PLOT_INKS : ink;
     }
     return ink;
@@ -175,7 +177,8 @@ bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_report_plot *o)
         w->mid = 100 * x->drop, w->lo = w->mid - half, w->hi = w->mid + half;
         w->ink = ink_of_family(r, family);
         snprintf(w->tip, sizeof w->tip, "%.90s: %.1f points lost", x->label, w->mid);
-        if (isfinite(half)) snprintf(w->tip, sizeof w->tip, "%.90s: %.1f ± %.1f points lost", x->label, w->mid, half / Z95);
+        if (isfinite(half))
+            snprintf(w->tip, sizeof w->tip, "%.90s: %.1f ± %.1f points lost", x->label, w->mid, half / Z95);
         double shown = fabs(w->mid) < 0.05 ? 0 : w->mid;
         snprintf(w->value, sizeof w->value, "%s%.1f", shown < 0 ? "−" : "", fabs(shown));
     }
@@ -188,7 +191,8 @@ bool lb_report_bits_plot(const lb_rep *r, const char *group, lb_report_plot *o)
     char name[64];
     name_for(name, "bits", group);
     start(o, LB_PLOT_XY, name, "Accuracy against bits per weight",
-          "Mean over the benchmarks with 95 % intervals; weights alone are quantized. Scales and zero points count as bits; "
+          "Mean over the benchmarks with 95 % intervals; weights alone are quantized. Scales and zero points count as "
+          "bits; "
           "fewer bits are to the right");
     axis(&o->plot.x, "bits per weight (fewer →)", LB_LOG);
     axis(&o->plot.y, "accuracy, %", LB_LINEAR);
@@ -231,7 +235,8 @@ bool lb_report_size_plot(const lb_rep *r, lb_report_plot *o)
 {
     char size[32];
     start(o, LB_PLOT_XY, "size", "Size against accuracy",
-          "All tensors of the model's files, embeddings and scales included; 95 % intervals. Labels are left out where there "
+          "All tensors of the model's files, embeddings and scales included; 95 % intervals. Labels are left out where "
+          "there "
           "is no room; the table has them all");
     axis(&o->plot.x, "size of the weights", LB_LOG);
     axis(&o->plot.y, "accuracy, %", LB_LINEAR);
@@ -366,7 +371,9 @@ static void level_line(lb_plot *p, const lb_rep_run *x, int ink, const double *v
 static void say_how_many(lb_report_plot *o, int n, int of)
 {
     size_t at = strlen(o->caption);
-    if (n < of) snprintf(o->caption + at, sizeof o->caption - at, ". The %d of %d runs that lose most; the table has all", n, of);
+    if (n < of)
+        snprintf(o->caption + at, sizeof o->caption - at, ". The %d of %d runs that lose most; the table has all", n,
+                 of);
 }
 
 bool lb_report_level_plot(const lb_rep *r, lb_report_plot *o)
@@ -389,7 +396,8 @@ bool lb_report_level_plot(const lb_rep *r, lb_report_plot *o)
 bool lb_report_level_drop_plot(const lb_rep *r, lb_report_plot *o)
 {
     int run[MAX_LINES], of = 0, n = worst_runs(r, run, &of);
-    start(o, LB_PLOT_XY, "levels-lost", "Points lost by level", "Against the baseline, paired by problem, with 95 % intervals");
+    start(o, LB_PLOT_XY, "levels-lost", "Points lost by level",
+          "Against the baseline, paired by problem, with 95 % intervals");
     axis(&o->plot.y, "points lost", LB_LINEAR);
     level_axis(&o->plot);
     for (int i = 0; i < n; i++)
@@ -405,7 +413,8 @@ bool lb_report_length_plot(const lb_rep *r, lb_report_plot *o)
     enum { MOST = 60 };
     int n = 0, of = 0;
     start(o, LB_PLOT_ROWS, "lengths", "Length of outputs",
-          "Box: middle half of the samples with the median; whiskers: 5 % to 95 %; mark: mean; at the right the mean and the share "
+          "Box: middle half of the samples with the median; whiskers: 5 % to 95 %; mark: mean; at the right the mean "
+          "and the share "
           "that was truncated");
     axis(&o->plot.x, "tokens", LB_LOG);
     for (int i = 0; i < r->n_run; i++) of += r->runs[i].n_sample > 0 && lb_report_shown_once(r, i);
@@ -418,12 +427,14 @@ bool lb_report_length_plot(const lb_rep *r, lb_report_plot *o)
         n++;
         lb_rep_family(x, family);
         w->lo = lb_rep_quantile(x->tokens, x->n_sample, 0.05), w->hi = lb_rep_quantile(x->tokens, x->n_sample, 0.95);
-        w->box_lo = lb_rep_quantile(x->tokens, x->n_sample, 0.25), w->box_hi = lb_rep_quantile(x->tokens, x->n_sample, 0.75);
+        w->box_lo = lb_rep_quantile(x->tokens, x->n_sample, 0.25),
+        w->box_hi = lb_rep_quantile(x->tokens, x->n_sample, 0.75);
         w->mid = lb_rep_quantile(x->tokens, x->n_sample, 0.5), w->mean = x->tokens_mean;
         if (!(w->lo > 0)) w->lo = 1; /* an empty output has no place on the scale */
         w->ink = ink_of_family(r, family);
         snprintf(w->value, sizeof w->value, "%.0f · %.1f %%", x->tokens_mean, 100 * x->truncated);
-        snprintf(w->tip, sizeof w->tip, "%.80s: median %.0f, half of them %.0f to %.0f tokens", x->label, w->mid, w->box_lo, w->box_hi);
+        snprintf(w->tip, sizeof w->tip, "%.80s: median %.0f, half of them %.0f to %.0f tokens", x->label, w->mid,
+                 w->box_lo, w->box_hi);
     }
     if (n < of) say_how_many(o, n, of);
     return finish(o, 1);

@@ -27,9 +27,11 @@ static const char rules[] =
     "ul.points{padding-left:1.2em;max-width:50em}ul.points li{margin:.35em 0}\n"
     "nav{font-size:.9rem;margin:1em 0}nav a{display:inline-block;margin:0 1em .3em 0}\n"
     "a{color:var(--s0)}\n"
-    ".box{overflow-x:auto;margin:.8em 0;border:1px solid var(--grid);border-radius:6px;-webkit-overflow-scrolling:touch}\n"
+    ".box{overflow-x:auto;margin:.8em 0;"
+    "border:1px solid var(--grid);border-radius:6px;-webkit-overflow-scrolling:touch}\n"
     "summary{cursor:pointer;padding:.6em 0;font-weight:600;color:var(--s0)}\n"
-    "summary:focus-visible,.box:focus-visible,button:focus-visible,a:focus-visible{outline:2px solid var(--s0);outline-offset:2px}\n"
+    "summary:focus-visible,.box:focus-visible,button:focus-visible,a:focus-visible{"
+    "outline:2px solid var(--s0);outline-offset:2px}\n"
     "table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}\n"
     "th,td{padding:.42em .7em;text-align:right;white-space:nowrap;vertical-align:baseline}\n"
     "th{font-weight:600}thead th{border-bottom:1px solid var(--muted);vertical-align:bottom}\n"
@@ -44,7 +46,8 @@ static const char rules[] =
     "td.h{background:rgb(var(--heat)/calc(var(--l,0)*.5))}\n"
     "td small,.pm{color:var(--muted);font-size:.85em}\n"
     ".c0{color:var(--s2)}.c1{color:var(--s4)}.c2{color:var(--s1)}.c0,.c1,.c2{font-weight:600}\n"
-    ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));gap:8px 36px;align-items:start}\n"
+    ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));"
+    "gap:8px 36px;align-items:start}\n"
     "figure{margin:1em 0;min-width:0}figcaption{margin-bottom:.5em}figcaption b{display:block;font-weight:600}\n"
     "figcaption span{font-size:.875rem;color:var(--muted);display:block;max-width:44em}\n"
     "svg{display:block;width:100%;height:auto;max-width:600px;font-family:inherit;overflow:visible}\n"
@@ -53,8 +56,8 @@ static const char rules[] =
     "@media (max-width:600px){main{padding:14px 14px 48px}h1{font-size:1.45rem}svg.wide{display:none}"
     "svg.narrow{display:block;max-width:440px}tbody th{max-width:11em}th,td{padding:.42em .55em}}\n"
     "@media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}\n"
-    "button{float:right;font:inherit;font-size:.85rem;color:var(--text);background:var(--soft);border:1px solid var(--grid);"
-    "border-radius:6px;padding:.3em .8em;min-height:36px;cursor:pointer}\n"
+    "button{float:right;font:inherit;font-size:.85rem;color:var(--text);background:var(--soft);"
+    "border:1px solid var(--grid);border-radius:6px;padding:.3em .8em;min-height:36px;cursor:pointer}\n"
     "@media print{button,nav{display:none}.box{overflow:visible}}\n";
 
 static const char dark[] = "--soft:#1d2127;--heat:255 151 82;color-scheme:dark;";
@@ -74,21 +77,22 @@ void lb_report_style(lb_buf *b)
     for (int i = 0; i < LB_PLOT_INKS; i++)
         lb_buf_fmt(b, "svg .k%d{stroke:var(--s%d)}svg .f%d{fill:var(--s%d)}\n", i, i, i, i);
     for (int i = 0; i < 3; i++)
-        lb_buf_fmt(b, "svg .k%s{stroke:var(--%s)}svg .f%s{fill:var(--%s)}\n", named[i].name, named[i].variable, named[i].name,
-                   named[i].variable);
+        lb_buf_fmt(b, "svg .k%s{stroke:var(--%s)}svg .f%s{fill:var(--%s)}\n", named[i].name, named[i].variable,
+                   named[i].name, named[i].variable);
     lb_buf_str(b, "</style>\n");
 }
 
 /* The switch appears only where scripts run. No '<' or '&' is in it, so that it is XML as it stands. */
 void lb_report_script(lb_buf *b)
 {
-    lb_buf_str(b, "<script>\n"
-                  "(function(){var d=document,r=d.documentElement,b=d.createElement('button');\n"
-                  "function dark(){var t=r.getAttribute('data-theme');return t?t==='dark':"
-                  "matchMedia('(prefers-color-scheme: dark)').matches}\n"
-                  "function say(){b.textContent=dark()?'Light':'Dark';b.setAttribute('aria-label','Switch to '+"
-                  "(dark()?'light':'dark')+' colours')}\n"
-                  "b.type='button';b.onclick=function(){r.setAttribute('data-theme',dark()?'light':'dark');say()};say();\n"
-                  "d.querySelector('main').prepend(b)})();\n"
-                  "</script>\n");
+    lb_buf_str(b,
+               "<script>\n"
+               "(function(){var d=document,r=d.documentElement,b=d.createElement('button');\n"
+               "function dark(){var t=r.getAttribute('data-theme');return t?t==='dark':"
+               "matchMedia('(prefers-color-scheme: dark)').matches}\n"
+               "function say(){b.textContent=dark()?'Light':'Dark';b.setAttribute('aria-label','Switch to '+"
+               "(dark()?'light':'dark')+' colours')}\n"
+               "b.type='button';b.onclick=function(){r.setAttribute('data-theme',dark()?'light':'dark');say()};say();\n"
+               "d.querySelector('main').prepend(b)})();\n"
+               "</script>\n");
 }

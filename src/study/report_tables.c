@@ -76,7 +76,10 @@ static void model_row(const lb_rep *r, const char **last, const char *base, int 
 
 /* ---- main table ---- */
 
-static int class_number(const char *name) { return strcmp(name, "lossless") == 0 ? 0 : strcmp(name, "fair") == 0 ? 1 : 2; }
+static int class_number(const char *name)
+{
+    return strcmp(name, "lossless") == 0 ? 0 : strcmp(name, "fair") == 0 ? 1 : 2;
+}
 
 /* True if the drop's 95 % interval reaches into another class. */
 static bool class_unsure(const lb_rep_run *r)
@@ -166,7 +169,8 @@ void lb_report_main_table(const lb_rep *r, const char *group, lb_buf *b)
 bool lb_report_shown_once(const lb_rep *r, int i)
 {
     for (int j = 0; j < i; j++)
-        if (r->runs[j].done && strcmp(r->runs[j].label, r->runs[i].label) == 0 && strcmp(r->runs[j].base, r->runs[i].base) == 0)
+        if (r->runs[j].done && strcmp(r->runs[j].label, r->runs[i].label) == 0 &&
+            strcmp(r->runs[j].base, r->runs[i].base) == 0)
             return false;
     return r->runs[i].done;
 }
@@ -190,7 +194,8 @@ void lb_report_level_table(const lb_rep *r, lb_buf *b)
         model_row(r, &last, x->base, LB_REP_LEVELS + 3, b);
         lb_buf_fmt(b, "<tr%s>", x->is_baseline ? " class=\"base\"" : "");
         label_cell(b, x);
-        for (int l = 0; l < LB_REP_LEVELS; l++) cell(b, x->compared ? heat(x->level_drop[l], tint) : "", "%.1f", 100 * x->level[l]);
+        for (int l = 0; l < LB_REP_LEVELS; l++)
+            cell(b, x->compared ? heat(x->level_drop[l], tint) : "", "%.1f", 100 * x->level[l]);
         for (int l = 0; l < LB_REP_LEVELS; l += LB_REP_LEVELS - 1)
             cell_pm(b, x->compared ? 100 * x->level_drop[l] : NAN, 100 * x->level_drop_se[l]);
         lb_buf_str(b, "</tr>\n");
@@ -275,6 +280,53 @@ void lb_report_layer_table(const lb_rep *r, lb_buf *b)
             lb_buf_str(b, "</tr>\n");
         }
         free(sorted);
+    }
+    table_end(b);
+}
+
+/* ---- health ---- */
+
+static void number_pm(lb_buf *b, const char *fmt, double v, double se)
+{
+    char text[64], error[64] = "";
+    if (isfinite(v)) snprintf(text, sizeof text, fmt, v);
+    else snprintf(text, sizeof text, "–");
+    if (isfinite(v) && isfinite(se)) snprintf(error, sizeof error, fmt, se);
+    lb_buf_fmt(b, "<td>%s%s%s%s</td>", text, *error ? " <span class=\"pm\">± " : "", error, *error ? "</span>" : "");
+}
+
+void lb_report_health_table(const lb_rep *r, lb_buf *b)
+{
+    static const char *const verdicts[] = {"healthy", "impaired", "broken"}, *const signs[] = {"●", "◐", "○"};
+    table_start(b, "Reasoning health");
+    head(b, "Run", "");
+    lb_buf_str(b, "<th scope=\"col\" class=\"l\">Verdict</th>");
+    head(b, "KL, nats", "± se");
+    head(b, "KL", "99th percentile");
+    head(b, "Top-1", "agreement");
+    head(b, "Perplexity", "baseline’s");
+    head(b, "Perplexity", "");
+    head(b, "Loops", "share of answers");
+    head(b, "Length", "× baseline, ± se");
+    lb_buf_str(b, "</tr></thead>\n<tbody>\n");
+    for (int i = 0; i < r->n_run; i++) {
+        const lb_rep_run *x = &r->runs[i];
+        int k = 0;
+        if (!*x->verdict || !lb_report_shown_once(r, i)) continue;
+        while (k < 2 && strcmp(verdicts[k], x->verdict) != 0) k++;
+        lb_buf_str(b, "<tr>");
+        label_cell(b, x);
+        lb_buf_fmt(b, "<td class=\"l\"><span class=\"c%d\"><span aria-hidden=\"true\">%s</span> ", k, signs[k]);
+        lb_html_text(b, x->verdict);
+        lb_buf_str(b, "</span></td>");
+        number_pm(b, "%.4f", x->kl_mean, x->kl_se);
+        cell(b, "", "%.3f", x->kl_p99);
+        cell(b, "", "%.2f %%", 100 * x->kl_top1);
+        cell(b, "", "%.4f", x->ppl_base);
+        cell(b, "", "%.4f", x->ppl);
+        cell(b, "", "%.1f %%", 100 * x->loops);
+        number_pm(b, "%.2f", x->length, x->length_se);
+        lb_buf_str(b, "</tr>\n");
     }
     table_end(b);
 }

@@ -1,28 +1,15 @@
 /* study/study.c – running a recipe: models first, then run by run quantize, evaluate, compare, save. */
-#include "study/study.h"
+#include "study/work.h"
 #include "base/file.h"
-#include "base/jsonl.h"
 #include "base/mem.h"
-#include "eval/trace.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_SIZE = 1024 };
-
-typedef struct work {
-    lb_study *s;
-    const lb_study_opt *o;
-    lb_exec *ex;
-    lb_db *db;
-    lb_progress p;
-    lb_err *err;
-} work;
-
 /* ---- models ---- */
 
 /* Every model is read before anything runs: a folder that is missing or broken is known at once. */
-static bool open_models(work *w)
+static bool open_models(lb_study_work *w)
 {
     for (int i = 0; i < w->s->n_model; i++) {
         lb_study_model *m = &w->s->models[i];
@@ -36,148 +23,6 @@ static bool open_models(work *w)
     return true;
 }
 
-/* ---- traces ---- */
-
-static void trace_text(const lb_study_trace *t, lb_buf *b)
-{
-    const char *key;
-    json_t *v;
-    lb_buf_fmt(b, "trace %s %d %d %d %lld\n", t->prompts, t->n_prompt, t->n_sample, t->max_new, (long long)t->seed);
-    json_object_foreach ((json_t *)t->where, key, v) lb_buf_fmt(b, "where %s=%s\n", key, json_string_value(v));
-}
-
-typedef struct filter { const lb_study_trace *t; lb_buf *out; int n; } filter;
-
-static bool filter_row(void *arg, json_t *row, const char *where, lb_err *err)
-{
-    filter *f = arg;
-    const char *key;
-    json_t *v;
-    (void)where;
-    bool take = !f->t->n_prompt || f->n < f->t->n_prompt;
-    json_object_foreach ((json_t *)f->t->where, key, v) take = take && json_equal(json_object_get(row, key), v);
-    char *text = take ? json_dumps(row, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-    bool ok = !take || text || lb_fail_mem(err, 0, "the prompts");
-    if (text) lb_buf_fmt(f->out, "%s\n", text);
-    f->n += take;
-    free(text);
-    json_decref(row);
-    return ok;
-}
-
-/* The rows of the prompts' file that the trace is made of, as a file of their own at `to`. */
-static bool filter_prompts(const lb_study_trace *t, const char *to, lb_err *err)
-{
-    lb_map m = {0};
-    lb_buf out = {0};
-    filter f = {.t = t, .out = &out};
-    bool ok = lb_map_open(&m, t->prompts, err) &&
-              lb_jsonl_each((const char *)m.p, m.size, t->prompts, 0, filter_row, &f, NULL, err) &&
-              lb_buf_ok(&out, "the prompts", err);
-    if (ok && f.n == 0) ok = lb_fail(err, LB_EFORMAT, "%s: no row is as 'where' of trace '%s' wants it", t->prompts, t->name);
-    ok = ok && lb_write_file(to, out.p, out.n, err);
-    lb_map_close(&m);
-    lb_buf_free(&out);
-    return ok;
-}
-
-/* The model's own text for calibration source "self" or "self:NAME": made, completed or found at *path. */
-static bool make_trace(work *w, const lb_study_model *m, const char *source, char path[PATH_SIZE])
-{
-    const lb_study_trace *t = w->s->traces;
-    const char *name = source[4] ? source + 5 : "";
-    char hex[33], prompts[PATH_SIZE];
-    lb_buf how = {0};
-    while (strcmp(t->name, name) != 0) t++; /* the recipe was checked */
-    lb_buf_str(&how, m->hash);
-    trace_text(t, &how);
-    lb_hash_hex(lb_hash_of(lb_buf_cstr(&how), how.n), hex);
-    bool ok = lb_buf_ok(&how, "a recipe", w->err);
-    lb_buf_free(&how);
-    snprintf(path, PATH_SIZE, "%.700s/traces", w->o->out_dir);
-    ok = ok && lb_mkdirs(path, w->err);
-    snprintf(path, PATH_SIZE, "%.700s/traces/%.100s%s%.8s.jsonl", w->o->out_dir, name, *name ? "-" : "", hex);
-    snprintf(prompts, sizeof prompts, "%.700s/traces/%.100s%s%.8s.prompts.jsonl", w->o->out_dir, name, *name ? "-" : "", hex);
-    lb_prompts list = {0};
-    lb_target target = {0};
-    lb_trace_report rep;
-    if (ok && t->where) ok = lb_file_exists(prompts) || filter_prompts(t, prompts, w->err);
-    ok = ok && lb_prompts_load(t->where ? prompts : t->prompts, w->s->data, t->n_prompt, &list, w->err) &&
-         lb_target_open(&target, m->dir, w->ex, w->err);
-    lb_trace_opt o = {.prompts = &list, .n_sample = t->n_sample ? t->n_sample : 1, .seed = (uint64_t)t->seed,
-                      .sampling = m->sampling, .max_new = t->max_new, .stop = w->o->stop};
-    ok = ok && lb_trace_run(&target, &o, path, NULL, &rep, w->err);
-    lb_target_close(&target);
-    lb_prompts_free(&list);
-    return ok || lb_wrap(w->err, "trace '%s'", t->name);
-}
-
-/* ---- quantized models ---- */
-
-/* What a run's folder depends on besides scheme and method: empty for a run that has nothing else. */
-static void recipe_text(const lb_study *s, const lb_study_run *r, lb_buf *b)
-{
-    const lb_compress_spec *q = &r->quant;
-    const lb_calib_spec *c = &q->calib;
-    if (q->clip && strcmp(q->clip, "mse") != 0) lb_buf_fmt(b, "clip %s\n", q->clip);
-    if (q->kv) lb_buf_fmt(b, "kv %s\n", q->kv);
-    if (r->target_bpw > 0) lb_buf_fmt(b, "bpw %.17g\n", r->target_bpw);
-    for (int i = 0; i < q->n_tensor; i++) lb_buf_fmt(b, "tensor %s\n", q->tensor[i]);
-    for (int i = 0; i < q->n_opt; i++) lb_buf_fmt(b, "option %s\n", q->opt[i]);
-    if (!r->calibrates) return;
-    lb_buf_fmt(b, "calib %s %d %d %llu\n", c->source, c->n_seq, c->n_tok, (unsigned long long)c->seed);
-    for (int i = 0; i < s->n_trace; i++)
-        if (strncmp(c->source, "self", 4) == 0 && strcmp(s->traces[i].name, c->source[4] ? c->source + 5 : "") == 0)
-            trace_text(&s->traces[i], b);
-}
-
-/* The folder of a run's model: the original, or one named after its contents and the way it was made, so that runs
- * which quantize alike share it and another recipe's is never taken for it. */
-static bool place_model(work *w, lb_study_run *r)
-{
-    const lb_study_model *m = &w->s->models[r->model];
-    char text[LB_SCHEME_TEXT], hex[33];
-    lb_buf how = {0};
-    int n;
-    lb_scheme_text(&r->scheme, text);
-    recipe_text(w->s, r, &how);
-    memcpy(hex, m->hash, sizeof hex);
-    if (how.n > 0) lb_hash_hex(lb_hash_bytes(how.p, how.n, lb_hash_of(m->hash, strlen(m->hash))), hex);
-    bool ok = lb_buf_ok(&how, "a recipe", w->err);
-    lb_buf_free(&how);
-    if (!r->makes_model) n = snprintf(r->dir, sizeof r->dir, "%s", m->dir);
-    else
-        n = snprintf(r->dir, sizeof r->dir, "%s/models/%s-%s%s-%.8s", w->o->out_dir, text, *r->method ? r->method : r->kv,
-                     r->quant.clip && strcmp(r->quant.clip, "mse") == 0 ? "-clip" : "", hex);
-    return ok && (n < (int)sizeof r->dir ||
-                  lb_fail(w->err, LB_EUSAGE, "the path of the output is too long: %s", w->o->out_dir));
-}
-
-static bool quantize(work *w, lb_study_run *r)
-{
-    char trace[PATH_SIZE];
-    lb_compress_spec spec = r->quant;
-    lb_compress c;
-    lb_quantize_report rep;
-    if (!r->makes_model || lb_file_exists(r->dir)) return true; /* a folder is there only when it is whole */
-    if (r->calibrates && strncmp(spec.calib.source, "self", 4) == 0 && (!spec.calib.source[4] || spec.calib.source[4] == ':')) {
-        lb_progress_what(&w->p, "%s · its own text", r->label);
-        if (!make_trace(w, &w->s->models[r->model], spec.calib.source, trace)) return false;
-        spec.calib.source = trace;
-    }
-    spec.target_bpw = r->target_bpw;
-    bool ok = lb_compress_parse(&c, &spec, w->err);
-    c.opt.stop = (volatile const int *)w->o->stop;
-    if (ok && r->target_bpw > 0) {
-        lb_progress_what(&w->p, "%s · measuring layers", r->label);
-        ok = lb_compress_mix(&c, w->s->models[r->model].dir, w->ex, w->err);
-    }
-    lb_progress_what(&w->p, "%s · quantizing", r->label);
-    ok = ok && lb_compress_run(&c, w->s->models[r->model].dir, r->dir, w->ex, &rep, w->err);
-    lb_compress_free(&c);
-    return ok;
-}
-
 /* ---- one run ---- */
 
 static void set_eval(const lb_study_run *r, lb_eval_opt *o)
@@ -188,7 +33,7 @@ static void set_eval(const lb_study_run *r, lb_eval_opt *o)
     if (r->max_new) o->max_new = r->max_new;
 }
 
-static bool evaluate(work *w, lb_study_run *r)
+static bool evaluate(lb_study_work *w, lb_study_run *r)
 {
     lb_target t;
     lb_eval_opt o = w->s->eval;
@@ -250,7 +95,7 @@ bool lb_study_compare(lb_study_run *r, const lb_study_run *base, lb_err *err)
 }
 
 /* Compares whatever can be compared by now: a baseline may come after the runs that need it. */
-static bool compare_all(work *w)
+static bool compare_all(lb_study_work *w)
 {
     for (int i = 0; i < w->s->n_run; i++) {
         lb_study_run *r = &w->s->runs[i];
@@ -271,7 +116,7 @@ static bool save_text(const char *dir, const char *name, const lb_buf *text, lb_
     return ok;
 }
 
-static bool save_json(const char *dir, const char *name, const json_t *j, lb_err *err)
+bool lb_study_save_json(const char *dir, const char *name, const json_t *j, lb_err *err)
 {
     char *path = lb_path_join(dir, name, err);
     bool ok = path && (j ? lb_json_save(path, j, err) : lb_fail_mem(err, 0, "the results"));
@@ -286,7 +131,7 @@ static bool save(const lb_study *s, const char *dir, lb_err *err)
     lb_study_table(s, &table);
     lb_study_csv(s, &csv);
     bool ok = save_text(dir, "table.txt", &table, err) && save_text(dir, "results.csv", &csv, err) &&
-              save_json(dir, "results.json", j, err) && save_json(dir, "recipe.json", s->recipe, err);
+              lb_study_save_json(dir, "results.json", j, err) && lb_study_save_json(dir, "recipe.json", s->recipe, err);
     lb_buf_free(&table);
     lb_buf_free(&csv);
     json_decref(j);
@@ -307,12 +152,12 @@ static bool save_samples(const lb_study_run *r, const char *out_dir, lb_err *err
 /* A stop and a disk that fails end the study; everything else is this run's own misfortune. */
 static bool ends_study(const lb_err *e) { return e->code == LB_ESTOPPED || e->code == LB_EIO; }
 
-static bool do_run(work *w, lb_study_run *r)
+static bool do_run(lb_study_work *w, lb_study_run *r)
 {
     lb_err *outer = w->err, e = {0};
     lb_progress_what(&w->p, "%s", r->label);
     w->err = &e;
-    bool ok = place_model(w, r) && quantize(w, r) && evaluate(w, r);
+    bool ok = lb_study_place(w, r) && lb_study_make(w, r) && evaluate(w, r) && lb_study_examine(w, r);
     w->err = outer;
     if (!ok && ends_study(&e)) {
         if (outer) *outer = e;
@@ -326,7 +171,7 @@ static bool do_run(work *w, lb_study_run *r)
 
 bool lb_study_run_all(lb_study *s, const lb_study_opt *o, lb_exec *ex, lb_err *err)
 {
-    work w = {.s = s, .o = o, .ex = ex, .err = err};
+    lb_study_work w = {.s = s, .o = o, .ex = ex, .err = err};
     int64_t per_run = 0;
     s->eval.fresh = o->fresh, s->eval.allow_weak_sandbox = o->allow_weak_sandbox, s->eval.stop = o->stop;
     bool ok = lb_eval_count(&s->eval, &per_run, err) && lb_mkdirs(o->out_dir, err) && open_models(&w);

@@ -6,7 +6,9 @@
  *      "quick": {"limit": 10, "seeds": [42]}}
  *
  * "models": […] instead of "model" makes every run for each of them. "trace": {NAME: {…}} says how the model writes its
- * own calibration text; "calib" is what runs are calibrated with that say nothing of it. Besides "scheme" and "method" a run may have (docs/report.md has them all)
+ * own calibration text; "calib" is what runs are calibrated with that say nothing of it; "doctor": {"source", "tokens",
+ * "answers"} examines every quantized model on traces (eval/health.h) and keeps runs/ID/doctor.json. Besides "scheme"
+ * and "method" a run may have (docs/report.md has them all)
  *
  *     "clip": "none" | "mse"          "kv": KV cache format, such as "kv4-quarot"       "model": a model of its own
  *     "calib": {"source": TASK | FILE | "self" | "self:NAME", "nsamples": N, "seqlen": N, "seed": N}
@@ -15,8 +17,8 @@
  *     "label": name in tables         "group": section of the report: "main", "calib-domain", … (default "main")
  *
  * Paths are relative to the working directory. A run is compared, problem by problem, with its baseline: the run of the
- * same model and the same "eval" that leaves the model as it is, from its own group if there is one there, else from any
- * group; if there is none, the first run of its group and model. What two runs quantize alike is quantized once.
+ * same model and the same "eval" that leaves the model as it is, from its own group if there is one there, else from
+ * any group; if there is none, the first run of its group and model. What two runs quantize alike is quantized once.
  *
  * The output folder holds quantized models (models/), the results database, table.txt, results.json, results.csv,
  * runs/ID/samples.jsonl (a line for each sample) and the effective recipe. Everything is written as it is finished;
@@ -69,7 +71,7 @@ typedef struct lb_study_run {
     int baseline;                    /* index of the run it is compared with; its own: it is one */
     bool compared;
     double drop, drop_stderr;        /* baseline's average − this one's */
-    double level_drop[LB_N_LEVEL], level_drop_stderr[LB_N_LEVEL];    /* mean over tasks; NaN where there is no problem */
+    double level_drop[LB_N_LEVEL], level_drop_stderr[LB_N_LEVEL]; /* mean over tasks; NaN where there is no problem */
     const char *class_name;          /* "lossless", "fair", "risky"; "" until compared */
 } lb_study_run;
 
@@ -84,6 +86,8 @@ typedef struct lb_study {
     int n_model, n_trace, n_task, n_run, n_failed;
     lb_eval_opt eval;
     lb_calib_spec calib;             /* of runs that say nothing of it */
+    const char *doctor;              /* traces that every quantized model is examined on, or NULL: none are */
+    int doctor_tokens, doctor_answers;               /* 0: the default */
     char **text;                     /* [n_text], owned: texts that runs are made of */
     size_t n_text, cap_text;
 } lb_study;

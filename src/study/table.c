@@ -58,7 +58,8 @@ static void row(const lb_study *s, const lb_study_run *r, int width, lb_buf *b)
     char cell[64];
     field(b, r->label, width);
     if (r->state != LB_STUDY_DONE) {
-        lb_buf_fmt(b, "%s%s%s\n", r->state == LB_STUDY_FAILED ? "failed" : "not run yet", *r->error ? ": " : "", r->error);
+        lb_buf_fmt(b, "%s%s%s\n", r->state == LB_STUDY_FAILED ? "failed" : "not run yet", *r->error ? ": " : "",
+                   r->error);
         return;
     }
     snprintf(cell, sizeof cell, "%.2f", r->bits_per_weight);

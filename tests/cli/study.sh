@@ -6,6 +6,7 @@ cat >"$dir/r.json" <<'JSON'
 {"name": "small", "model": "models/abacus-5m", "tasks": "chain", "limit": 3, "seeds": [42], "max_new": 200,
  "trace": {"prompts": "data/abacus/train.jsonl", "where": {"family": "chain"}, "nprompts": 8},
  "calib": {"source": "self", "nsamples": 4, "seqlen": 64},
+ "doctor": {"source": "self", "tokens": 512, "answers": 2},
  "runs": [{"scheme": "w16"}, {"scheme": "w4g512", "method": "rtn", "label": "<too> long & \"wide\""},
           {"scheme": "w3g128", "method": "rtn"}, {"scheme": "w2g128", "method": "gptq"},
           {"scheme": "w2g128", "method": "gptq", "group": "again"}, {"scheme": "w16", "kv": "kv4"}]}
@@ -37,6 +38,9 @@ done 2>/dev/null
 [ $died -ge 2 ] || { echo "FAIL: only $died of 3 were killed"; bad=1; }
 study "$dir/b" >/dev/null 2>&1
 cmp <(strip "$dir/a") <(strip "$dir/b") || { echo "FAIL: results differ after kill -9"; diff <(strip "$dir/a") <(strip "$dir/b") | head; bad=1; }
+cmp <(grep -v -e seconds -e '"model"' -e trace_file "$dir/a/runs/main-w2g128-gptq/doctor.json") \
+    <(grep -v -e seconds -e '"model"' -e trace_file "$dir/b/runs/main-w2g128-gptq/doctor.json") || { echo "FAIL: the doctor says otherwise"; bad=1; }
+[ ! -e "$dir/a/runs/again-w2g128-gptq/doctor.json" ] || { echo "FAIL: one model examined twice"; bad=1; }
 for i in main-w16 main-w3g128-rtn main-w2g128-gptq main-w16-kv4; do
     cmp "$dir/a/runs/$i/samples.jsonl" "$dir/b/runs/$i/samples.jsonl" || bad=1
 done
@@ -58,7 +62,7 @@ python3 -c 'if True:
     ns = "{http://www.w3.org/1999/xhtml}"
     text = "".join(root.itertext())
     assert "<too> long & \"wide\"" in text, "the label is not there as it is"
-    assert "Error by block" in text and "Points lost" in text
+    assert "Error by block" in text and "Points lost" in text and "Divergence" in text
     for e in root.iter():
         assert not {"src", "onclick", "onload"} & set(e.attrib), e
         assert e.tag != ns + "link" and e.attrib.get("href", "#").startswith("#"), e.attrib

@@ -1,4 +1,5 @@
-/* test_report.c – plots and the report: ticks, escaping, contrast, well-formed pages, data that are missing or wrong. */
+/* test_report.c – plots and the report: ticks, escaping, contrast, well-formed pages, data that are missing or wrong.
+ */
 #include "test.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -38,7 +39,10 @@ static void write_in(const char *sub, const char *name, const char *text)
 
 /* ---- a small checker of XML: elements nest, attributes are quoted, references are known, ids are unique ---- */
 
-static bool is_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-:_", c); }
+static bool is_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-:_", c);
+}
 
 static const char *check_reference(const char *p)
 {
@@ -71,7 +75,8 @@ static void check_xml(const char *p)
             name[k] = 0;
             if (k == 0) fail_msg("no name of an element: %.40s", p);
             if (close) {
-                if (n == 0 || strcmp(stack[n - 1], name) != 0) fail_msg("</%s> ends <%s>: %.60s", name, n ? stack[n - 1] : "", p);
+                if (n == 0 || strcmp(stack[n - 1], name) != 0)
+                    fail_msg("</%s> ends <%s>: %.60s", name, n ? stack[n - 1] : "", p);
                 n--;
                 assert_int_equal(*p++, '>');
                 continue;
@@ -136,20 +141,24 @@ static void ticks_are_nice(void **state)
         int max = 2 + (int)(x % 9), n = lb_ticks(lo, hi, max, t, &step);
         double m = step / pow(10, floor(log10(step) + 1e-9));
         if (n < 1 || n > max) fail_msg("%d ticks of at most %d for %g … %g", n, max, lo, hi);
-        if (fabs(m - 1) > 1e-6 && fabs(m - 2) > 1e-6 && fabs(m - 5) > 1e-6) fail_msg("step %g for %g … %g", step, lo, hi);
+        if (fabs(m - 1) > 1e-6 && fabs(m - 2) > 1e-6 && fabs(m - 5) > 1e-6)
+            fail_msg("step %g for %g … %g", step, lo, hi);
         if ((hi - lo) / step > 5.0 * max + 1) fail_msg("step %g is too small for %g … %g", step, lo, hi);
         for (int k = 0; k < n; k++) {
             if (t[k] < lo - 1e-6 * step || t[k] > hi + 1e-6 * step) fail_msg("tick %g outside %g … %g", t[k], lo, hi);
             if (fabs(t[k] / step - round(t[k] / step)) > 1e-6) fail_msg("tick %g is no multiple of %g", t[k], step);
-            if (k && fabs(t[k] - t[k - 1] - step) > 1e-6 * step) fail_msg("ticks %g, %g are not %g apart", t[k - 1], t[k], step);
+            if (k && fabs(t[k] - t[k - 1] - step) > 1e-6 * step)
+                fail_msg("ticks %g, %g are not %g apart", t[k - 1], t[k], step);
         }
-        if (t[0] - step > lo + 1e-6 * step || t[n - 1] + step < hi - 1e-6 * step) fail_msg("a tick is missing in %g … %g", lo, hi);
+        if (t[0] - step > lo + 1e-6 * step || t[n - 1] + step < hi - 1e-6 * step)
+            fail_msg("a tick is missing in %g … %g", lo, hi);
     }
     double t[LB_PLOT_MAX_TICK], step;
     assert_int_equal(lb_ticks(0, 100, 6, t, &step), 6);
     assert_true(t[0] == 0 && t[1] == 20 && t[5] == 100);
     const double none[][2] = {{1, 1}, {2, 1}, {NAN, 1}, {0, INFINITY}, {1, 1 + 1e-15}, {-DBL_MAX, DBL_MAX}};
-    for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_int_equal(lb_ticks(none[i][0], none[i][1], 6, t, &step), 0);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_int_equal(lb_ticks(none[i][0], none[i][1], 6, t, &step), 0);
     assert_int_equal(lb_ticks(0, 1, 0, t, &step), 0);
     assert_true(lb_ticks(0, 1e6, 1000, t, &step) <= LB_PLOT_MAX_TICK);
     assert_int_equal(lb_ticks_log(0.5, 2000, 8, t), 4);
@@ -164,11 +173,23 @@ static void tick_texts(void **state)
 {
     (void)state;
     static const struct { double v, step; lb_unit unit; const char *text;
-    } table[] = {{0.25, 0.05, 0, "0.25"}, {97, 1, 0, "97"},           {-3, 1, 0, "−3"},        {1234567, 1, 0, "1,234,567"},
-                 {0, 0.5, 0, "0.0"},      {1e-5, 0, 0, "10⁻⁵"},       {2e-12, 0, 0, "2×10⁻¹²"}, {5, 0, 0, "5"},
-                 {0.001, 0, 0, "0.001"},  {1e6, 0, 0, "10⁶"},         {NAN, 1, 0, "–"},         {10493952, 0, LB_UNIT_BYTES, "10.5 MB"},
-                 {999, 0, LB_UNIT_BYTES, "999 B"}, {999600, 0, LB_UNIT_BYTES, "1 MB"},         {-1500, 0, LB_UNIT_BYTES, "−1.5 kB"},
-                 {1e300, 1, LB_UNIT_BYTES, NULL}, {1.7e308, 1e300, 0, NULL}};
+    } table[] = {{0.25, 0.05, 0, "0.25"},
+                 {97, 1, 0, "97"},
+                 {-3, 1, 0, "−3"},
+                 {1234567, 1, 0, "1,234,567"},
+                 {0, 0.5, 0, "0.0"},
+                 {1e-5, 0, 0, "10⁻⁵"},
+                 {2e-12, 0, 0, "2×10⁻¹²"},
+                 {5, 0, 0, "5"},
+                 {0.001, 0, 0, "0.001"},
+                 {1e6, 0, 0, "10⁶"},
+                 {NAN, 1, 0, "–"},
+                 {10493952, 0, LB_UNIT_BYTES, "10.5 MB"},
+                 {999, 0, LB_UNIT_BYTES, "999 B"},
+                 {999600, 0, LB_UNIT_BYTES, "1 MB"},
+                 {-1500, 0, LB_UNIT_BYTES, "−1.5 kB"},
+                 {1e300, 1, LB_UNIT_BYTES, NULL},
+                 {1.7e308, 1e300, 0, NULL}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         char text[32];
         lb_tick_text(table[i].v, table[i].step, table[i].unit, text);
@@ -184,8 +205,9 @@ static void text_never_becomes_markup(void **state)
     (void)state;
     lb_buf b = {0};
     lb_html_text(&b, "<a href=\"x\">'&amp;'</a>\x01\x7f\xff\xc3 é€ \xf0\x9f\x98\x80\n");
-    assert_string_equal(lb_buf_cstr(&b), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;amp;&#39;&lt;/a&gt;\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
-                                         "\xef\xbf\xbd é€ \xf0\x9f\x98\x80\n");
+    assert_string_equal(lb_buf_cstr(&b),
+                        "&lt;a href=&quot;x&quot;&gt;&#39;&amp;amp;&#39;&lt;/a&gt;\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+                        "\xef\xbf\xbd é€ \xf0\x9f\x98\x80\n");
     lb_buf_reset(&b);
     lb_html_element(&b, "td", "class=\"l\"", "a<b");
     assert_string_equal(lb_buf_cstr(&b), "<td class=\"l\">a&lt;b</td>");
@@ -217,7 +239,8 @@ static void colours_can_be_read(void **state)
         assert_true(contrast(p[i]->text, p[i]->page) >= 7);
         assert_true(contrast(p[i]->muted, p[i]->page) >= 4.5);
         for (int k = 0; k < LB_PLOT_INKS; k++)
-            if (contrast(p[i]->ink[k], p[i]->page) < 4.5) fail_msg("palette %d ink %d: %.2f", i, k, contrast(p[i]->ink[k], p[i]->page));
+            if (contrast(p[i]->ink[k], p[i]->page) < 4.5)
+                fail_msg("palette %d ink %d: %.2f", i, k, contrast(p[i]->ink[k], p[i]->page));
     }
 }
 
@@ -235,7 +258,8 @@ static void hostile_plot(lb_plot *p, lb_plot_kind kind)
     lb_plot_add_guide(p, 1, EVIL);
     lb_plot_add_guide(p, NAN, "nothing");
     for (int s = 0; s < 9; s++) {
-        int k = lb_plot_add_series(p, s % 2 ? EVIL : "a name that is so long that it has no place beside the plot at all", s - 1);
+        int k = lb_plot_add_series(
+            p, s % 2 ? EVIL : "a name that is so long that it has no place beside the plot at all", s - 1);
         for (int i = 0; i < 5; i++) {
             lb_plot_point q = {.x = i, .y = s * i - 3.0, .lo = i % 2 ? NAN : s * i - 4.0, .hi = s * i - 2.0};
             snprintf(q.tip, sizeof q.tip, "%s", EVIL);
@@ -270,7 +294,8 @@ static void plots_are_clean(void **state)
                 assert_null(strstr(lb_buf_cstr(&b), "<script"));
                 assert_int_equal(count(lb_buf_cstr(&b), "<desc"), 1);
                 assert_non_null(strstr(lb_buf_cstr(&b), "aria-labelledby=\"id-t id-d\""));
-                if (scale != LB_LOG) assert_null(strstr(lb_buf_cstr(&b), "nan")); /* what has no logarithm is the caller's */
+                if (scale != LB_LOG)
+                    assert_null(strstr(lb_buf_cstr(&b), "nan")); /* what has no logarithm is the caller's */
                 lb_buf_free(&b);
                 snprintf(path, sizeof path, "%s/p.png", dir);
                 if (w < 2) {
@@ -279,7 +304,8 @@ static void plots_are_clean(void **state)
                     unsigned char *png = (unsigned char *)lb_file_read(path, 1 << 26, &n, &e);
                     assert_non_null(png);
                     assert_true(n > 2000 && memcmp(png, "\x89PNG\r\n\x1a\n", 8) == 0);
-                    unsigned wide = (unsigned)png[16] << 24 | (unsigned)png[17] << 16 | (unsigned)png[18] << 8 | png[19];
+                    unsigned wide =
+                        (unsigned)png[16] << 24 | (unsigned)png[17] << 16 | (unsigned)png[18] << 8 | png[19];
                     assert_int_equal(wide, 2 * (widths[w] + 24));
                     free(png);
                 }
@@ -298,7 +324,8 @@ static void plots_are_clean(void **state)
 /* ---- a study ---- */
 
 static const char recipe[] =
-    "{\"name\": \"syn\", \"about\": \"a <b>bold</b> & \\\"quoted\\\" study\", \"model\": \"models/x\", \"tasks\": \"chain,code\","
+    "{\"name\": \"syn\", \"about\": \"a <b>bold</b> & \\\"quoted\\\" study\", \"model\": \"models/x\", \"tasks\": "
+    "\"chain,code\","
     " \"seeds\": [1, 2], \"runs\": [{\"scheme\": \"w16\"}, {\"scheme\": \"w4\", \"method\": \"rtn\"},"
     " {\"scheme\": \"w3\", \"method\": \"rtn\", \"label\": \"</th><script>alert('1')</script> & \\\"x\\\"\"},"
     " {\"scheme\": \"w2\", \"method\": \"rtn\", \"group\": \"<i>odd\"}, {\"scheme\": \"w8\", \"method\": \"rtn\"}]}";
@@ -434,7 +461,8 @@ static void samples_are_lines(void **state)
     lb_study_samples(&s->runs[2], &b);
     assert_int_equal(count(lb_buf_cstr(&b), "\n"), 40);
     json_t *o = lb_json_parse(b.p, (size_t)(strchr(b.p, '\n') - b.p), "line", &e);
-    static const char *const keys[] = {"task", "problem", "level", "seed", "sample", "correct", "tokens", "finish", "think_closed"};
+    static const char *const keys[] = {"task",    "problem", "level",  "seed",        "sample",
+                                       "correct", "tokens",  "finish", "think_closed"};
     assert_non_null(o);
     assert_int_equal(json_object_size(o), sizeof keys / sizeof *keys);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) assert_non_null(json_object_get(o, keys[i]));
@@ -479,24 +507,44 @@ static void the_page_says_what_there_is(void **state)
     assert_non_null(strstr(text, "lossless"));
     assert_non_null(strstr(text, "Length of outputs"));
     assert_non_null(strstr(text, "Points lost by level"));
-    static const char *const later[] = {"Error by block", "Error by kind", "Outliers of keys", "Divergence from", "Inside the models"};
+    static const char *const later[] = {"Error by block", "Error by kind", "Outliers of keys", "Divergence from",
+                                        "Inside the models"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) assert_null(strstr(text, later[i]));
     free(text);
     char runs[300];
     snprintf(runs, sizeof runs, "study/runs/%s", s->runs[1].id);
     write_in(runs, "layers.json",
-             "{\"schema\": 1, \"layers\": [{\"name\": \"model.layers.0.<q>_proj\", \"bits\": 4.2, \"mse_rel\": 0.01, \"error_rel\": null},"
-             " {\"name\": \"model.layers.1.<q>_proj\", \"bits\": 4.2, \"mse_rel\": 0.02}, {\"name\": \"lm_head\", \"mse_rel\": 0}]}");
-    write_in(runs, "outliers.json",
-             "{\"schema\": 1, \"transform\": \"<quarot>\", \"sites\": [{\"layer\": 0, \"kind\": \"keys\", \"site\": \"k\","
-             " \"before\": {\"p50\": 1, \"p90\": 2, \"p99\": 3, \"max\": 40}, \"after\": {\"p50\": 1, \"p90\": 2, \"p99\": 3, \"max\": 4}},"
-             " {\"layer\": 1, \"kind\": \"keys\", \"site\": \"k\", \"before\": {\"max\": 30}, \"after\": null}]}");
-    write_in(runs, "kl.json", "{\"schema\": 1, \"mean\": 0.1, \"buckets\": [{\"begin\": 0, \"end\": 16, \"mean\": 0.01, \"p99\": 1},"
-                              " {\"begin\": 16, \"end\": 32, \"mean\": 0.02}, {\"begin\": 32, \"end\": 48, \"mean\": 0}]}");
+             "{\"schema\": 1, \"layers\": [{\"name\": \"model.layers.0.<q>_proj\", \"bits\": 4.2, \"mse_rel\": 0.01, "
+             "\"error_rel\": null},"
+             " {\"name\": \"model.layers.1.<q>_proj\", \"bits\": 4.2, \"mse_rel\": 0.02}, {\"name\": \"lm_head\", "
+             "\"mse_rel\": 0}]}");
+    write_in(
+        runs, "outliers.json",
+        "{\"schema\": 1, \"transform\": \"<quarot>\", \"sites\": [{\"layer\": 0, \"kind\": \"keys\", \"site\": \"k\","
+        " \"before\": {\"p50\": 1, \"p90\": 2, \"p99\": 3, \"max\": 40}, \"after\": {\"p50\": 1, \"p90\": 2, \"p99\": "
+        "3, \"max\": 4}},"
+        " {\"layer\": 1, \"kind\": \"keys\", \"site\": \"k\", \"before\": {\"max\": 30}, \"after\": null}]}");
+    write_in(runs, "kl.json",
+             "{\"schema\": 1, \"mean\": 0.1, \"buckets\": [{\"begin\": 0, \"end\": 16, \"mean\": 0.01, \"p99\": 1},"
+             " {\"begin\": 16, \"end\": 32, \"mean\": 0.02}, {\"begin\": 32, \"end\": 48, \"mean\": 0}]}");
     text = page_of("study", &full);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         if (!strstr(text, later[i])) fail_msg("the page has no '%s'", later[i]);
     assert_int_equal(full, bare + 4);
+    free(text);
+    snprintf(runs, sizeof runs, "study/runs/%s", s->runs[2].id); /* what the doctor prints */
+    write_in(runs, "doctor.json",
+             "{\"verdict\": \"<impaired>\", \"traces\": {\"kl\": {\"mean\": 0.0123, \"stderr\": 0.001}, \"kl_p99\": "
+             "0.5, \"top1\": {\"mean\": 0.97},"
+             " \"ppl_base\": 1.1, \"ppl\": 1.2, \"kl_by_position\": [{\"from\": 0, \"n\": 9, \"kl\": 0.01}, {\"from\": "
+             "128, \"n\": 9, \"kl\": 0.03}]},"
+             " \"answers\": {\"model\": {\"loops\": {\"mean\": 0.25, \"stderr\": null}}, \"length\": {\"mean\": 1.5, "
+             "\"stderr\": 0.1}}}");
+    text = page_of("study", &full);
+    assert_non_null(strstr(text, "&lt;impaired&gt;"));
+    assert_non_null(strstr(text, "0.0123 <span class=\"pm\">± 0.0010"));
+    assert_non_null(strstr(text, "positions 0 to 128: 1.00e-02 nats"));
+    assert_int_equal(full, bare + 4); /* one more line in a plot that was there */
     free(text);
     snprintf(runs, sizeof runs, "%s/study", dir); /* as files */
     lb_err e = {0};
@@ -546,11 +594,13 @@ static void what_is_wrong_is_named(void **state)
         {"{\"schema\": 2, " TOP "}", "'runs' is missing"},
         {"{\"schema\": 2, " TOP ", \"runs\": [1]}", "runs[0] is an integer"},
         {"{\"schema\": 2, " TOP ", \"runs\": [{}]}", "runs[0]: 'id' is missing"},
-        {"{\"schema\": 2, " TOP ", \"runs\": [{\"id\": \"../a\", \"label\": \"a\", \"group\": \"g\", \"status\": \"done\", \"scheme\": \"w4\"}]}",
+        {"{\"schema\": 2, " TOP ", \"runs\": [{\"id\": \"../a\", \"label\": \"a\", \"group\": \"g\", \"status\": "
+                                "\"done\", \"scheme\": \"w4\"}]}",
          "runs[0]: 'id' is '../a'"},
         {"{\"schema\": 2, " TOP ", \"runs\": [{" RUN ", \"results\": []}]}", "'results' is an array"},
         {"{\"schema\": 2, " TOP ", \"runs\": [{" RUN ", \"results\": {\"chain\": 4}}]}", "'chain' is an integer"},
-        {"{\"schema\": 2, " TOP ", \"runs\": [{" RUN ", \"results\": {\"chain\": {\"accuracy\": \"x\"}}}]}", "runs[0]: chain: 'accuracy' is a string"},
+        {"{\"schema\": 2, " TOP ", \"runs\": [{" RUN ", \"results\": {\"chain\": {\"accuracy\": \"x\"}}}]}",
+         "runs[0]: chain: 'accuracy' is a string"},
         {"{\"schema\": 2, " TOP ", \"runs\": [{" RUN ", \"average\": true}]}", "'average' is a boolean"},
         {"{\"schema\": 2,", "not valid JSON"},
     };
@@ -561,7 +611,8 @@ static void what_is_wrong_is_named(void **state)
         lb_err e = {0};
         write_in("bad", "results.json", bad[i].text);
         if (lb_report_html(path, &b, NULL, &e)) fail_msg("taken: %s", bad[i].text);
-        if (!strstr(e.msg, bad[i].says) || !strstr(e.msg, "results.json")) fail_msg("'%s', wanted '%s'", e.msg, bad[i].says);
+        if (!strstr(e.msg, bad[i].says) || !strstr(e.msg, "results.json"))
+            fail_msg("'%s', wanted '%s'", e.msg, bad[i].says);
         lb_buf_free(&b);
     }
     static const struct { const char *file, *text, *says;
@@ -570,10 +621,14 @@ static void what_is_wrong_is_named(void **state)
         {"samples.jsonl", "\n{\n", "samples.jsonl: line 2: not valid JSON"},
         {"layers.json", "{\"schema\": 2}", "layers.json has schema 2, this lowbit knows 1"},
         {"layers.json", "{\"schema\": 1, \"layers\": 3}", "'layers' is an integer"},
-        {"layers.json", "{\"schema\": 1, \"layers\": [{\"name\": \"x\", \"bits\": \"y\"}]}", "layers[0]: 'bits' is a string"},
+        {"layers.json", "{\"schema\": 1, \"layers\": [{\"name\": \"x\", \"bits\": \"y\"}]}",
+         "layers[0]: 'bits' is a string"},
         {"outliers.json", "{\"schema\": 1, \"sites\": [{\"kind\": \"keys\"}]}", "sites[0]: 'site' is missing"},
-        {"outliers.json", "{\"schema\": 1, \"sites\": [{\"kind\": \"keys\", \"site\": \"k\", \"layer\": -1}]}", "'layer' is -1"},
+        {"outliers.json", "{\"schema\": 1, \"sites\": [{\"kind\": \"keys\", \"site\": \"k\", \"layer\": -1}]}",
+         "'layer' is -1"},
         {"kl.json", "{\"schema\": 1, \"buckets\": [{\"begin\": 0}]}", "buckets[0]: 'end' is missing"},
+        {"doctor.json", "{\"verdict\": 1}", "'verdict' is an integer"},
+        {"doctor.json", "{\"traces\": {\"kl_by_position\": [{\"kl\": 1}]}}", "kl_by_position[0]: 'from' is missing"},
     };
     write_in("bad", "results.json", "{\"schema\": 2, " TOP ", \"runs\": [{" RUN "}]}");
     for (size_t i = 0; i < sizeof extra / sizeof *extra; i++) {

@@ -107,6 +107,44 @@ static void the_recipes_in_the_tree_are_valid(void **state)
     free(s);
 }
 
+/* The big recipe, without the runs whose methods this build does not have: none once it has them all. */
+static void the_ptq_study_is_valid(void **state)
+{
+    (void)state;
+    lb_err e = {0};
+    json_t *all = lb_json_load("recipes/ptq-study.json", &e);
+    assert_non_null(all);
+    json_t *runs = json_object_get(all, "runs");
+    size_t n = json_array_size(runs);
+    for (size_t i = json_array_size(runs); i-- > 0;) {
+        const char *method = json_string_value(json_object_get(json_array_get(runs, i), "method"));
+        lb_chain c;
+        lb_err unknown = {0};
+        if (!method || lb_chain_parse(method, &c, &unknown)) continue;
+        if (!strstr(unknown.msg, "is not known")) fail_msg("%s", unknown.msg);
+        json_array_remove(runs, i);
+    }
+    assert_true(json_array_size(runs) >= n * 3 / 4);
+    assert_ok(lb_json_save(path, all, &e), e);
+    json_decref(all);
+    lb_study *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    for (int quick = 0; quick < 2; quick++) {
+        assert_ok(lb_study_open(s, path, quick, &e), e);
+        assert_true(s->n_task == 5 && s->eval.n_seed == (quick ? 1 : 3) && s->eval.limit == (quick ? 6 : 90));
+        static const char *const groups[] = {"main", "mixed", "calib-domain", "calib-length", "pre-bias", "test-time"};
+        for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
+            int in = 0;
+            for (int i = 0; i < s->n_run; i++) in += strcmp(s->runs[i].group, groups[g]) == 0;
+            if (in < 4) fail_msg("%d runs in %s", in, groups[g]);
+        }
+        for (int i = 0; i < s->n_run; i++) /* each has a model as it is to be compared with, thinking alike */
+            assert_true(lb_study_is_plain(&s->runs[s->runs[i].baseline]));
+        lb_study_close(s);
+    }
+    free(s);
+}
+
 static void runs_may_say_more(void **state)
 {
     (void)state;
@@ -119,7 +157,8 @@ static void runs_may_say_more(void **state)
         "   \"o_proj$\": \"w8\"}, \"target_bpw\": 3.5, \"options\": {\"damp\": \"0.02\", \"act_order\": \"0\"},"
         "   \"calib\": {\"source\": \"self:math\", \"nsamples\": 8, \"seqlen\": 64, \"seed\": 3}},"
         "  {\"scheme\": \"w16\", \"eval\": {\"think_budget\": 32}, \"group\": \"test-time\"},"
-        "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32, \"max_new\": 64}, \"group\": \"test-time\"},"
+        "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32, \"max_new\": 64}, \"group\": "
+        "\"test-time\"},"
         "  {\"scheme\": \"w4\", \"method\": \"rtn\", \"eval\": {\"think_budget\": 32}, \"group\": \"test-time\"},"
         "  {\"scheme\": \"w2\", \"method\": \"rtn\", \"label\": \"A & B\", \"group\": \"mixed\", \"model\": \"c/z\"},"
         "  {\"scheme\": \"w16\", \"kv\": \"kv2\", \"group\": \"mixed\", \"model\": \"b/y\"}]}";
@@ -137,10 +176,12 @@ static void runs_may_say_more(void **state)
     assert_string_equal(r->kv, "kv4-quarot");
     assert_null(r->quant.kv); /* that format is not calibrated: the weights are shared with other caches */
     assert_true(r->quant.calib.n_seq == 8 && r->quant.calib.n_tok == 64 && r->own_seed && r->quant.calib.seed == 3);
-    assert_string_equal(r->label, "w3g64 gptq kv4-quarot to 3.5 bits down_proj=w4 o_proj$=w8 damp=0.02 act_order=0 on self:math calib n8 len64 seed3");
+    assert_string_equal(r->label, "w3g64 gptq kv4-quarot to 3.5 bits down_proj=w4 o_proj$=w8 damp=0.02 act_order=0 on "
+                                  "self:math calib n8 len64 seed3");
     assert_string_equal(s->runs[2].method, "gptq");
     assert_true(r->baseline == 1); /* of the same model */
-    assert_true(s->runs[6].think_budget == 32 && s->runs[6].max_new == 64 && s->runs[6].baseline == 4); /* none is like it */
+    assert_true(s->runs[6].think_budget == 32 && s->runs[6].max_new == 64 &&
+                s->runs[6].baseline == 4); /* none is like it */
     assert_true(s->runs[8].baseline == 4 && s->runs[9].baseline == 5); /* w16 with the same budget */
     assert_string_equal(s->runs[10].label, "A & B");
     assert_string_equal(s->runs[10].id, "mixed-z-a-b");
@@ -158,47 +199,51 @@ static void runs_may_say_more(void **state)
 
 /* Wrong keys of a run; each names the run. */
 #define R(text) "{" HEAD ", \"runs\": [{\"scheme\": \"w16\"}, {\"scheme\": \"w4\", \"method\": \"rtn\", " text "}]}"
-#define RUN_MISTAKES \
-    {R("\"kv\": 4"), "runs[1]: 'kv' is an integer"}, \
-    {R("\"kv\": \"../x\""), "runs[1]: 'kv' is '../x'"}, \
-    {R("\"kv\": \"kv5-magic\""), "runs[1]: kv: KV cache format 'kv5-magic'"}, \
-    {R("\"target_bpw\": 3"), "runs[1]: target_bpw wants a 'calib'"}, \
-    {R("\"group\": \"\""), "runs[1]: 'group' is no plain name"}, \
-    {R("\"label\": \"\""), "runs[1]: 'label' wants"}, \
-    {R("\"label\": \"a\\nb\""), "runs[1]: 'label' has a control character"}, \
-    {R("\"target_bpw\": 0.5"), "runs[1]: 'target_bpw' is 0.5"}, \
-    {R("\"tensor\": [1]"), "runs[1]: 'tensor' is an array"}, \
-    {R("\"tensor\": {\"a\": 4}"), "runs[1]: tensor: 'a' is an integer"}, \
-    {R("\"tensor\": {\"(\": \"w4\"}"), "runs[1]: tensor: '(' is not a regular expression"}, \
-    {R("\"tensor\": {\"a\": \"w99\"}"), "runs[1]: --tensor: scheme 'w99'"}, \
-    {R("\"options\": \"x\""), "runs[1]: 'options' is a string"}, \
-    {R("\"options\": {\"damp\": 0.1}"), "runs[1]: options: 'damp' is a real number"}, \
-    {R("\"options\": {\"a=b\": \"c\"}"), "runs[1]: options: 'a=b'"}, \
-    {R("\"options\": {\"damp\": \"1\"}"), "runs[1]: "}, \
-    {R("\"calib\": {\"source\": \"chain\"}"), "runs[1]: 'calib' is given, but nothing there is calibrated"}, \
-    {"{" HEAD ", \"runs\": [{\"scheme\": \"w4\", \"method\": \"gptq\"}]}", "runs[0]: gptq wants a 'calib'"}, \
-    {"{" HEAD ", \"calib\": {\"seqlen\": 0}, " RUNS "}", "calib: 'seqlen' is 0"}, \
-    {R("\"calib\": \"chain\""), "runs[1]: calib is a string"}, \
-    {R("\"calib\": {\"sorce\": \"chain\"}"), "runs[1]: calib: 'sorce' is not a key"}, \
-    {R("\"calib\": {\"source\": \"no/such\"}"), "runs[1]: calib: source 'no/such' is neither"}, \
-    {R("\"calib\": {\"source\": \"self\"}"), "runs[1]: calib: source 'self' wants a part \"trace\""}, \
-    {R("\"calib\": {\"source\": \"self:x\"}"), "source 'self:x' wants"}, \
-    {R("\"calib\": {\"seqlen\": 0}"), "runs[1]: calib: 'seqlen' is 0"}, \
-    {R("\"eval\": {\"think\": 1}"), "runs[1]: eval: 'think' is not a key"}, \
-    {R("\"eval\": {\"think_budget\": 0}"), "runs[1]: eval: 'think_budget' is 0"}, \
-    {R("\"tensor\": {\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": \"w4\"}"), \
-     "runs[1]: there is so much"}, \
-    {R("\"model\": 1"), "runs[1]: 'model' is an integer"}, \
-    {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"calib\": {}}]}", "without calib"}, \
-    {"{" HEAD ", \"models\": [\"a\"], " RUNS "}", "both 'model' and 'models'"}, \
-    {"{\"name\": \"n\", \"models\": [], " RUNS "}", "'models' wants"}, \
-    {"{\"name\": \"n\", \"models\": [1], " RUNS "}", "models[0] is an integer"}, \
-    {"{\"name\": \"n\", \"models\": [\"a\", \"a\"], " RUNS "}", "models has 'a' twice"}, \
-    {"{" HEAD ", \"trace\": 1, " RUNS "}", "trace is an integer"}, \
-    {"{" HEAD ", \"trace\": {\"n\": 1}, " RUNS "}", "trace: 'n' is not a key"}, \
-    {"{" HEAD ", \"trace\": {\"a\": {}}, " RUNS "}", "trace 'a': 'prompts' is missing"}, \
-    {"{" HEAD ", \"trace\": {\"../a\": {\"prompts\": \"p\"}}, " RUNS "}", "has no plain name"}, \
-    {"{" HEAD ", \"trace\": {\"prompts\": \"p\", \"where\": {\"a\": 1}}, " RUNS "}", "where: 'a' is an integer"},
+#define RUN_MISTAKES                                                                                                   \
+    {R("\"kv\": 4"), "runs[1]: 'kv' is an integer"}, {R("\"kv\": \"../x\""), "runs[1]: 'kv' is '../x'"},               \
+        {R("\"kv\": \"kv5-magic\""), "runs[1]: kv: KV cache format 'kv5-magic'"},                                      \
+        {R("\"target_bpw\": 3"), "runs[1]: target_bpw wants a 'calib'"},                                               \
+        {R("\"group\": \"\""), "runs[1]: 'group' is no plain name"}, {R("\"label\": \"\""), "runs[1]: 'label' wants"}, \
+        {R("\"label\": \"a\\nb\""), "runs[1]: 'label' has a control character"},                                       \
+        {R("\"target_bpw\": 0.5"), "runs[1]: 'target_bpw' is 0.5"},                                                    \
+        {R("\"tensor\": [1]"), "runs[1]: 'tensor' is an array"},                                                       \
+        {R("\"tensor\": {\"a\": 4}"), "runs[1]: tensor: 'a' is an integer"},                                           \
+        {R("\"tensor\": {\"(\": \"w4\"}"), "runs[1]: tensor: '(' is not a regular expression"},                        \
+        {R("\"tensor\": {\"a\": \"w99\"}"), "runs[1]: --tensor: scheme 'w99'"},                                        \
+        {R("\"options\": \"x\""), "runs[1]: 'options' is a string"},                                                   \
+        {R("\"options\": {\"damp\": 0.1}"), "runs[1]: options: 'damp' is a real number"},                              \
+        {R("\"options\": {\"a=b\": \"c\"}"), "runs[1]: options: 'a=b'"},                                               \
+        {R("\"options\": {\"damp\": \"1\"}"), "runs[1]: "},                                                            \
+        {R("\"calib\": {\"source\": \"chain\"}"), "runs[1]: 'calib' is given, but nothing there is calibrated"},       \
+        {"{" HEAD ", \"runs\": [{\"scheme\": \"w4\", \"method\": \"gptq\"}]}", "runs[0]: gptq wants a 'calib'"},       \
+        {"{" HEAD ", \"calib\": {\"seqlen\": 0}, " RUNS "}", "calib: 'seqlen' is 0"},                                  \
+        {R("\"calib\": \"chain\""), "runs[1]: calib is a string"},                                                     \
+        {R("\"calib\": {\"sorce\": \"chain\"}"), "runs[1]: calib: 'sorce' is not a key"},                              \
+        {R("\"calib\": {\"source\": \"no/such\"}"), "runs[1]: calib: source 'no/such' is neither"},                    \
+        {R("\"calib\": {\"source\": \"self\"}"), "runs[1]: calib: source 'self' wants a part \"trace\""},              \
+        {R("\"calib\": {\"source\": \"self:x\"}"), "source 'self:x' wants"},                                           \
+        {R("\"calib\": {\"seqlen\": 0}"), "runs[1]: calib: 'seqlen' is 0"},                                            \
+        {R("\"eval\": {\"think\": 1}"), "runs[1]: eval: 'think' is not a key"},                                        \
+        {R("\"eval\": {\"think_budget\": 0}"), "runs[1]: eval: 'think_budget' is 0"},                                  \
+        {R("\"tensor\": "                                                                                              \
+           "{\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+           "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": \"w4\"}"),                                                       \
+         "runs[1]: there is so much"},                                                                                 \
+        {R("\"model\": 1"), "runs[1]: 'model' is an integer"},                                                         \
+        {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"calib\": {}}]}", "without calib"},                             \
+        {"{" HEAD ", \"models\": [\"a\"], " RUNS "}", "both 'model' and 'models'"},                                    \
+        {"{\"name\": \"n\", \"models\": [], " RUNS "}", "'models' wants"},                                             \
+        {"{\"name\": \"n\", \"models\": [1], " RUNS "}", "models[0] is an integer"},                                   \
+        {"{\"name\": \"n\", \"models\": [\"a\", \"a\"], " RUNS "}", "models has 'a' twice"},                           \
+        {"{" HEAD ", \"doctor\": 1, " RUNS "}", "doctor is an integer"},                                               \
+        {"{" HEAD ", \"doctor\": {}, " RUNS "}", "doctor: 'source' is missing"},                                       \
+        {"{" HEAD ", \"doctor\": {\"source\": \"self\"}, " RUNS "}", "doctor: source 'self' wants"},                   \
+        {"{" HEAD ", \"doctor\": {\"source\": \"chain\"}, " RUNS "}", "'chain' is neither a file of traces nor self"}, \
+        {"{" HEAD ", \"trace\": 1, " RUNS "}", "trace is an integer"},                                                 \
+        {"{" HEAD ", \"trace\": {\"n\": 1}, " RUNS "}", "trace: 'n' is not a key"},                                    \
+        {"{" HEAD ", \"trace\": {\"a\": {}}, " RUNS "}", "trace 'a': 'prompts' is missing"},                           \
+        {"{" HEAD ", \"trace\": {\"../a\": {\"prompts\": \"p\"}}, " RUNS "}", "has no plain name"},                    \
+        {"{" HEAD ", \"trace\": {\"prompts\": \"p\", \"where\": {\"a\": 1}}, " RUNS "}", "where: 'a' is an integer"},
 
 static void mistakes_are_named(void **state)
 {
@@ -272,6 +317,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(calibration_of_the_recipe_fills_gaps),
         cmocka_unit_test(the_recipes_in_the_tree_are_valid),
+        cmocka_unit_test(the_ptq_study_is_valid),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -1,0 +1,24 @@
+/* study/work.h – a study that is running, and what is made for its runs. Internal to study/. */
+#ifndef LB_STUDY_WORK_H
+#define LB_STUDY_WORK_H
+#include "study/study.h"
+
+typedef struct lb_study_work {
+    lb_study *s;
+    const lb_study_opt *o;
+    lb_exec *ex;
+    lb_db *db;
+    lb_progress p;
+    lb_err *err;
+} lb_study_work;
+
+/* Where the run's model lies or will lie: r->dir. */
+bool lb_study_place(lb_study_work *w, lb_study_run *r);
+/* Makes that folder unless it is there: traces first if it is calibrated with the model's own text, measured bits if it
+ * has a budget of them. */
+bool lb_study_make(lb_study_work *w, lb_study_run *r);
+/* The reasoning health of the run's own model, once for each folder: runs/ID/doctor.json. */
+bool lb_study_examine(lb_study_work *w, lb_study_run *r);
+/* Writes DIR/NAME whole or not at all. j may be NULL after a failure to make it. */
+bool lb_study_save_json(const char *dir, const char *name, const json_t *j, lb_err *err);
+#endif
