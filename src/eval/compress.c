@@ -46,7 +46,6 @@ bool lb_compress_parse(lb_compress *c, const lb_compress_spec *s, lb_err *err)
     c->opt.kv = s->kv && *s->kv ? s->kv : NULL;
     c->opt.act_clip = (float)s->act_clip;
     c->opt.save_latent = s->save_latent;
-    c->target_bpw = s->target_bpw;
     c->wants_calib = c->opt.chain.needs || lb_quant_calibrates_kv(&c->opt) || s->target_bpw > 0;
     if (s->target_bpw > 0 && (c->opt.scheme.w_bits == 16 || c->opt.scheme.format != LB_W_INT))
         return lb_fail(err, LB_EUSAGE, "bits are shared out among integer schemes; '%s' is none", s->scheme);
@@ -130,9 +129,8 @@ bool lb_compress_run(lb_compress *c, const char *model_dir, const char *out_dir,
         lb_target t = {0};
         if (!c->calib.source)
             return lb_fail(err, LB_EUSAGE, "%s needs calibration data: --calib TRACES.jsonl, a text file or a benchmark",
-                           c->opt.chain.needs ? "the method" : c->target_bpw > 0 ? "a target of bits" : "the KV cache format");
-        bool ok = lb_target_open(&t, model_dir, ex, err) && lb_calib_load(&t, &c->calib, &ids, what, err) &&
-                  (c->target_bpw <= 0 || c->mixed || share_bits(c, &t, err));
+                           c->opt.chain.needs ? "the method" : "the KV cache format");
+        bool ok = lb_target_open(&t, model_dir, ex, err) && lb_calib_load(&t, &c->calib, &ids, what, err);
         lb_target_close(&t);
         if (!ok) {
             free(ids);

@@ -19,7 +19,6 @@ typedef struct lb_compress_spec {    /* zero means default in every field; strin
     int n_tensor;
     const char *opt[LB_COMPRESS_LIST];       /* "damp=0.02" */
     int n_opt;
-    double target_bpw;               /* bits per weight, scales counted, shared out among layers by measured KL; 0: no */
     bool save_latent;
     double target_bpw; /* 0: no budget; else bits per weight of the blocks, scales counted: layers get 2, 3, 4
                           or 8 bits in the scheme's groups, rules go before; wants calib */
@@ -35,10 +34,6 @@ typedef struct lb_compress {
     lb_tensor_rule *mixed; /* owned: the given rules and those of the budget, once lb_compress_mix has found them */
     char (*mixed_patterns)[LB_PATTERN_TEXT]; /* owned */
     lb_calib_spec calib;
-    double target_bpw;
-    lb_tensor_rule *mixed;           /* the rules that a run made of target_bpw, behind those given; owned */
-    char (*mixed_patterns)[LB_PATTERN_TEXT]; /* owned */
-    lb_allocation allocation;        /* what they come to */
     bool wants_calib;                /* the methods, the KV format or the bits to share out need data */
 } lb_compress;
 
