@@ -3,7 +3,9 @@
 #include "base/mem.h"
 #include "kern/gptq_step.h"
 #include "quant/gptq_factor.h"
+#include "num/fp4.h"
 #include "quant/grid.h"
+#include <float.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,8 @@ enum { W = LB_TILE_W };
 typedef struct gptq {
     const lb_quant_job *job;
     const lb_gptq_factor *f;
-    lb_qmat *q;
+    lb_qmat *q;                  /* of block floats only the shape: bits, n, k, group */
+    lb_fp4mat *fp4;              /* NULL: integers */
     lb_grid_opt grid;
     bool static_groups;
     const lb_impl *clip, *step, *update;
@@ -24,7 +27,7 @@ typedef struct gptq {
 typedef struct tile {
     float *w;                    /* [k][W] columns in the order of f->perm */
     float *group;                /* [group][W] one group of original columns */
-    float *scale, *zero;         /* [G][W] */
+    float *scale, *zero;         /* [G][W]; zero of block floats: the scale's byte */
     float *err;                  /* [LB_GPTQ_BLOCK][W] */
     uint8_t *code;               /* [k][W] */
     int row0, n_row;
@@ -55,10 +58,25 @@ static void turn(const gptq *a, const tile *t, const int *perm, int c0, int n, f
     }
 }
 
+/* Block floats: the scale of each row. One that is 0 becomes so large that everything rounds to 0. */
+static void find_fp4_scale(const gptq *a, const float *w, int n, float *scale, float *byte)
+{
+    float block[LB_GPTQ_BLOCK];
+    for (int r = 0; r < W; r++) {
+        for (int c = 0; c < n; c++) block[c] = w[c * W + r];
+        uint8_t b = lb_fp4_block_scale(a->fp4->num, a->fp4->tensor_scale, a->grid.mse, block, n);
+        float s = lb_fp4_scale(a->fp4->num, b, a->fp4->tensor_scale);
+        byte[r] = b;
+        scale[r] = s > 0 ? s : FLT_MAX;
+    }
+}
+
 static void find_grid(const gptq *a, tile *t, int g, const float *w)
 {
     int c0 = g * a->q->group, n = a->q->k - c0 < a->q->group ? a->q->k - c0 : a->q->group;
-    lb_grid_tile(a->clip, w, n, &a->grid, t->scale + (size_t)g * W, t->zero + (size_t)g * W);
+    float *scale = t->scale + (size_t)g * W, *zero = t->zero + (size_t)g * W;
+    if (a->fp4) find_fp4_scale(a, w, n, scale, zero);
+    else lb_grid_tile(a->clip, w, n, &a->grid, scale, zero);
 }
 
 /* Rounds a block column by column, stopping at the first column of each group to estimate its grid. */
@@ -73,6 +91,7 @@ static void round_block(const gptq *a, tile *t, const lb_gptq_block *b)
     lb_gptq_step s = {.err = t->err, .u = b->u, .scale = scale, .zero = zero, .n_col = n, .ldu = LB_GPTQ_BLOCK};
     s.w = t->w + (size_t)b->c0 * W;
     s.code = t->code + (size_t)b->c0 * W;
+    s.kind = a->fp4 ? LB_SNAP_E2M1 : LB_SNAP_INT;
     s.max = (float)((1 << a->q->bits) - 1);
     for (s.c0 = 0; s.c0 < n; s.c0 = s.c1) {
         int at = b->c0 + s.c0;
@@ -91,10 +110,12 @@ static void store(const gptq *a, const tile *t)
     size_t k = (size_t)a->q->k, n_group = (size_t)lb_n_group(a->q->k, a->q->group);
     for (size_t r = 0; r < (size_t)t->n_row; r++) {
         size_t row = (size_t)t->row0 + r;
-        for (size_t c = 0; c < k; c++) a->q->codes[row * k + (size_t)a->f->perm[c]] = t->code[c * W + r];
+        uint8_t *codes = (a->fp4 ? a->fp4->codes : a->q->codes) + row * k;
+        for (size_t c = 0; c < k; c++) codes[a->f->perm[c]] = t->code[c * W + r];
         for (size_t g = 0; g < n_group; g++) {
-            a->q->scales[row * n_group + g] = t->scale[g * W + r];
-            a->q->zeros[row * n_group + g] = (uint8_t)t->zero[g * W + r];
+            uint8_t zero = (uint8_t)t->zero[g * W + r];
+            if (a->fp4) a->fp4->scales[row * n_group + g] = zero;
+            else a->q->scales[row * n_group + g] = t->scale[g * W + r], a->q->zeros[row * n_group + g] = zero;
         }
         float *latent = a->job->latent ? a->job->latent + row * k : NULL;
         for (size_t c = 0; latent && c < k; c++) latent[a->f->perm[c]] = t->w[c * W + r];
@@ -136,9 +157,10 @@ static void tiles(void *arg, int t0, int t1)
     lb_arena_close(&arena);
 }
 
-static bool solve(const lb_quant_job *job, lb_qmat *out, lb_err *err)
+/* out: integers, or with fp4 the shape alone. */
+static bool solve(const lb_quant_job *job, lb_qmat *out, lb_fp4mat *fp4, lb_err *err)
 {
-    gptq a = {.job = job, .q = out, .f = job->factor, .static_groups = job->gptq.static_groups || job->gptq.act_order};
+    gptq a = {.job = job, .q = out, .fp4 = fp4, .f = job->factor, .static_groups = job->gptq.static_groups || job->gptq.act_order};
     lb_gptq_factor *own = NULL;
     if (!a.f && !job->h)
         return lb_fail(err, LB_EUSAGE, "%s: gptq needs calibration data: the second moment of this layer's inputs", job->name);
@@ -161,7 +183,7 @@ static bool solve(const lb_quant_job *job, lb_qmat *out, lb_err *err)
 /* ---- the row ---- */
 
 static const lb_method_option options[] = {
-    {"act_order", -1, -1, 1, "columns by falling diagonal of H (-1: yes, unless activations are quantized)"},
+    {"act_order", -1, -1, 1, "columns by falling diagonal of H (-1: yes, unless activations are quantized to integers)"},
     {"static_groups", 1, 0, 1, "grids from the original weights"},
     {"damp", 0.01, 1e-6, 1, "added to the diagonal of H, in its mean"},
     {"zeros", 1, 0, 1, "at 2 bits: try neighbouring zero points"},
@@ -173,7 +195,7 @@ static lb_quant_job with_options(const lb_quant_job *job)
     lb_quant_job j = *job;
     if (!job->options) return j;
     double order = lb_option(job->options, &lb_method_gptq, "act_order");
-    j.gptq.act_order = order < 0 ? job->scheme.a_bits == 16 : order > 0;
+    j.gptq.act_order = order < 0 ? job->scheme.a_bits == 16 || job->scheme.format != LB_W_INT : order > 0;
     j.gptq.static_groups = lb_option(job->options, &lb_method_gptq, "static_groups") > 0;
     j.gptq.damp = (float)lb_option(job->options, &lb_method_gptq, "damp");
     j.clip_zeros = j.clip_mse && lb_option(job->options, &lb_method_gptq, "zeros") > 0;
@@ -183,7 +205,15 @@ static lb_quant_job with_options(const lb_quant_job *job)
 static bool solve_row(const lb_quant_job *job, lb_qmat *out, lb_err *err)
 {
     lb_quant_job j = with_options(job);
-    return solve(&j, out, err);
+    return solve(&j, out, NULL, err);
+}
+
+/* MR-GPTQ's solver (arXiv:2509.23202): the static order costs nothing at run time, scales by search. */
+static bool solve_fp4(const lb_quant_job *job, lb_fp4mat *out, lb_err *err)
+{
+    lb_quant_job j = with_options(job);
+    lb_qmat shape = {.bits = 4, .n = out->n, .k = out->k, .group = out->num->block < out->k ? out->num->block : out->k};
+    return solve(&j, &shape, out, err);
 }
 
 static lb_gptq_factor *share(const lb_quant_job *job, lb_err *err)
@@ -201,6 +231,7 @@ const lb_method lb_method_gptq = {
     .clip_mse = true,
     .options = options,
     .solve = solve_row,
+    .solve_fp4 = solve_fp4,
     .share = share,
     .unshare = lb_gptq_factor_free,
 };

@@ -2,6 +2,7 @@
 #include "test.h"
 #include "base/rng.h"
 #include "model/forward.h"
+#include "quant/microrot.h"
 #include "quant/quarot.h"
 #include "quant/smoothquant.h"
 
@@ -393,13 +394,52 @@ static void quarot_refuses(void **state)
     lb_config_free(&c);
 }
 
+/* Micro-rotations leave the logits, keep lengths, and spread an outlier over its block and no further. */
+static void microrot_keeps_logits(void **state)
+{
+    (void)state;
+    lb_err err = {0};
+    for (int i = 0; NAMES[i]; i++) {
+        rig r = open_rig(NAMES[i], 2);
+        int block = i % 2 ? 2 : 4;
+        float *want = logits_of(&r, (lb_tap){0});
+        double was = norm_of(&r.blocks[0].o);
+        for (int l = 0; l < r.m->cfg.n_layer; l++) assert_ok(lb_microrot_block(&r.blocks[l], block, r.ex, &err), err);
+        same_logits(&r, want, NAMES[i], "micro-rotated");
+        assert_true(fabs(norm_of(&r.blocks[0].o) - was) < 1e-5 * was);
+        assert_false(lb_microrot_block(&r.blocks[0], block, r.ex, &err));
+        assert_int_equal(err.code, LB_EUSAGE);
+        free(want);
+        close_rig(&r);
+    }
+    rig r = open_rig("abacus-5m", 2);
+    lb_qlinear *up = &r.blocks[0].up;
+    float before[256];
+    assert_int_equal(up->k, 256);
+    up->w[100] = 3;
+    memcpy(before, up->w, sizeof before);
+    assert_false(lb_microrot_block(&r.blocks[0], 48, r.ex, &err));
+    assert_int_equal(err.code, LB_EUSAGE);
+    assert_false(lb_microrot_block(&r.blocks[0], 512, r.ex, &err));
+    assert_int_equal(err.code, LB_EUNSUPPORTED);
+    assert_memory_equal(up->w, before, sizeof before);
+    assert_ok(lb_microrot_block(&r.blocks[0], 32, r.ex, &err), err);
+    for (int j = 0; j < 256; j++) assert_true(fabsf(up->w[j]) < (j / 32 == 3 ? 1.0f : 0.9f));
+    for (int c = 0; c < 256; c += 32) {
+        double a = 0, b = 0;
+        for (int j = c; j < c + 32; j++) a += (double)before[j] * (double)before[j], b += (double)up->w[j] * (double)up->w[j];
+        assert_true(fabs(a - b) < 1e-5 * a);
+    }
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folding_keeps_logits),    cmocka_unit_test(loading_fails_clearly),
         cmocka_unit_test(smoothquant_keeps_logits), cmocka_unit_test(smoothquant_refuses),
         cmocka_unit_test(quarot_keeps_logits),     cmocka_unit_test(quarot_spreads_outliers),
-        cmocka_unit_test(quarot_refuses),
+        cmocka_unit_test(quarot_refuses),          cmocka_unit_test(microrot_keeps_logits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

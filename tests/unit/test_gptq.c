@@ -1,6 +1,7 @@
 /* test_gptq.c – GPTQ's defining properties on small layers. */
 #include "solver.h"
 #include "base/cpu.h"
+#include "num/fp4.h"
 #include "quant/gptq.h"
 #include "quant/grid.h"
 
@@ -340,6 +341,74 @@ static void bad_numbers_are_named(void **state)
     layer_free(&l);
 }
 
+/* ---- block floats ---- */
+static float fp4_tensor_scale(const layer *l, const lb_num *num)
+{
+    float amax = 0;
+    for (int i = 0; i < l->n * l->k; i++) amax = fmaxf(amax, fabsf(l->w[i]));
+    return lb_fp4_tensor_scale(num, amax);
+}
+
+static lb_fp4mat solve_fp4(const lb_method *m, const layer *l, lb_quant_job job, const lb_num *num)
+{
+    lb_err e = {0};
+    lb_fp4mat q = {.num = num, .n = l->n, .k = l->k, .tensor_scale = fp4_tensor_scale(l, num)};
+    job.scheme = (lb_scheme){.w_bits = 4, .group = num->block, .a_bits = 16, .format = num == &lb_num_mxfp4 ? LB_W_MXFP4 : LB_W_NVFP4};
+    assert_ok(lb_fp4mat_alloc(&q, &e), e);
+    assert_ok(m->solve_fp4(&job, &q, &e), e);
+    return q;
+}
+
+static double fp4_error(const layer *l, const lb_fp4mat *q)
+{
+    double sum = 0, *d = malloc((size_t)l->k * sizeof *d);
+    float *row = malloc((size_t)l->k * sizeof *row);
+    for (int r = 0; r < l->n; r++) {
+        lb_fp4_decode_row(q, r, row);
+        for (int c = 0; c < l->k; c++) d[c] = (double)row[c] - (double)l->w[r * l->k + c];
+        for (int i = 0; i < l->k; i++)
+            for (int j = 0; j < l->k; j++) sum += d[i] * (double)l->h[(size_t)i * (size_t)l->k + (size_t)j] * d[j];
+    }
+    free(d), free(row);
+    return sum;
+}
+
+static void block_floats_are_solved_alike(void **state)
+{
+    (void)state;
+    const lb_num *const nums[] = {&lb_num_mxfp4, &lb_num_nvfp4};
+    lb_exec *ex = lb_exec_open(NULL, NULL), *one = lb_exec_open(&(lb_exec_opt){.n_thread = 1, .isa = "ref"}, NULL);
+    for (int v = 0; v < 12; v++) {
+        const lb_num *num = nums[v % 2];
+        layer l = layer_new(50, 288, 500, (uint64_t)(60 + v));
+        for (int c = 32; c < 64; c++) l.w[3 * l.k + c] = 0; /* a block of zeros */
+        size_t nk = (size_t)(l.n * l.k), g = (size_t)(l.n * lb_n_group(l.k, num->block));
+        float *latent = malloc(nk * sizeof *latent);
+        lb_quant_job j = base_job(&l, ex);
+        j.gptq = orders[v / 4], j.clip_mse = v / 2 % 2, j.latent = latent;
+        lb_fp4mat a = solve_fp4(&lb_method_gptq, &l, j, num), b = solve_fp4(lb_methods[0], &l, j, num);
+        double ea = fp4_error(&l, &a), eb = fp4_error(&l, &b);
+        if (!(ea < 0.6 * eb)) fail_msg("%s %d: %g, round to nearest %g", num->name, v, ea, eb);
+        for (size_t i = 0; i < nk; i++) {
+            float s = lb_fp4_scale(num, a.scales[i / (size_t)num->block], a.tensor_scale); /* 288 = 9·32 = 18·16 */
+            if (s > 0) assert_int_equal(lb_e2m1_of(latent[i] / s), a.codes[i]);
+            else assert_true(lb_e2m1_value(a.codes[i]) == 0);
+        }
+        j.ex = one, j.latent = NULL;
+        lb_fp4mat c = solve_fp4(&lb_method_gptq, &l, j, num);
+        assert_memory_equal(c.codes, a.codes, nk);
+        assert_memory_equal(c.scales, a.scales, g);
+        for (int i = 0; i < l.k * l.k; i++) l.h[i] = i % (l.k + 1) ? 0 : 2.0f;
+        lb_fp4mat d = solve_fp4(&lb_method_gptq, &l, j, num);
+        assert_memory_equal(d.scales, b.scales, g);
+        for (size_t i = 0; i < nk; i++) assert_true(lb_e2m1_value(d.codes[i]) == lb_e2m1_value(b.codes[i]));
+        lb_fp4mat_free(&a), lb_fp4mat_free(&b), lb_fp4mat_free(&c), lb_fp4mat_free(&d);
+        free(latent);
+        layer_free(&l);
+    }
+    lb_exec_close(ex), lb_exec_close(one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +417,7 @@ int main(void)
         cmocka_unit_test(act_order_follows_the_columns), cmocka_unit_test(threads_and_vectors_change_no_bit),
         cmocka_unit_test(linears_of_one_input_share_the_factor), cmocka_unit_test(dead_columns_are_rounded_and_harm_nobody),
         cmocka_unit_test(damping_grows_until_it_is_enough), cmocka_unit_test(bad_numbers_are_named),
+        cmocka_unit_test(block_floats_are_solved_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
