@@ -7,7 +7,8 @@
 
 static void print_value(const lb_symptom *s)
 {
-    if (isnan(s->value)) printf("%-28s %10s %9s  %8.3g %8.3g   %s\n", s->name, "–", "", s->impaired, s->broken, "not measured");
+    if (isnan(s->value))
+        printf("%-28s %10s %9s  %8.3g %8.3g   %s\n", s->name, "–", "", s->impaired, s->broken, "not measured");
     else
         printf("%-28s %10.4g ±%8.2g  %8.3g %8.3g   %s\n", s->name, s->value, s->stderr_value, s->impaired, s->broken,
                lb_health_name(s->level));
@@ -27,16 +28,15 @@ static void print_report(const char *model, const char *base, const lb_health *h
     printf("%-28s %10s  %8s  %8s %8s   (beyond a limit by two standard errors)\n", "symptom", "value", "stderr",
            "impaired", "broken");
     for (int i = 0; i < LB_HEALTH_SYMPTOMS; i++) print_value(&h->symptom[i]);
-    printf("\n%d traces, %lld positions: KL %.4g ± %.2g nats, 99th percentile %.4g, largest %.4g; entropy of the base %.4g; "
-           "same first choice %.2f%% ± %.2f; perplexity %.4f, base %.4f; P(</think>) "
-           "where the base closed %.4f, base %.4f (%d traces)\nKL by position:",
+    printf("\n%d traces, %lld positions: KL %.4g ± %.2g nats, 99th percentile %.4g, largest %.4g; entropy of the base "
+           "%.4g; same first choice %.2f%% ± %.2f; perplexity %.4f, base %.4f; P(</think>) where the base closed %.4f, base %.4f (%d traces)\nKL by position:",
            c->n_seq, (long long)c->n_pos, c->kl.mean, c->kl.stderr_mean, c->kl_p99, c->kl_max, c->entropy.mean,
            100 * c->top1.mean, 100 * c->top1.stderr_mean, c->ppl_quant, c->ppl_base, c->mark_quant.mean,
            c->mark_base.mean, c->n_mark);
     for (int b = 0; b < LB_KL_BUCKETS; b++)
         if (c->bucket[b].n) printf(" %d+: %.4g", b ? LB_KL_BUCKET0 << (b - 1) : 0, c->bucket[b].kl);
-    printf("\n\n%d answers of at most %d tokens\n%-10s %8s   %6s %7s   %6s %7s  %9s  %10s\n", h->n_prompt, h->max_new, "",
-           "tokens", "", "loops", "", "truncated", "", "closed");
+    printf("\n\n%d answers of at most %d tokens\n%-10s %8s   %6s %7s   %6s %7s  %9s  %10s\n", h->n_prompt, h->max_new,
+           "", "tokens", "", "loops", "", "truncated", "", "closed");
     print_side("base", &h->base);
     print_side("model", &h->quant);
     printf("%.0f s\n", h->seconds);
@@ -68,22 +68,26 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"against", 0, LB_ARG_STR, &base, "DIR", "the model it was made from", 0, 0, false},
         {"traces", 0, LB_ARG_STR, &file, "FILE", "reasoning of the base, written by lowbit trace", 0, 0, false},
         {"tokens", 0, LB_ARG_INT, &tokens, "N", "tokens of traces to read (default 32768)", 16, 1 << 28, false},
-        {"answers", 0, LB_ARG_INT, &prompts, "N", "prompts of the traces that both answer (default 32)", 1, 1 << 20, false},
-        {"n-predict", 'n', LB_ARG_INT, &n, "N", "most tokens per answer (default: twice the longest trace, 256 to 4096)", 1,
-         1 << 28, false},
+        {"answers", 0, LB_ARG_INT, &prompts, "N", "prompts of the traces that both answer (default 32)", 1, 1 << 20,
+         false},
+        {"n-predict", 'n', LB_ARG_INT, &n, "N",
+         "most tokens per answer (default: twice the longest trace, 256 to 4096)", 1, 1 << 28, false},
         {"seed", 0, LB_ARG_INT, &seed, "N", "of the answers (default 42)", 0, 9e15, false},
         {"temp", 0, LB_ARG_REAL, &temp, "T", "default: the base's generation_config.json", 0, 100, false},
         {"top-p", 0, LB_ARG_REAL, &top_p, "P", "likewise", 0, 1, false},
-        {"parallel", 0, LB_ARG_INT, &parallel, "N", "answers in flight (default: what fits, at most 64)", 1, 4096, false},
+        {"parallel", 0, LB_ARG_INT, &parallel, "N", "answers in flight (default: what fits, at most 64)", 1, 4096,
+         false},
         LB_COMMON_ARGS(c),
         {0},
     };
     if (!lb_cmd_start(&lb_cmd_doctor, table, &c, argc, argv, &done, err)) return false;
     if (done) return true;
     if (!lb_cmd_need_model(&c, err)) return false;
-    if (!base || !*base) return lb_fail(err, LB_EUSAGE, "no base: --against DIR names the model that this one was made from");
+    if (!base || !*base)
+        return lb_fail(err, LB_EUSAGE, "no base: --against DIR names the model that this one was made from");
     if (!file || !*file)
-        return lb_fail(err, LB_EUSAGE, "no traces: --traces FILE; `lowbit trace -m %s --prompts … -o FILE` makes them", base);
+        return lb_fail(err, LB_EUSAGE, "no traces: --traces FILE; `lowbit trace -m %s --prompts … -o FILE` makes them",
+                       base);
     lb_target b = {0}, q = {0};
     lb_traces traces = {0};
     lb_health h;

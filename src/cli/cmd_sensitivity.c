@@ -12,20 +12,25 @@ static bool parse_schemes(const char *text, lb_sens_opt *o, lb_err *err)
         char one[64];
         size_t n = strcspn(p, ",");
         if (n >= sizeof one || o->n_scheme == LB_SENS_SCHEMES)
-            return lb_fail(err, LB_EUSAGE, "--schemes '%.80s' is not a list of at most %d schemes such as w2g128,w4g128",
-                           text, LB_SENS_SCHEMES);
+            return lb_fail(err, LB_EUSAGE,
+                           "--schemes '%.80s' is not a list of at most %d schemes such as w2g128,w4g128", text,
+                           LB_SENS_SCHEMES);
         memcpy(one, p, n);
         one[n] = 0;
         lb_scheme *x = &o->schemes[o->n_scheme++];
         if (!lb_scheme_parse(one, x, err)) return lb_wrap(err, "--schemes");
         if (x->a_bits < 16 || x->kv_bits < 16)
-            return lb_fail(err, LB_EUSAGE, "--schemes: '%s' is not one of weights alone: sensitivity is that of weights", one);
+            return lb_fail(err, LB_EUSAGE,
+                           "--schemes: '%s' is not one of weights alone: sensitivity is that of weights", one);
         p += n + (p[n] == ',');
     }
     return o->n_scheme > 0 || lb_fail(err, LB_EUSAGE, "--schemes is empty");
 }
 
-static const lb_sens_part *part(const lb_sens_result *r, int layer, int kind) { return &r->p[layer * LB_N_KIND + kind]; }
+static const lb_sens_part *part(const lb_sens_result *r, int layer, int kind)
+{
+    return &r->p[layer * LB_N_KIND + kind];
+}
 
 static void print_tables(const lb_sens_result *r)
 {
@@ -126,8 +131,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     bool done;
     lb_arg table[] = {
         LB_MODEL_ARG(c),
-        {"calib", 0, LB_ARG_STR, &calib, "FILE|TASK", "traces of `lowbit trace`, JSON lines, a text, or benchmarks", 0, 0,
-         false},
+        {"calib", 0, LB_ARG_STR, &calib, "FILE|TASK", "traces of `lowbit trace`, JSON lines, a text, or benchmarks", 0,
+         0, false},
         {"nsamples", 0, LB_ARG_INT, &n_seq, "N", "windows of it (default 8)", 1, 1 << 20, false},
         {"seqlen", 0, LB_ARG_INT, &n_tok, "N", "tokens of each (default 512)", 2, 1 << 20, false},
         {"seed", 0, LB_ARG_INT, &seed, "N", "where the windows start (default 0)", 0, 9e15, false},
@@ -144,7 +149,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (done) return true;
     if (!lb_cmd_need_model(&c, err)) return false;
     if (!calib || !*calib)
-        return lb_fail(err, LB_EUSAGE, "no calibration data: --calib TRACES.jsonl (`lowbit trace` makes them), or a task");
+        return lb_fail(err, LB_EUSAGE,
+                       "no calibration data: --calib TRACES.jsonl (`lowbit trace` makes them), or a task");
     lb_sens_opt o = {.clip_mse = strcmp(clip, "mse") == 0, .stop = &lb_cmd_stop};
     if (!o.clip_mse && strcmp(clip, "none") != 0)
         return lb_fail(err, LB_EUSAGE, "--clip=%s is unknown; there are none and mse", clip);
@@ -153,9 +159,14 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     lb_exec *ex = NULL;
     int *ids = NULL;
     char what[LB_CALIB_WHAT];
-    lb_calib_spec spec = {.source = calib, .n_seq = (int)n_seq, .n_tok = (int)n_tok, .seed = (uint64_t)seed, .data_dir = data};
-    bool ok = parse_schemes(schemes, &o, err) && lb_cmd_progress(&c, &mode, err) && (ex = lb_cmd_exec(&c, err)) != NULL &&
-              lb_target_open(&t, c.model, ex, err) && lb_calib_load(&t, &spec, &ids, what, err);
+    lb_calib_spec spec = {.source = calib,
+                          .n_seq = (int)n_seq,
+                          .n_tok = (int)n_tok,
+                          .seed = (uint64_t)seed,
+                          .data_dir = data};
+    bool ok = parse_schemes(schemes, &o, err) && lb_cmd_progress(&c, &mode, err) &&
+              (ex = lb_cmd_exec(&c, err)) != NULL && lb_target_open(&t, c.model, ex, err) &&
+              lb_calib_load(&t, &spec, &ids, what, err);
     if (ok) {
         if (!c.quiet) fprintf(stderr, "[%s]\n", what);
         lb_progress p;
@@ -174,5 +185,5 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
 }
 
 const lb_command lb_cmd_sensitivity = {"sensitivity", "KL per layer and kind when it alone is quantized",
-                                       "lowbit sensitivity -m models/abacus-5m --calib out/traces.jsonl --target-bpw 2.5",
+                                       "lowbit sensitivity -m models/abacus-5m --calib out/traces.jsonl",
                                        run};

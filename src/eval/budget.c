@@ -26,7 +26,8 @@ int lb_budget_next(const lb_budget *b, lb_budget_state *s, int id)
         return id;
     }
     bool spent = b->budget > 0 && s->n_think >= b->budget;
-    if (s->n_forced == 0 && id == b->close && s->n_extended < b->extend && !spent) s->n_extended++, id = b->wait[s->n_forced++];
+    if (s->n_forced == 0 && id == b->close && s->n_extended < b->extend && !spent)
+        s->n_extended++, id = b->wait[s->n_forced++];
     else if (s->n_forced > 0 && s->n_forced < b->n_wait && !spent) id = b->wait[s->n_forced++];
     else if (spent) id = b->close;
     if (s->n_forced == b->n_wait) s->n_forced = 0;

@@ -148,9 +148,10 @@ static bool check_ids(const reading *r, const char *source, const lb_ids *ids, l
         if (ids->p[i] >= 0 && ids->p[i] < n_vocab) continue;
         lb_buf piece = {0};
         (void)lb_tokenizer_decode(r->t->tok, &ids->p[i], 1, false, &piece, NULL);
-        lb_fail(err, LB_EFORMAT, "%s: token %zu, '%.60s', has id %d, but the vocabulary of %s has %d: its tokenizer.json "
-                "belongs to another model, or the text names a special token that the model was not made for", source,
-                i, lb_buf_cstr(&piece), ids->p[i], r->t->model->dir, n_vocab);
+        lb_fail(err, LB_EFORMAT,
+                "%s: token %zu, '%.60s', has id %d, but the vocabulary of %s has %d: its tokenizer.json "
+                "belongs to another model, or the text names a special token that the model was not made for",
+                source, i, lb_buf_cstr(&piece), ids->p[i], r->t->model->dir, n_vocab);
         lb_buf_free(&piece);
         return false;
     }
@@ -173,8 +174,8 @@ bool lb_calib_load(const lb_target *t, const lb_calib_spec *s, int **ids, char w
     *ids = NULL;
     bool ok = lb_file_exists(s->source) ? add_file(&r, s->source, err) : add_tasks(&r, s, err);
     if (ok && r.n_text == 0)
-        ok = lb_fail(err, LB_EFORMAT, "%s is empty: calibration wants text of the domain that the model will be used in",
-                     s->source);
+        ok = lb_fail(err, LB_EFORMAT,
+                     "%s is empty: calibration wants text of the domain that the model will be used in", s->source);
     ok = ok && lb_tokenizer_encode(t->tok, lb_buf_cstr(&r.text), r.text.n, LB_ENCODE_SPECIAL, &all, err) &&
          check_ids(&r, s->source, &all, err) && lb_calib_windows(all.p, all.n, s, ids, err);
     if (ok) describe(&r, s, all.n, what);

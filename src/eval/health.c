@@ -2,7 +2,7 @@
  *
  * The limits are conventions. KL is taken relative to the entropy of the base: a model that is sure of nearly every
  * token, as the embedded one is, loses half of its answers at a KL that a large model would not notice. On the embedded
- * model round-to-nearest at 4 and 3 bits is healthy and loses no accuracy, at 2 bits broken and loses 20 to 45 points. */
+ * model round-to-nearest at 4 and 3 bits is healthy and loses no accuracy, at 2 bits it is broken and loses half of some tasks. */
 #include "eval/health.h"
 #include "base/mem.h"
 #include "eval/generate.h"
@@ -255,7 +255,10 @@ bool lb_health_run(lb_target *base, lb_target *quant, const lb_health_opt *o, lb
 /* ---- JSON ---- */
 
 static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-static json_t *mean_json(lb_mean m) { return json_pack("{s:o, s:o}", "mean", number(m.mean), "stderr", number(m.stderr_mean)); }
+static json_t *mean_json(lb_mean m)
+{
+    return json_pack("{s:o, s:o}", "mean", number(m.mean), "stderr", number(m.stderr_mean));
+}
 
 static json_t *side_json(const lb_health_side *s)
 {
@@ -283,13 +286,14 @@ json_t *lb_health_json(const lb_health *h)
                                                   number(s->value), "stderr", number(s->stderr_value), "impaired",
                                                   s->impaired, "broken", s->broken, "level", lb_health_name(s->level)));
     }
-    return json_pack(
-        "{s:s, s:o, s:{s:o, s:o, s:o, s:f, s:f, s:o, s:f, s:f, s:o, s:o, s:o, s:i, s:o, s:I, s:i}, s:{s:o, s:o, s:o, s:i, s:i}, s:f}",
-        "verdict", lb_health_name(h->verdict), "symptoms", symptoms, "traces", "kl", mean_json(c->kl), "entropy",
-        mean_json(c->entropy), "kl_entropy", mean_json(c->kl_entropy), "kl_p99", c->kl_p99,
-        "kl_max", c->kl_max, "top1", mean_json(c->top1), "ppl_base", c->ppl_base, "ppl", c->ppl_quant, "nll_diff",
-        mean_json(c->nll_diff), "p_close_base", mean_json(c->mark_base), "p_close", mean_json(c->mark_quant), "closes",
-        c->n_mark, "kl_by_position", buckets_json(c), "positions", (json_int_t)c->n_pos, "n", c->n_seq, "answers", "base",
-        side_json(&h->base), "model", side_json(&h->quant), "length", mean_json(h->length), "n", h->n_prompt, "max_new",
-        h->max_new, "seconds", h->seconds);
+    return json_pack("{s:s, s:o, s:{s:o, s:o, s:o, s:f, s:f, s:o, s:f, s:f, s:o, s:o, s:o, s:i, s:o, s:I, s:i}, "
+                     "s:{s:o, s:o, s:o, s:i, s:i}, s:f}",
+                     "verdict", lb_health_name(h->verdict), "symptoms", symptoms, "traces", "kl", mean_json(c->kl),
+                     "entropy", mean_json(c->entropy), "kl_entropy", mean_json(c->kl_entropy), "kl_p99", c->kl_p99,
+                     "kl_max", c->kl_max, "top1", mean_json(c->top1), "ppl_base", c->ppl_base, "ppl", c->ppl_quant,
+                     "nll_diff", mean_json(c->nll_diff), "p_close_base", mean_json(c->mark_base), "p_close",
+                     mean_json(c->mark_quant), "closes", c->n_mark, "kl_by_position", buckets_json(c), "positions",
+                     (json_int_t)c->n_pos, "n", c->n_seq, "answers", "base", side_json(&h->base), "model",
+                     side_json(&h->quant), "length", mean_json(h->length), "n", h->n_prompt, "max_new", h->max_new,
+                     "seconds", h->seconds);
 }

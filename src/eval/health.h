@@ -1,12 +1,13 @@
 /* eval/health.h – reasoning health: what quantization did to a model, in minutes where an evaluation takes hours.
  *
- *   teacher-forced   both models read traces of the base: KL and its relation to the base's entropy, agreement, perplexity, and the
- *                    probability of </think> at the position where the base closed its thinking (infer/compare.h)
+ *   teacher-forced   both models read traces of the base: KL and its relation to the base's entropy, agreement,
+ *                    perplexity, and the probability of </think> at the position where the base closed its thinking
+ *                    (infer/compare.h)
  *   free-running     both answer the same prompts with the same seeds: loops (eval/loop.h), truncation, unclosed
  *                    thinking, and how much longer the outputs became
  *
- * Every number has its standard error, by trace or prompt. The verdict is the worst symptom; a symptom counts when it is
- * beyond its limit by more than two standard errors. */
+ * Every number has its standard error, by trace or prompt. The verdict is the worst symptom; a symptom counts when it
+ * is beyond its limit by more than two standard errors. */
 #ifndef LB_EVAL_HEALTH_H
 #define LB_EVAL_HEALTH_H
 #include "eval/traces.h"

@@ -1,7 +1,7 @@
 /* eval/sensitivity.c – one linear layer at a time.
  *
- * The residual stream at the current block is kept for all windows, as is the one behind the last block. For each window
- * every variant of the block runs to the end; then the head is applied in pieces, the base's logits once for all
+ * The residual stream at the current block is kept for all windows, as is the one behind the last block. For each
+ * window every variant of the block runs to the end; then the head is applied in pieces, the base's logits once for all
  * variants. */
 #include "eval/sensitivity.h"
 #include "base/mem.h"
@@ -153,8 +153,9 @@ static bool add_kl(run *x, variant *v, int seq, int from, int n, int layer)
     lb_kl_rows(x->m->ex, x->base_logits, logits, n, n_vocab, x->kl);
     for (int i = 0; i < n; i++) {
         if (isnan(x->kl[i]))
-            return lb_fail(x->err, LB_ENUMERIC, "%s: layer %d, %s: the logits of window %d at position %d are not finite",
-                           x->m->dir, layer, lb_kind_name(v->kind), seq, from + i);
+            return lb_fail(x->err, LB_ENUMERIC,
+                           "%s: layer %d, %s: the logits of window %d at position %d are not finite", x->m->dir, layer,
+                           lb_kind_name(v->kind), seq, from + i);
         v->sum[seq] += x->kl[i];
     }
     return true;
@@ -220,7 +221,8 @@ static bool check(const lb_model *m, const int *windows, int n_seq, int n_tok, c
 {
     const lb_config *c = &m->cfg;
     if (n_tok > lb_config_ctx(c))
-        return lb_fail(err, LB_EUSAGE, "windows of %d tokens are longer than the context of %d", n_tok, lb_config_ctx(c));
+        return lb_fail(err, LB_EUSAGE, "windows of %d tokens are longer than the context of %d", n_tok,
+                       lb_config_ctx(c));
     for (size_t i = 0; i < (size_t)n_seq * (size_t)n_tok; i++)
         if (windows[i] < 0 || windows[i] >= c->n_vocab)
             return lb_fail(err, LB_EUSAGE, "token %zu is %d, the vocabulary has %d", i, windows[i], c->n_vocab);
@@ -334,7 +336,8 @@ static bool pattern_of(const lb_config *c, const lb_sens_part *p, char out[LB_PA
     bool ok = lb_module_pattern(module, out);
     if (ok && lb_kind_count(c, p->layer, p->kind) > 1) {
         char *zero = strstr(out, "\\.0\\."), *last = zero;
-        while ((zero = zero ? strstr(zero + 1, "\\.0\\.") : NULL) != NULL) last = zero; /* the expert's, not block 0's */
+        while ((zero = zero ? strstr(zero + 1, "\\.0\\.") : NULL) != NULL)
+            last = zero; /* the expert's, not block 0's */
         size_t n = strlen(out);
         ok = last && n + 6 < LB_PATTERN_TEXT;
         if (ok) {

@@ -42,7 +42,7 @@ typedef struct lb_sens_result {
 
 int lb_sens_count(const lb_config *c, const lb_sens_opt *o);
 /* windows [n_seq, n_tok], ids as lb_calib_load gives them. m is unchanged afterwards. LB_EUSAGE if the model is
- * quantized already, or a group is longer than a row; LB_ENUMERIC naming the position for logits that are not finite. */
+ * quantized already, or a group is longer than a row; LB_ENUMERIC naming the position if logits are not finite. */
 bool lb_sens_run(lb_model *m, const int *windows, int n_seq, int n_tok, const lb_sens_opt *o, lb_sens_result *out,
                  lb_err *err);
 void lb_sens_free(lb_sens_result *r);

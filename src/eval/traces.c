@@ -36,7 +36,8 @@ static bool add(reading *r, const json_t *row, const char *where, lb_err *err)
     const char *prompt = json_string_value(json_object_get(row, "prompt")),
                *text = json_string_value(json_object_get(row, "text"));
     if (!prompt || !text)
-        return lb_fail(err, LB_EFORMAT, "%s is no trace: it wants 'prompt' and 'text'; `lowbit trace` makes them", where);
+        return lb_fail(err, LB_EFORMAT, "%s is no trace: it wants 'prompt' and 'text'; `lowbit trace` makes them",
+                       where);
     if (!lb_calib_check_markers(t, prompt, where, err) ||
         !lb_grow(&r->out->p, &r->cap, (size_t)r->out->n + 1, sizeof *r->out->p, "the traces", err))
         return false;

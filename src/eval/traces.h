@@ -15,8 +15,8 @@ typedef struct lb_traces {
 } lb_traces;
 
 /* Reads a file of `lowbit trace` with t's tokenizer: every line, in order. Generated ids are taken from "ids" where a
- * line has them, else from its text, special tokens read as such. LB_EFORMAT naming the line for what is no trace, for a
- * trace of another vocabulary, or for an empty file. */
+ * line has them, else from its text, special tokens read as such. LB_EFORMAT naming the line for what is no trace, for
+ * a trace of another vocabulary, or for an empty file. */
 bool lb_traces_load(const lb_target *t, const char *path, lb_traces *out, lb_err *err);
 void lb_traces_free(lb_traces *t);
 #endif

@@ -148,8 +148,9 @@ static bool check(const lb_model *base, const lb_model *quant, const lb_text_ids
 {
     int n_vocab = base->cfg.n_vocab, ctx = lb_config_ctx(&base->cfg), other = lb_config_ctx(&quant->cfg);
     if (quant->cfg.n_vocab != n_vocab)
-        return lb_fail(err, LB_EUSAGE, "%s has a vocabulary of %d, %s of %d: only models of one vocabulary can be compared",
-                       base->dir, n_vocab, quant->dir, quant->cfg.n_vocab);
+        return lb_fail(err, LB_EUSAGE,
+                       "%s has a vocabulary of %d, %s of %d: only models of one vocabulary can be compared", base->dir,
+                       n_vocab, quant->dir, quant->cfg.n_vocab);
     if (other < ctx) ctx = other;
     *n_pos = 0, *longest = 0;
     for (int t = 0; t < n_text; t++) {
@@ -158,7 +159,8 @@ static bool check(const lb_model *base, const lb_model *quant, const lb_text_ids
             return lb_fail(err, LB_EUSAGE, "text %d has %d tokens, more than the context of %d", t, x->n, ctx);
         for (int i = 0; i < x->n; i++)
             if (x->ids[i] < 0 || x->ids[i] >= n_vocab)
-                return lb_fail(err, LB_EUSAGE, "text %d: token %d is %d, the vocabulary has %d", t, i, x->ids[i], n_vocab);
+                return lb_fail(err, LB_EUSAGE, "text %d: token %d is %d, the vocabulary has %d", t, i, x->ids[i],
+                               n_vocab);
         if (x->n - 1 > x->first) *n_pos += x->n - 1 - x->first;
         if (x->n > *longest) *longest = x->n;
     }
@@ -266,8 +268,8 @@ bool lb_compare(lb_model *base, lb_model *quant, const lb_text_ids *texts, int n
                 lb_compare_result *out, lb_err *err)
 {
     memset(out, 0, sizeof *out);
-    int64_t n_pos;
-    int longest;
+    int64_t n_pos = 0;
+    int longest = 0;
     if (!check(base, quant, texts, n_text, &n_pos, &longest, err)) return false;
     run x = {.texts = texts, .n_text = n_text, .o = o, .r = out};
     x.chunk = lb_logit_rows(base->cfg.n_vocab, longest < MAX_CHUNK ? longest : MAX_CHUNK);
@@ -279,7 +281,8 @@ bool lb_compare(lb_model *base, lb_model *quant, const lb_text_ids *texts, int n
     bool ok = x.seq && x.pos && x.out && x.scores && open_sums(&x.s, n_text, n_pos, err) &&
               open_side(&x.base, base, o->kv_base, longest, x.chunk, err) &&
               open_side(&x.quant, quant, o->kv_quant, longest, x.chunk, err);
-    if (ok && x.base.kv->n_chunk < x.chunk) x.chunk = x.base.kv->n_chunk; /* a cache with a window takes so many at once */
+    if (ok && x.base.kv->n_chunk < x.chunk)
+        x.chunk = x.base.kv->n_chunk; /* a cache with a window takes so many at once */
     if (ok && x.quant.kv->n_chunk < x.chunk) x.chunk = x.quant.kv->n_chunk;
     for (int t = 0; ok && t < n_text; t++) {
         if (o->stop && *o->stop) ok = lb_fail(err, LB_ESTOPPED, "stopped");

@@ -3,7 +3,9 @@
 #define LB_MODEL_KIND_H
 #include "model/model.h"
 
-typedef enum lb_kind { LB_KIND_Q, LB_KIND_K, LB_KIND_V, LB_KIND_O, LB_KIND_GATE, LB_KIND_UP, LB_KIND_DOWN, LB_N_KIND } lb_kind;
+typedef enum lb_kind {
+    LB_KIND_Q, LB_KIND_K, LB_KIND_V, LB_KIND_O, LB_KIND_GATE, LB_KIND_UP, LB_KIND_DOWN, LB_N_KIND
+} lb_kind;
 
 const char *lb_kind_name(lb_kind kind);          /* "q", "gate" */
 /* How many linear layers of that kind a block has: one, or one per expert. */

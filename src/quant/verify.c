@@ -28,7 +28,8 @@ typedef struct run {
 /* ---- one packed module ---- */
 
 /* Every part as it would be written now, against what is there. */
-static bool same_part(run *x, const char *module, const lb_ct_part *p, const uint8_t *bytes, lb_verify_module *v, lb_err *err)
+static bool same_part(run *x, const char *module, const lb_ct_part *p, const uint8_t *bytes, lb_verify_module *v,
+                      lb_err *err)
 {
     char name[640];
     snprintf(name, sizeof name, "%s.%s", module, p->suffix);
@@ -104,13 +105,14 @@ static bool check_hash(run *x, const lb_plan_module *m, lb_verify_module *v, lb_
     char hex[33];
     if (!x->record) return true;
     if (!want)
-        return lb_fail(err, LB_EVERIFY, "%s: lowbit-quantize.json knows nothing of '%s', which is quantized", x->dir, m->name);
+        return lb_fail(err, LB_EVERIFY, "%s: lowbit-quantize.json knows nothing of '%s', which is quantized", x->dir,
+                       m->name);
     if (!lb_quant_read_hash(x->m->store, m, &got, err)) return false;
     lb_hash_hex(got, hex);
     v->hashed = strcmp(hex, want) == 0;
     return v->hashed || lb_fail(err, LB_EVERIFY,
-                                "%s: '%s' is not what was quantized: its codes or scales were changed (hash %s, the record "
-                                "has %.40s)", x->dir, m->name, hex, want);
+                                "%s: '%s' is not what was quantized: its codes or scales were changed (hash %s, the "
+                                "record has %.40s)", x->dir, m->name, hex, want);
 }
 
 /* ---- against the base ---- */
@@ -129,12 +131,14 @@ static bool compare(run *x, const lb_plan_module *m, const lb_mat *mat, lb_verif
     if (!t) return lb_store_need(x->base, name, err) != NULL;
     if (!lb_tensor_check_shape(t, want, 2, x->dir, err)) return false;
     if (t->dtype != LB_F32 && t->dtype != LB_F16 && t->dtype != LB_BF16)
-        return lb_fail(err, LB_EUSAGE, "%s: '%s' is %s: the base is quantized itself", t->file, name, lb_dtype_name(t->dtype));
+        return lb_fail(err, LB_EUSAGE, "%s: '%s' is %s: the base is quantized itself", t->file, name,
+                       lb_dtype_name(t->dtype));
     if (!lb_grow(&x->row, &x->cap_row, (size_t)m->k, sizeof *x->row, "a row", err)) return false;
     for (int r = 0; r < m->n; r++) {
         mat->num->decode(mat, r, 0, m->k, x->row);
         for (int k = 0; k < m->k; k++) {
-            double w = (double)lb_load_f32(t->data, t->dtype, (size_t)r * (size_t)m->k + (size_t)k), d = (double)x->row[k] - w;
+            double w = (double)lb_load_f32(t->data, t->dtype, (size_t)r * (size_t)m->k + (size_t)k),
+                   d = (double)x->row[k] - w;
             e += d * d, all += w * w;
         }
     }
@@ -226,7 +230,8 @@ static bool open_record(run *x, lb_err *err)
         json_array_foreach ((json_t *)(uintptr_t)list, i, m) {
             const char *name = json_string_value(json_object_get(m, "name"));
             json_t *hash = json_object_get(m, "hash");
-            if (!name || !json_is_string(hash)) ok = ok && lb_fail(err, LB_EFORMAT, "%s: modules[%zu] has no name or hash", path, i);
+            if (!name || !json_is_string(hash))
+                ok = ok && lb_fail(err, LB_EFORMAT, "%s: modules[%zu] has no name or hash", path, i);
             else json_object_set(x->hashes, name, hash);
         }
     }
@@ -253,9 +258,10 @@ static bool open_base(run *x, lb_err *err)
     x->base = lb_store_open(x->o->base, err);
     if (!x->base || !want) return x->base != NULL;
     lb_hash_hex(lb_store_hash(x->base), hex);
-    return strcmp(hex, want) == 0 ||
-           lb_fail(err, LB_EVERIFY, "%s was not made from %s: lowbit-quantize.json names weights with the hash %.40s, these have "
-                   "%s", x->dir, x->o->base, want, hex);
+    if (strcmp(hex, want) == 0) return true;
+    return lb_fail(err, LB_EVERIFY,
+                   "%s was not made from %s: lowbit-quantize.json names weights with the hash %.40s, these have %s", x->dir,
+                   x->o->base, want, hex);
 }
 
 static bool check_tensors(run *x, lb_err *err)
@@ -277,8 +283,9 @@ static bool check_record(run *x, lb_err *err)
         bool found = false;
         for (int i = 0; i < x->r->n && !found; i++) found = x->r->p[i].hashed && strcmp(x->r->p[i].name, name) == 0;
         if (!found)
-            return lb_fail(err, LB_EVERIFY, "%s: lowbit-quantize.json says that '%.200s' was quantized; config.json does not",
-                           x->dir, name);
+            return lb_fail(err, LB_EVERIFY,
+                           "%s: lowbit-quantize.json says that '%.200s' was quantized; config.json does not", x->dir,
+                           name);
     }
     return true;
 }
@@ -311,7 +318,8 @@ bool lb_verify(const char *dir, const lb_verify_opt *o, lb_exec *ex, lb_verify_r
               open_base(&x, err) && check_tensors(&x, err);
     if (ok) find_out_what_moved(&x);
     ok = ok && lb_config_linears(&x.m->cfg, one_linear, &x, err) &&
-         one_linear(&x, x.m->cfg.arch->names->lm_head, -1, x.m->cfg.n_vocab, x.m->cfg.d_model, err) && check_record(&x, err);
+         one_linear(&x, x.m->cfg.arch->names->lm_head, -1, x.m->cfg.n_vocab, x.m->cfg.d_model, err) &&
+         check_record(&x, err);
     if (ok) out->bpw = x.m->bpw;
     if (ok) summarize(out);
     lb_ct_config_free(x.ct);

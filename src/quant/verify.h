@@ -1,9 +1,9 @@
 /* quant/verify.h – whether a model folder is what it says, and what the quantizer meant.
  *
- * Everything is read again with the reader that everybody uses: every tensor that config.json wants is there in its shape,
- * every number is finite, packed weights unpack and pack to the same bytes and survive the layout in which they are
- * executed. If the folder has lowbit-quantize.json, the codes, scales and zero points of each module are those whose hash
- * the method left there. Against a base: how far each weight is from the one it stands for. */
+ * Everything is read again with the reader that everybody uses: every tensor that config.json wants is there in its
+ * shape, every number is finite, packed weights unpack and pack to the same bytes and survive the layout in which they
+ * are executed. If the folder has lowbit-quantize.json, the codes, scales and zero points of each module are those
+ * whose hash the method left there. Against a base: how far each weight is from the one it stands for. */
 #ifndef LB_QUANT_VERIFY_H
 #define LB_QUANT_VERIFY_H
 #include "base/progress.h"
@@ -35,8 +35,8 @@ typedef struct lb_verify_opt {
     volatile const int *stop;        /* nonzero: stop with LB_ESTOPPED; NULL: never */
 } lb_verify_opt;
 
-/* LB_EVERIFY for what reads back different from what was meant, LB_ENUMERIC for a NaN or infinity, LB_EFORMAT for what is
- * missing or of the wrong shape, by name. */
+/* LB_EVERIFY for what reads back different from what was meant, LB_ENUMERIC for a NaN or infinity, LB_EFORMAT for what
+ * is missing or of the wrong shape, by name. */
 bool lb_verify(const char *dir, const lb_verify_opt *o, lb_exec *ex, lb_verify_report *out, lb_err *err);
 void lb_verify_free(lb_verify_report *r);
 #endif

@@ -112,7 +112,8 @@ static void what_cannot_be_done_is_said(void **state)
 {
     (void)state;
     lb_err e = {0};
-    lb_choice c[] = {{.scheme = {.w_bits = 2, .group = 128}, .bits = 2190, .cost = 1}, {.scheme = {.w_bits = 3, .group = 128}, .bits = 3200, .cost = 0.1}};
+    lb_choice c[] = {{.scheme = {.w_bits = 2, .a_bits = 16, .kv_bits = 16, .group = 128}, .bits = 2190, .cost = 1},
+                     {.scheme = {.w_bits = 3, .a_bits = 16, .kv_bits = 16, .group = 128}, .bits = 3200, .cost = 0.1}};
     lb_alloc_layer l = {"layer x", 1000, c, 2};
     int pick;
     lb_allocation a;
