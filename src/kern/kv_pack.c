@@ -31,44 +31,40 @@ void lb_kv_angles(const float *inv_freq, int d_head, float mscale, int n_page, f
 }
 
 /* ---- codes ---- */
-static int plane_bits(int bits) { return bits == 3 ? 2 : bits; }
-static uint32_t *word_of(int bits, uint8_t *tile, int field)
+typedef struct spot {
+    int byte, shift;         /* of the code, or of its two low bits */
+    int high, high_shift;    /* 3 bits: of the high one */
+} spot;
+
+static spot spot_of(int bits, int row, int col)
 {
-    return (uint32_t *)(void *)tile + field / (32 / plane_bits(bits)) * 16;
+    int f = col / 16 * 2 + row / 4, i = col % 16 * 4 + row % 4;
+    spot s = {.high = 64 + 8 * f + i / 8, .high_shift = i % 8};
+    if (bits == 8) s.byte = 64 * f + i;
+    else if (bits == 4) s.byte = f / 2 * 64 + i, s.shift = f % 2 * 4;
+    else s.byte = i, s.shift = 2 * f;
+    return s;
 }
-static int shift_of(int bits, int field) { return field % (32 / plane_bits(bits)) * plane_bits(bits); }
-static uint16_t *high_of(uint8_t *tile) { return (uint16_t *)(void *)(tile + 64); }
 
 int lb_kv_code_get(int bits, const uint8_t *tile, int row, int col)
 {
-    int f = row * 2 + col / 16, j = col % 16, b = plane_bits(bits);
-    const uint32_t *w = (const uint32_t *)(const void *)tile + f / (32 / b) * 16;
-    int code = (int)(w[j] >> shift_of(bits, f) & ((1u << b) - 1));
-    if (bits == 3) code |= (((const uint16_t *)(const void *)(tile + 64))[j] >> f & 1) << 2;
-    return code;
-}
-
-/* Codes of 16 lanes from `lane` on, n of them. */
-static void put(int bits, uint8_t *tile, int field, int lane, int n, const uint8_t *codes)
-{
-    uint32_t *w = word_of(bits, tile, field) + lane, mask = (1u << plane_bits(bits)) - 1;
-    int shift = shift_of(bits, field);
-    for (int j = 0; j < n; j++) w[j] = (w[j] & ~(mask << shift)) | (codes[j] & mask) << shift;
-    if (bits != 3) return;
-    uint16_t *high = high_of(tile) + lane;
-    for (int j = 0; j < n; j++) high[j] = (uint16_t)((high[j] & ~(1u << field)) | (codes[j] >> 2 & 1u) << field);
+    spot s = spot_of(bits, row, col);
+    int b = bits == 3 ? 2 : bits, code = tile[s.byte] >> s.shift & ((1 << b) - 1);
+    return bits == 3 ? code | (tile[s.high] >> s.high_shift & 1) << 2 : code;
 }
 
 void lb_kv_code_put(int bits, uint8_t *tile, int row, int col, int code)
 {
-    uint8_t c = (uint8_t)code;
-    put(bits, tile, row * 2 + col / 16, col % 16, 1, &c);
+    spot s = spot_of(bits, row, col);
+    int mask = (1 << (bits == 3 ? 2 : bits)) - 1;
+    tile[s.byte] = (uint8_t)((tile[s.byte] & ~(mask << s.shift)) | (code & mask) << s.shift);
+    if (bits == 3)
+        tile[s.high] = (uint8_t)((tile[s.high] & ~(1 << s.high_shift)) | (code >> 2 & 1) << s.high_shift);
 }
 
 void lb_kv_row_put(int bits, uint8_t *tile, int row, const uint8_t codes[LB_PAGE])
 {
-    put(bits, tile, row * 2, 0, 16, codes);
-    put(bits, tile, row * 2 + 1, 0, 16, codes + 16);
+    for (int c = 0; c < LB_PAGE; c++) lb_kv_code_put(bits, tile, row, c, codes[c]);
 }
 
 /* ---- scales ---- */

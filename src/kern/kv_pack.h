@@ -8,11 +8,12 @@
  *     codes    tiles of 8 rows × 32 columns. Keys: a row is a component, a column a slot; tiles in order of components.
  *              Values: a row is a slot, a column a component; four tiles (32 slots) for each 32 components.
  *
- * A tile is vectors of 16 words: lane j of field f holds row f/2, column 16·(f mod 2) + j. So a shift and a mask make 16
- * consecutive columns of a row out of one vector load, and 8 lanes are as good as 16. A word has 32/bits fields:
+ * A tile has four fields of 64 codes: field 2·(column / 16) + row / 4 has its codes in order of columns, and the four rows of
+ * a column side by side. So as bytes a field is what integer dots take (16 columns × 4 rows), and as words a shift and a mask
+ * make 16 columns of a row, in 16 lanes or in twice 8:
  *
- *     8 bits   4 × 16 u32, 4 fields each                 4 bits   2 × 16 u32, 8 fields each
- *     2 bits   16 u32, 16 fields                         3 bits   the two low bits so, then 16 u16: the high bits
+ *     8 bits   byte i of 64 bytes per field              4 bits   the low, then the high nibble of 64 bytes per two fields
+ *     2 bits   bits 2f, 2f+1 of 64 bytes                 3 bits   the two low bits so, then a u64 per field: the high bits
  *
  * Rows and columns beyond d_head are zero codes. */
 #ifndef LB_KERN_KV_PACK_H

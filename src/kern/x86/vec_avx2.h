@@ -79,7 +79,6 @@ ALWAYS void v_store_bf16_n(uint16_t *p, vf x, int n)
 
 /* ---- integer lanes ---- */
 ALWAYS vi v_words(const void *p) { return _mm256_loadu_si256(p); }
-ALWAYS vi v_words16(const void *p) { return _mm256_cvtepu16_epi32(_mm_loadu_si128(p)); }
 ALWAYS vi v_words8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64(p)); }
 ALWAYS vi v_set1i(int x) { return _mm256_set1_epi32(x); }
 ALWAYS vi v_and(vi a, vi b) { return _mm256_and_si256(a, b); }
@@ -94,6 +93,13 @@ ALWAYS void v_store_u8_n(uint8_t *p, vf x, int n)
     uint8_t b[8];
     _mm_storel_epi64((void *)b, _mm_packus_epi16(h, h));
     memcpy(p, b, (size_t)(n < VW ? n : VW));
+}
+ALWAYS vi v_bit_of4(const char *p, int lane0, int i)
+{
+    int32_t half;
+    memcpy(&half, p + lane0 / 2, 4);
+    vi by = _mm256_setr_epi32(i, 4 + i, 8 + i, 12 + i, 16 + i, 20 + i, 24 + i, 28 + i);
+    return v_and(_mm256_srlv_epi32(_mm256_set1_epi32(half), by), _mm256_set1_epi32(1));
 }
 
 /* ---- pairs ---- */

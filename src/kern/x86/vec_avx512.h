@@ -7,7 +7,9 @@
 #define LB_KERN_X86_VEC_AVX512_H
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
+#define V_DOT /* has integer dots of bytes */
 enum { VW = 16 };
 typedef __m512 vf;
 typedef __m512i vi;
@@ -60,7 +62,6 @@ ALWAYS void v_store_bf16_n(uint16_t *p, vf x, int n)
 
 /* ---- integer lanes ---- */
 ALWAYS vi v_words(const void *p) { return _mm512_loadu_si512(p); }
-ALWAYS vi v_words16(const void *p) { return _mm512_cvtepu16_epi32(_mm256_loadu_si256(p)); } /* VW u16 */
 ALWAYS vi v_words8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }      /* VW u8 */
 ALWAYS vi v_set1i(int x) { return _mm512_set1_epi32(x); }
 ALWAYS vi v_and(vi a, vi b) { return _mm512_and_si512(a, b); }
@@ -75,6 +76,17 @@ ALWAYS vf v_of_int(vi x) { return _mm512_cvtepi32_ps(x); }
 ALWAYS void v_store_u8_n(uint8_t *p, vf x, int n)
 {
     _mm512_mask_cvtepi32_storeu_epi8(p, v_mask(n), _mm512_cvtps_epi32(x));
+}
+/* Bit 4·lane + i of the 64 at p, as 0 or 1: lanes lane0… */
+ALWAYS vi v_bit_of4(const char *p, int lane0, int i)
+{
+    (void)lane0;
+    int32_t lo, hi;
+    memcpy(&lo, p, 4);
+    memcpy(&hi, p + 4, 4);
+    vi x = _mm512_inserti64x4(_mm512_set1_epi32(lo), _mm256_set1_epi32(hi), 1);
+    const vi by = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+    return v_and(_mm512_srlv_epi32(x, _mm512_add_epi32(by, _mm512_set1_epi32(i))), _mm512_set1_epi32(1));
 }
 
 /* ---- pairs ---- */
