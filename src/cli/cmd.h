@@ -38,6 +38,7 @@ typedef struct lb_common {
     {                                                                                                                  \
         "help", 'h', LB_ARG_FLAG, &(c).help, "", "this text", 0, 0, false                                              \
     }
+#define LB_KV_HELP "KV cache: bf16, f32, kv8, kv4, kv3, kv2, or kv4-quarot, kv4-kvquant, kv4-kivi; -w64 …"
 #define LB_MODEL_ARG(c) {"model", 'm', LB_ARG_STR, &(c).model, "DIR", "the model: a Hugging Face folder", 0, 0, false}
 
 /* Parses, and prints help if asked: *done is then true. At most one word that is no flag, taken as the model where none

@@ -350,7 +350,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
          false},
         {"format", 0, LB_ARG_LIST, &o.format, "NAME", "matmul: only this number format; can be repeated", 0, 0, false},
         {"repeat", 'r', LB_ARG_INT, &o.n, "N", "timed repetitions (9)", 1, 1000, false},
-        {"kv", 0, LB_ARG_STR, &o.kv, "FORMAT", "KV cache: bf16 (default), f32, kv8, kv4, kv3, kv2, kv4-quarot, kv4-kivi …", 0, 0, false},
+        {"kv", 0, LB_ARG_STR, &o.kv, "FORMAT", LB_KV_HELP " (default: bf16)", 0, 0, false},
         LB_COMMON_ARGS(o.c),
         {0},
     };

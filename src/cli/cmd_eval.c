@@ -76,7 +76,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"think-budget", 0, LB_ARG_INT, &budget, "N", "end the thinking after N tokens of it", 1, 1 << 28, false},
         {"think-extend", 0, LB_ARG_INT, &extend, "K", "the first K times that thinking would end, go on with \"Wait\"", 1,
          1 << 20, false},
-        {"kv", 0, LB_ARG_STR, &kv, "FORMAT", "KV cache: bf16, f32, kv8, kv4, kv3, kv2, kv4-quarot, kv4-kvquant, kv4-kivi (default: as the model)", 0, 0, false},
+        {"kv", 0, LB_ARG_STR, &kv, "FORMAT", LB_KV_HELP " (default: as the model)", 0, 0, false},
         {"parallel", 0, LB_ARG_INT, &parallel, "N", "samples in flight (default: what fits, at most 64)", 1, 4096,
          false},
         {"db", 0, LB_ARG_STR, &db_path, "FILE", "results database (default out/results.sqlite)", 0, 0, false},

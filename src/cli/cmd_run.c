@@ -201,7 +201,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"stop", 0, LB_ARG_LIST, &o.stop, "TEXT", "ends the answer; repeatable", 0, 0, false},
         {"seed", 0, LB_ARG_INT, &o.seed, "N", "same prompt, same seed, same text (default 42)", 0, 9e15, false},
         {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "context (default: the model's)", 2, 1 << 28, false},
-        {"kv", 0, LB_ARG_STR, &o.kv, "FORMAT", "KV cache: bf16, f32, kv8, kv4, kv3, kv2, kv4-quarot, kv4-kvquant, kv4-kivi (default: as the model)", 0, 0, false},
+        {"kv", 0, LB_ARG_STR, &o.kv, "FORMAT", LB_KV_HELP " (default: as the model)", 0, 0, false},
         {"thinking", 0, LB_ARG_STR, &o.thinking, "HOW", "on, off, auto (default): the template's enable_thinking", 0, 0,
          false},
         {"special", 0, LB_ARG_FLAG, &o.special, "", "show special tokens", 0, 0, false},

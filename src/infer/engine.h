@@ -45,7 +45,7 @@ typedef struct lb_engine_opt {   /* zero means default in every field */
     int n_slot;                  /* requests in flight (default 1) */
     int n_ctx;                   /* longest prompt + output (default: the model's) */
     int max_batch;               /* most tokens in one forward pass (default: at least 512, more for many slots) */
-    const char *kv;              /* name of the KV cache format (default: the model's own; else bf16, or f32 for an f32 model) */
+    const char *kv;              /* name of the KV cache format (default: the model's own, else bf16 or f32) */
     const lb_kv_spec *kv_spec;   /* the same as a spec; goes before kv; borrowed for the call */
     int n_page;                  /* pages of the KV cache; default: full context for each slot */
 } lb_engine_opt;

@@ -5,9 +5,9 @@
  *
  *     k[page][n_kv][d_head][LB_PAGE]        v[page][n_kv][LB_PAGE][d_head]
  *
- * with elements of the format's dtype, or packed integer codes with their scales (kern/kv_pack.h), which attention reads
- * as they are. A sequence's pages are named by its row of the page table. Grouped-query attention: query head h reads
- * kv head h / (n_head / n_kv). The softmax runs over pages in order of position, whatever the batch.
+ * with elements of the format's dtype, or packed integer codes with their scales (kern/kv_pack.h), which attention
+ * reads as they are. A sequence's pages are named by its row of the page table. Grouped-query attention: query head h
+ * reads kv head h / (n_head / n_kv). The softmax runs over pages in order of position, whatever the batch.
  *
  * What a query at position t sees of position p depends on (t, p) alone:
  *   - values are rounded per token and kv head, keys in one of three ways (lb_kv_key_mode);
@@ -70,8 +70,8 @@ static inline bool lb_kv_reads_packed(const lb_kv_layer *l, int t, int j)
     return lb_kv_packed(l) && (!l->ring_k || (j + 1) * LB_PAGE <= t + 1 - l->window);
 }
 
-/* Tables of angles on the host for pre-RoPE layers: page [n_page][2][d_head/2] and slot [d_head/2][2][LB_PAGE] as lb_kv_layer
- * wants them; sines and cosines in double, rounded once. */
+/* Tables of angles on the host for pre-RoPE layers: page [n_page][2][d_head/2] and slot [d_head/2][2][LB_PAGE] as
+ * lb_kv_layer wants them; sines and cosines in double, rounded once. */
 void lb_kv_angles(const float *inv_freq, int d_head, float mscale, int n_page, float *page, float *slot);
 
 /* Which sequence and position each token of a call has. All device memory. */

@@ -58,7 +58,8 @@ static bool open_shared(bench *b, lb_exec *ex, lb_kv_layer *l, int per_seq, lb_e
     return ok;
 }
 
-/* One page of random numbers on the host, as the reference writes it; ring_k, ring_v are the page before it was packed. */
+/* One page of random numbers on the host, as the reference writes it; ring_k, ring_v are the page before it was
+ * packed. */
 static bool page_open(lb_kv_layer *l, lb_err *err)
 {
     int n = LB_PAGE * N_KV * D_HEAD, zero = 0, seq[LB_PAGE] = {0}, pos[LB_PAGE];
@@ -104,7 +105,8 @@ static bool bench_open(bench *b, lb_exec *ex, const lb_kv_layer *how, int n_seq,
     lb_kv_layer shape = {.format = how->format, .n_kv = N_KV, .d_head = D_HEAD, .key = how->key, .clip = how->clip,
                          .pre_rope = how->pre_rope, .window = how->window};
     size_t k_bytes = lb_kv_k_bytes(&shape), v_bytes = lb_kv_v_bytes(&shape), n_q = (size_t)n_seq * N_HEAD * D_HEAD;
-    size_t want = total_bytes / ((k_bytes + v_bytes) * (size_t)n_page) + 1, n_ring = 0, ring_bytes = 2 * N_KV * D_HEAD * LB_PAGE;
+    size_t want = total_bytes / ((k_bytes + v_bytes) * (size_t)n_page) + 1, n_ring = 0;
+    size_t ring_bytes = 2 * N_KV * D_HEAD * LB_PAGE;
     if (!open_shared(b, ex, &shape, per_seq, err)) return false;
     if (shape.window) {
         shape.ring_pages = lb_kv_ring_pages(shape.window, 1);

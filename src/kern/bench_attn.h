@@ -18,8 +18,8 @@ typedef struct lb_bench_attn_row {
 
 enum { LB_BENCH_ATTN_ROWS = 6 };                 /* 1 and 16 sequences × 512, 4096 and 16384 positions */
 
-/* Fills rows[LB_BENCH_ATTN_ROWS]. Of `how` format, key, clip, pre_rope and window count. Needs up to 1.1 GB of memory in
- * bf16; takes a few seconds. */
+/* Fills rows[LB_BENCH_ATTN_ROWS]. Of `how` format, key, clip, pre_rope and window count. Needs up to 1.1 GB of memory
+ * in bf16; takes a few seconds. */
 bool lb_bench_attn(lb_exec *ex, const lb_kv_layer *how, lb_bench_attn_row *rows, lb_err *err);
 /* One row: n_seq, n_ctx are given. */
 bool lb_bench_attn_one(lb_exec *ex, const lb_kv_layer *how, lb_bench_attn_row *row, lb_err *err);

@@ -8,9 +8,9 @@
  *     codes    tiles of 8 rows × 32 columns. Keys: a row is a component, a column a slot; tiles in order of components.
  *              Values: a row is a slot, a column a component; four tiles (32 slots) for each 32 components.
  *
- * A tile has four fields of 64 codes: field 2·(column / 16) + row / 4 has its codes in order of columns, and the four rows of
- * a column side by side. So as bytes a field is what integer dots take (16 columns × 4 rows), and as words a shift and a mask
- * make 16 columns of a row, in 16 lanes or in twice 8:
+ * A tile has four fields of 64 codes: field 2·(column / 16) + row / 4 has its codes in order of columns, and the four
+ * rows of a column side by side. So as bytes a field is what integer dots take (16 columns × 4 rows), and as words a
+ * shift and a mask make 16 columns of a row, in 16 lanes or in twice 8:
  *
  *     8 bits   byte i of 64 bytes per field              4 bits   the low, then the high nibble of 64 bytes per two fields
  *     2 bits   bits 2f, 2f+1 of 64 bytes                 3 bits   the two low bits so, then a u64 per field: the high bits
@@ -86,14 +86,14 @@ void lb_kv_row_put(int bits, uint8_t *tile, int row, const uint8_t codes[LB_PAGE
 
 /* ---- the rounding ---- */
 
-/* Per token: s is the smallest f16 ≥ (hi − lo)/(2^bits − 1), so that codes reach from lo to hi, z = round(−lo/s); lo ≤ 0 ≤ hi
- * are the ends of the range (with 0 in it), already clipped. 65504 is the largest s: beyond it numbers saturate. An end
- * that is no number makes s NaN, and so every number of the group. */
+/* Per token: s is the smallest f16 ≥ (hi − lo)/(2^bits − 1), so that codes reach from lo to hi, z = round(−lo/s); lo ≤
+ * 0 ≤ hi are the ends of the range (with 0 in it), already clipped. 65504 is the largest s: beyond it numbers saturate.
+ * An end that is no number makes s NaN, and so every number of the group. */
 void lb_kv_token_scale(int bits, float lo, float hi, uint16_t *s, uint8_t *z);
 /* Per channel in a page: lo rounded down to f16, s up. The range need not hold 0. */
 void lb_kv_group_scale(int bits, float lo, float hi, uint16_t *s, uint16_t *lo16);
-/* Per channel, static, in f32: range widened to hold 0; s = (hi − lo)/(2^bits − 1), z = round(−lo/s); lo = hi = 0 counts as
- * −1…1. False if the ends are no finite numbers in order. */
+/* Per channel, static, in f32: range widened to hold 0; s = (hi − lo)/(2^bits − 1), z = round(−lo/s); lo = hi = 0
+ * counts as −1…1. False if the ends are no finite numbers in order. */
 bool lb_kv_static_scale(int bits, float lo, float hi, float *s, float *z);
 
 /* How a row of the table rounds; all agree to the bit. Ties to even, f32 arithmetic; codes saturate. */

@@ -104,7 +104,8 @@ static bool open_turn(lb_kv *kv, const lb_config *c, lb_err *err)
     int m, log2p;
     if (!lb_hadamard_split(c->d_head, &m, &log2p))
         return lb_fail(err, LB_EUSAGE,
-                       "no Hadamard matrix of order %d, the size of a head, is known; take a KV cache format without it", c->d_head);
+                       "no Hadamard matrix of order %d, the size of a head, is known; take a KV cache format without it",
+                       c->d_head);
     kv->turn = (lb_transform){.kind = LB_TRANSFORM_HADAMARD, .k = c->d_head, .block = c->d_head, .m = m};
     if (m == 1) return true;
     size_t n = (size_t)m * (size_t)m;

@@ -1,8 +1,8 @@
 /* model/kv.h – the paged KV cache: one for all sequences of a batch.
  *
  * Positions are stored in pages of LB_PAGE; a sequence takes pages as it grows and gives them back when it ends, so
- * memory follows the tokens there are, not the longest there could be. How numbers are kept is a lb_kv_spec, which has a
- * name on the command line and in config.json:
+ * memory follows the tokens there are, not the longest there could be. How numbers are kept is a lb_kv_spec, which has
+ * a name on the command line and in config.json:
  *
  *     bf16, f32              numbers as they are
  *     kv8, kv4, kv3, kv2     keys and values per token and kv head, asymmetric
@@ -10,7 +10,8 @@
  *                            RoPE, ranges shrunk to 0.95
  *     …-kvquant              KVQuant* (arXiv:2504.04823): keys before RoPE, static ranges per channel; …-kvquant-prebias:
  *                            before the bias of k_proj as well
- *     …-kivi                 KIVI (arXiv:2402.02750): keys per channel in groups of 32 positions, the last 128 positions in bf16
+ *     …-kivi                 KIVI (arXiv:2402.02750): keys per channel in groups of 32 positions, the last
+ *                            128 positions in bf16
  *
  * and then what departs from that: -prerope, -postrope, -prebias, -hadamard, -clipX (0 < X ≤ 1), -wN (KIVI's window, a
  * multiple of 32). `bf16-prerope` exists too. */
@@ -39,7 +40,7 @@ void lb_kv_spec_text(const lb_kv_spec *s, char out[LB_KV_TEXT]);
 typedef struct lb_kv_room {
     int n_seq, n_ctx;            /* sequences of up to n_ctx positions each */
     int n_page;                  /* pages in all; 0: n_seq full sequences */
-    int n_chunk;                 /* most tokens of one sequence in a batch, where the spec has a window; 0: LB_KV_CHUNK */
+    int n_chunk;                 /* where the spec has a window: most tokens of one sequence in a batch; 0: LB_KV_CHUNK */
 } lb_kv_room;
 
 typedef struct lb_kv {
@@ -60,9 +61,9 @@ typedef struct lb_kv {
     bool dirty;                  /* host page table is newer than the device's */
 } lb_kv;
 
-/* ranges [n_layer]: for each layer [2, n_kv·d_head] on the host, the lowest and highest key of a channel, as it is stored;
- * only looked at where the spec has static ranges. LB_EUSAGE if it has and they are NULL, or if it wants a Hadamard matrix
- * of an order that is not known. Biases for pre_bias are the forward pass's to set, per call. */
+/* ranges [n_layer]: for each layer [2, n_kv·d_head] on the host, the lowest and highest key of a channel, as it is
+ * stored; only looked at where the spec has static ranges. LB_EUSAGE if it has and they are NULL, or if it wants a
+ * Hadamard matrix of an order that is not known. Biases for pre_bias are the forward pass's to set, per call. */
 lb_kv *lb_kv_open_spec(lb_exec *ex, const lb_config *c, const lb_kv_spec *spec, const float *const *ranges,
                        const lb_kv_room *room, lb_err *err);
 /* The same by name, for formats without static ranges. */

@@ -41,8 +41,10 @@ static const char *conflict(const lb_kv_spec *s)
 {
     if (s->bits >= 16 && (s->key != LB_KV_PER_TOKEN || s->hadamard || s->clip > 0))
         return "a 16- or 32-bit cache has no scales";
-    if (s->key != LB_KV_PER_TOKEN && s->hadamard) return "ranges per channel and a rotation of the channels exclude each other";
-    if (s->pre_rope && s->hadamard) return "the Hadamard matrix comes after RoPE, so the keys cannot be stored before it";
+    if (s->key != LB_KV_PER_TOKEN && s->hadamard)
+        return "ranges per channel and a rotation of the channels exclude each other";
+    if (s->pre_rope && s->hadamard)
+        return "the Hadamard matrix comes after RoPE, so the keys cannot be stored before it";
     if (s->pre_bias && !s->pre_rope) return "the bias comes before RoPE: -prebias wants -prerope";
     return NULL;
 }
@@ -57,15 +59,15 @@ bool lb_kv_spec_parse(const char *text, lb_kv_spec *out, lb_err *err)
         if (strcmp(word, WIDTHS[i].name) == 0) s.bits = WIDTHS[i].bits;
     if (!s.bits || strlen(text) >= sizeof buf)
         return lb_fail(err, LB_EUSAGE,
-                       "KV cache format '%.60s' is not known; there are bf16, f32, kv8, kv4, kv3, kv2, and of the last four "
-                       "kv4-quarot, kv4-kvquant, kv4-kvquant-prebias, kv4-kivi, kv4-kivi-w64",
+                       "KV cache format '%.60s' is not known; there are bf16, f32, kv8, kv4, kv3, kv2, and of the last "
+                       "four kv4-quarot, kv4-kvquant, kv4-kvquant-prebias, kv4-kivi, kv4-kivi-w64",
                        text);
     bool first = true;
     while ((word = strtok_r(NULL, "-", &rest))) {
         if (!(first && set_method(&s, word)) && !set_change(&s, word))
             return lb_fail(err, LB_EUSAGE,
-                           "KV cache format '%s': '%s' is not known; after the bits come quarot, kvquant or kivi, then prerope, "
-                           "postrope, prebias, hadamard, clipX with 0 < X <= 1, wN for kivi with N a multiple of %d",
+                           "KV cache format '%s': '%s' is not known; after the bits come quarot, kvquant or kivi, then "
+                           "prerope, postrope, prebias, hadamard, clipX with 0 < X <= 1, wN for kivi with N a multiple of %d",
                            text, word, LB_PAGE);
         first = false;
     }

@@ -58,8 +58,8 @@ bool lb_model_rebind(lb_model *m, int layer, const lb_store *over, const lb_ct_c
                      lb_blocks *own, lb_err *err);
 void lb_blocks_free(lb_blocks *b);
 
-/* How m keeps its KV cache: as `asked` says (a name of model/kv.h), or as the model's own files say, or at its own 16 or 32
- * bits. asked may be NULL or "". */
+/* How m keeps its KV cache: as `asked` says (a name of model/kv.h), or as the model's own files say, or at its own 16
+ * or 32 bits. asked may be NULL or "". */
 bool lb_model_kv_spec(const lb_model *m, const char *asked, lb_kv_spec *out, lb_err *err);
 /* A cache for m, with the ranges of its layers. LB_EUSAGE if the spec does not go with the model. */
 lb_kv *lb_model_kv_open(const lb_model *m, const lb_kv_spec *s, const lb_kv_room *room, lb_err *err);

@@ -16,12 +16,13 @@ static bool check_layer(const lb_layer *l, int layer, const lb_kv_spec *s, const
 {
     if ((s->pre_rope || s->hadamard) && (l->q_rope || l->k_rope))
         return lb_fail(err, LB_EUSAGE,
-                       "layer %d turns queries and keys after RoPE by itself, which does not go with KV cache format %s; take one "
-                       "without %s",
+                       "layer %d turns queries and keys after RoPE by itself, which does not go with KV cache format %s; "
+                       "take one without %s",
                        layer, name, s->hadamard ? "a Hadamard matrix (kv4-clip0.95)" : "keys before RoPE (kv4)");
     if (s->pre_bias && l->k.bias && l->k_norm)
         return lb_fail(err, LB_EUNSUPPORTED,
-                       "layer %d normalizes its keys after their bias, so they cannot be stored before it (%s)", layer, name);
+                       "layer %d normalizes its keys after their bias, so they cannot be stored before it (%s)", layer,
+                       name);
     return true;
 }
 

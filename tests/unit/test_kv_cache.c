@@ -1,5 +1,5 @@
-/* test_kv_cache.c – KV cache formats in a model: names, sizes, keys before RoPE and bias, precision by bits, and the same text
- * in any batch. */
+/* test_kv_cache.c – KV cache formats in a model: names, sizes, keys before RoPE and bias, precision by bits, and the
+ * same text in any batch. */
 #include "test.h"
 #include "base/rng.h"
 #include "infer/engine.h"
@@ -128,8 +128,8 @@ static double worst(const float *a, const float *b, int n, int width)
     return most;
 }
 
-/* Keys stored before RoPE and before their bias are the same keys, at the first positions, the last trained one and beyond. The
- * direct path rounds pos·inv_freq to f32 before it takes the sine: at position 2600 that alone is 1.2e-4. */
+/* Keys stored before RoPE and before their bias are the same keys, at the first positions, the last trained one and
+ * beyond. The direct path rounds pos·inv_freq to f32 before it takes the sine: at position 2600 that alone is 1.2e-4. */
 static void keys_before_rope_are_the_same_keys(void **state)
 {
     (void)state;
