@@ -16,6 +16,7 @@ typedef struct layer {
     lb_qmat *q;                      /* NULL: not trained */
     bool sym;
     const float *row_clip;           /* [n,2], borrowed, or NULL */
+    float *edge;                     /* [n,k], owned: −1 at the lowest code of this step, 1 at the highest, 0 between */
     lb_param p[N_PARAM];             /* owned */
     float *best[N_PARAM], *first[N_PARAM];   /* owned copies: of the iterate with the lowest batch loss, of a and b at
                                               * the start (v starts at 0) */
@@ -28,16 +29,52 @@ typedef struct rounding {
 
 static size_t count(const layer *l, int which) { return (size_t)l->p[which].n * (size_t)l->p[which].k; }
 
+/* The group's scale and zero point as the tape has them: see lb_grad_signround. */
+static lb_grid grid_of(const layer *l, const float *w, float a, float b)
+{
+    float lo = 0, hi = 0;
+    for (int i = 0; i < l->q->group; i++) {
+        lo = w[i] < lo ? w[i] : lo;
+        hi = w[i] > hi ? w[i] : hi;
+    }
+    const float range[2] = {b * lo, a * hi};
+    return lb_grid_minmax(range, 2, l->q->bits, l->sym, 1, l->q->scale_type);
+}
+
+static float code_of(const layer *l, const lb_grid *g, size_t j)
+{
+    float c = nearbyintf(l->w[j] / g->scale + l->p[OFFSET].v[j]) + (float)g->zero;
+    return c < 0 ? 0 : c > (float)g->max ? (float)g->max : c;
+}
+
+static void edge_rows(void *arg, int row0, int row1)
+{
+    layer *l = arg;
+    for (size_t i = (size_t)row0 * (size_t)l->n_group; i < (size_t)row1 * (size_t)l->n_group; i++) {
+        size_t at = i * (size_t)l->q->group;
+        lb_grid g = grid_of(l, l->w + at, l->p[UPPER].v[i], l->p[LOWER].v[i]);
+        for (size_t j = at; j < at + (size_t)l->q->group; j++) {
+            float c = code_of(l, &g, j);
+            l->edge[j] = c == 0 ? -1 : c == (float)g.max ? 1 : 0;
+        }
+    }
+}
+
+/* Weights at the lowest and the highest code are pushed one further out: they are clamped to where they were, and the
+ * gradient takes them for what they are, ends of the range, which move with a and b and not with their own v. At 2 bits
+ * that is every fifth weight: on block 0 of abacus-5m 60 steps bring the error from 4.11 to 1.27 instead of 1.42. */
 static void weight(void *arg, lb_grad *g, lb_block_linear which, lb_var **w, lb_var **bias)
 {
     (void)bias;
-    layer *l = &((rounding *)arg)->l[which];
+    rounding *r = arg;
+    layer *l = &r->l[which];
     if (!l->q) return;
     lb_signround s = {.bits = l->q->bits, .group = l->q->group, .sym = l->sym, .scale_type = l->q->scale_type};
-    s.v = lb_grad_param(g, &l->p[OFFSET]);
+    lb_parallel(r->ex, l->n, 1, edge_rows, l);
+    s.v = lb_grad_add(g, lb_grad_param(g, &l->p[OFFSET]), lb_grad_const(g, l->edge, l->n, l->k));
     s.a = lb_grad_param(g, &l->p[UPPER]);
     s.b = lb_grad_param(g, &l->p[LOWER]);
-    *w = lb_grad_signround(g, *w, &s);
+    *w = s.v ? lb_grad_signround(g, *w, &s) : NULL;
 }
 
 /* ---- start ---- */
@@ -91,6 +128,8 @@ static bool layer_init(rounding *r, layer *l, const lb_qlinear *from, const lb_a
         l->first[i] = i == OFFSET ? NULL : lb_alloc(count(l, i), sizeof(float), "autoround: the start", err);
         if (!l->best[i] || (i != OFFSET && !l->first[i])) return false;
     }
+    l->edge = lb_alloc((size_t)l->n * (size_t)l->k, sizeof(float), "autoround: ends of ranges", err);
+    if (!l->edge) return false;
     start s = {l, o->clip_mse};
     lb_parallel(r->ex, l->n, 1, start_rows, &s);
     return true;
@@ -99,6 +138,7 @@ static bool layer_init(rounding *r, layer *l, const lb_qlinear *from, const lb_a
 static void rounding_free(rounding *r)
 {
     for (int j = 0; j < LB_BLOCK_LINEARS; j++) {
+        free(r->l[j].edge);
         for (int i = 0; i < N_PARAM; i++) {
             lb_param_free(&r->l[j].p[i], r->ex);
             free(r->l[j].best[i]);
@@ -201,18 +241,6 @@ static bool choose(rounding *r, lb_recon *d, const lb_recon_hooks *h, int iters,
 
 /* ---- codes ---- */
 
-/* The group's scale and zero point as the tape has them: see lb_grad_signround. */
-static lb_grid grid_of(const layer *l, const float *w, float a, float b)
-{
-    float lo = 0, hi = 0;
-    for (int i = 0; i < l->q->group; i++) {
-        lo = w[i] < lo ? w[i] : lo;
-        hi = w[i] > hi ? w[i] : hi;
-    }
-    const float range[2] = {b * lo, a * hi};
-    return lb_grid_minmax(range, 2, l->q->bits, l->sym, 1, l->q->scale_type);
-}
-
 static void code_rows(void *arg, int row0, int row1)
 {
     layer *l = arg;
@@ -221,10 +249,7 @@ static void code_rows(void *arg, int row0, int row1)
         lb_grid g = grid_of(l, l->w + at, l->p[UPPER].v[i], l->p[LOWER].v[i]);
         l->q->scales[i] = g.scale;
         l->q->zeros[i] = (uint8_t)g.zero;
-        for (size_t j = at; j < at + (size_t)l->q->group; j++) {
-            float c = nearbyintf(l->w[j] / g.scale + l->p[OFFSET].v[j]) + (float)g.zero;
-            l->q->codes[j] = (uint8_t)(c < 0 ? 0 : c > (float)g.max ? g.max : (int)c);
-        }
+        for (size_t j = at; j < at + (size_t)l->q->group; j++) l->q->codes[j] = (uint8_t)code_of(l, &g, j);
     }
 }
 
@@ -272,14 +297,14 @@ bool lb_autoround_block(lb_exec *ex, const lb_qblock *b, const lb_recon_data *da
     return ok || lb_wrap(err, "layer %d", b->layer);
 }
 
-/* Per weight v with its gradient, and the best v; per group a and b likewise, and their start. */
+/* Per weight v with its gradient, the best v, the edge; per group a and b likewise, and their start. */
 size_t lb_autoround_bytes(const lb_config *c, const lb_autoround_opt *opt, int group, int n_seq, int len,
                           bool has_target)
 {
     size_t rows, n = lb_recon_weights(c, &rows), bytes = 0, groups = group > 0 ? n / (size_t)group + rows : rows;
     int batch = opt->batch > 0 ? opt->batch : 8, micro = opt->micro > 0 ? opt->micro : batch;
-    lb_size_mul(n * 3 + groups * 8, sizeof(float), &bytes);
-    lb_size_add(bytes, lb_recon_step_bytes(c, micro, len, 4, 1), &bytes);
+    lb_size_mul(n * 4 + groups * 8, sizeof(float), &bytes);
+    lb_size_add(bytes, lb_recon_step_bytes(c, micro, len, 4, 2), &bytes);
     lb_size_add(bytes, lb_recon_bytes(c, n_seq, len, micro, has_target), &bytes);
     return bytes;
 }

@@ -330,7 +330,7 @@ static void steps_stay_inside_the_plan(void **state)
         lb_qmat q = {.bits = 3, .n = b.up.n, .k = b.up.k, .group = b.up.k, .scale_type = LB_F32};
         assert_ok(lb_qmat_alloc(&q, &err), err);
         lin[LB_BLOCK_UP].out = &q;
-        lb_autoround_opt a = {.iters = 2, .batch = 4, .max_bytes = lb_recon_step_bytes(&c, 4, 100, 0, 1)};
+        lb_autoround_opt a = {.iters = 2, .batch = 4, .max_bytes = lb_recon_step_bytes(&c, 4, 100, 0, 2)};
         assert_ok(lb_autoround_block(ex, &b, &data, &a, lin, NULL, &err), err);
         o.max_bytes = lb_recon_step_bytes(&c, 4, 100, 4, 5);
         assert_ok(lb_flatquant_block(ex, &b, &data, &o, &rep, &err), err);
