@@ -183,7 +183,7 @@ static bool check_quant(lb_study *s, const json_t *o, lb_study_run *r, const cha
     q->kv = r->kv;
     q->target_bpw = r->target_bpw;
     bool ok = lb_compress_parse(&c, q, err) || lb_wrap(err, "%s", where);
-    r->calibrates = ok && c.wants_calib;
+    r->calibrates = ok && (c.wants_calib || r->target_bpw > 0);
     bool kv_calibrates = r->calibrates && lb_quant_calibrates_kv(&c.opt);
     lb_compress_free(&c);
     if (!ok) return false;

@@ -74,6 +74,9 @@ static void model_row(const lb_rep *r, const char **last, const char *base, int 
     lb_buf_str(b, "</th></tr>\n");
 }
 
+/* Shaded rows: models as they are. The first of a group without one is its own baseline too, but is not shaded. */
+static bool is_base(const lb_rep_run *x) { return x->is_baseline && x->done && !*x->method && !*x->kv; }
+
 /* ---- main table ---- */
 
 static int class_number(const char *name)
@@ -113,7 +116,7 @@ static void task_cells(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
 static void main_row(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
 {
     char size[32];
-    lb_buf_fmt(b, "<tr%s>", x->is_baseline && x->done ? " class=\"base\"" : "");
+    lb_buf_fmt(b, "<tr%s>", is_base(x) ? " class=\"base\"" : "");
     label_cell(b, x);
     if (!x->done) {
         lb_buf_fmt(b, "<td class=\"%s\" colspan=\"%d\">", x->failed ? "err" : "l m", r->n_task + 5);
@@ -192,7 +195,7 @@ void lb_report_level_table(const lb_rep *r, lb_buf *b)
         const lb_rep_run *x = &r->runs[i];
         if (!lb_report_shown_once(r, i)) continue;
         model_row(r, &last, x->base, LB_REP_LEVELS + 3, b);
-        lb_buf_fmt(b, "<tr%s>", x->is_baseline ? " class=\"base\"" : "");
+        lb_buf_fmt(b, "<tr%s>", is_base(x) ? " class=\"base\"" : "");
         label_cell(b, x);
         for (int l = 0; l < LB_REP_LEVELS; l++)
             cell(b, x->compared ? heat(x->level_drop[l], tint) : "", "%.1f", 100 * x->level[l]);
@@ -224,7 +227,7 @@ void lb_report_output_table(const lb_rep *r, lb_buf *b)
         if (!lb_report_shown_once(r, i)) continue;
         const lb_rep_run *base = x->compared && x->baseline >= 0 ? &r->runs[x->baseline] : NULL;
         model_row(r, &last, x->base, r->n_seed + 6, b);
-        lb_buf_fmt(b, "<tr%s>", x->is_baseline ? " class=\"base\"" : "");
+        lb_buf_fmt(b, "<tr%s>", is_base(x) ? " class=\"base\"" : "");
         label_cell(b, x);
         cell(b, "", "%.0f", x->tokens_mean);
         if (base && base->done) cell(b, "", "× %.2f", x->tokens_mean / base->tokens_mean);

@@ -552,7 +552,7 @@ static void the_page_says_what_there_is(void **state)
     int n;
     assert_ok(lb_report_write(runs, &o, &n, &e), e);
     assert_int_equal(n, full);
-    char cmd[300];
+    char cmd[800];
     snprintf(cmd, sizeof cmd, "[ $(ls %s/plots/*.png | wc -l) -eq %d ] && [ -s %s/report.html ]", runs, n, runs);
     assert_int_equal(system(cmd), 0);
     lb_study_close(s);
