@@ -16,7 +16,7 @@ expect 2 'avx9000' "$LOWBIT" run -m $M -p x --isa avx9000
 expect 2 'chain' "$LOWBIT" eval -m $M --tasks nosuch
 expect 2 'seeds' "$LOWBIT" eval -m $M --seeds 1,1
 expect 2 'scheme' "$LOWBIT" quantize -m $M -o "$dir/q" --scheme w5
-expect 3 'activations' "$LOWBIT" quantize -m $M -o "$dir/q" --scheme w8a8kv8
+expect 2 'activations of 3 bits; there are 4, 8 and 16' "$LOWBIT" quantize -m $M -o "$dir/q" --scheme w8a3kv8
 expect 2 'method' "$LOWBIT" quantize -m $M -o "$dir/q" --scheme w4 --method magic
 expect 2 'regular expression' "$LOWBIT" quantize -m $M -o "$dir/q" --scheme w4 --tensor '(=w8'
 expect 2 'LOWBIT_THREADS is 5000' env LOWBIT_THREADS=5000 "$LOWBIT" run -m $M -p x
