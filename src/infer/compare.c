@@ -170,7 +170,7 @@ static bool check(const lb_model *base, const lb_model *quant, const lb_text_ids
 static bool open_side(side *s, lb_model *m, const char *kv, int n_ctx, int chunk, lb_err *err)
 {
     lb_kv_spec spec;
-    lb_kv_room room = {.n_seq = 1, .n_ctx = n_ctx};
+    lb_kv_room room = {.n_seq = 1, .n_ctx = n_ctx, .n_chunk = chunk};
     s->m = m;
     if (lb_model_kv_spec(m, kv, &spec, err)) s->kv = lb_model_kv_open(m, &spec, &room, err);
     s->f = s->kv ? lb_forward_open(m, chunk, chunk, err) : NULL;
