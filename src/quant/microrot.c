@@ -66,7 +66,8 @@ static bool check(lb_quant_run *r, lb_err *err)
     if (c->transform[c->n_transform - 1] != &lb_method_microrot)
         return lb_fail(err, LB_EUSAGE, "it must be the last transform of the chain, not before %s",
                        c->transform[c->n_transform - 1]->name);
-    for (lb_site s = 0; s < LB_N_INPUT_SITE; s++) {
+    for (int i = 0; i < LB_N_INPUT_SITE; i++) {
+        lb_site s = (lb_site)i;
         if (r->online.transform[s] != LB_TRANSFORM_NONE)
             return lb_fail(err, LB_EUSAGE, "the inputs of %s are transformed by another method of the chain already",
                            lb_site_name(s));
