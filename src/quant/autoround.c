@@ -258,7 +258,7 @@ static bool fill_defaults(lb_autoround_opt *o, const lb_recon_data *d, lb_err *e
     if (o->iters == 0) o->iters = 200;
     if (o->iters < 0) o->iters = 0;
     if (o->batch == 0) o->batch = 8;
-    if (o->micro == 0) o->micro = o->batch;
+    if (o->micro == 0) o->micro = lb_recon_micro(o->batch, d->len);
     if (o->lr == 0) o->lr = 1.0f / (float)(o->iters ? o->iters : 1);
     if (o->lr_range == 0) o->lr_range = o->lr;
     if (o->batch < 1 || o->micro < 1 || o->batch % o->micro != 0)
@@ -302,7 +302,7 @@ size_t lb_autoround_bytes(const lb_config *c, const lb_autoround_opt *opt, int g
                           bool has_target)
 {
     size_t rows, n = lb_recon_weights(c, &rows), bytes = 0, groups = group > 0 ? n / (size_t)group + rows : rows;
-    int batch = opt->batch > 0 ? opt->batch : 8, micro = opt->micro > 0 ? opt->micro : batch;
+    int batch = opt->batch > 0 ? opt->batch : 8, micro = opt->micro > 0 ? opt->micro : lb_recon_micro(batch, len);
     lb_size_mul(n * 4 + groups * 8, sizeof(float), &bytes);
     lb_size_add(bytes, lb_recon_step_bytes(c, micro, len, 4, 2), &bytes);
     lb_size_add(bytes, lb_recon_bytes(c, n_seq, len, micro, has_target), &bytes);

@@ -17,7 +17,7 @@
 typedef struct lb_autoround_opt {    /* zero means default in every field */
     int iters;                       /* steps (200); less than 0: none, the start is the result */
     int batch;                       /* sequences of a step (8) */
-    int micro;                       /* sequences on the tape at once, divides batch (batch): saves memory */
+    int micro;                       /* sequences on the tape at once, divides batch (lb_recon_micro) */
     float lr, lr_range;              /* of v, and of a and b (1/iters), falling to 0 in a straight line */
     bool clip_mse;                   /* start from the clip that lb_grid_mse finds; otherwise from full ranges */
     lb_recon_rounding rounding;      /* of activations, keys and values: rounded while the weights are trained */

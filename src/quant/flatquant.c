@@ -290,6 +290,23 @@ static void start_scales(flat *f, const lb_block_weights *b)
     }
 }
 
+/* Gradients of the loss of a batch over itself, so that its size does not matter: those of its parts, which come with
+ * their own size, added up and divided. */
+static bool gradients(flat *f, lb_recon *d, const lb_recon_hooks *h, const trained *t, int first, lb_err *err)
+{
+    double loss = 0;
+    int parts = f->o.batch / f->o.micro;
+    for (int i = 0; i < parts; i++) {
+        lb_var *l = lb_recon_loss(d, first + i * f->o.micro, f->o.micro, h);
+        loss += (double)lb_grad_scalar(d->g, l);
+        if (!lb_grad_backward(d->g, l, err)) return false;
+    }
+    float by = loss > 0 ? (float)(1 / loss) : 0;
+    for (; t->p; t++)
+        for (size_t i = 0; i < (size_t)t->p->n * (size_t)t->p->k; i++) t->p->d[i] *= by;
+    return true;
+}
+
 static bool train(flat *f, lb_recon *d, const lb_recon_hooks *h, int *skipped, lb_err *err)
 {
     trained t[MAX_TRAINED];
@@ -297,13 +314,12 @@ static bool train(flat *f, lb_recon *d, const lb_recon_hooks *h, int *skipped, l
     lb_optim *opt = lb_optim_open(f->ex, &(lb_optim_opt){.kind = LB_OPTIM_ADAMW}, err);
     bool ok = opt != NULL;
     for (int i = 0; ok && t[i].p; i++) ok = lb_optim_add(opt, t[i].p, &t[i].how, err);
-    int per_epoch = d->data.n_seq / d->batch, n_step = f->o.epochs * per_epoch;
+    int per_epoch = d->data.n_seq / f->o.batch, n_step = f->o.epochs * per_epoch;
     for (int step = 0; ok && step < n_step; step++) {
         int at = step % per_epoch;
-        if (at == 0) lb_recon_shuffle(d, f->o.seed, (uint64_t)(step / per_epoch));
-        lb_var *loss = lb_recon_loss(d, at * d->batch, d->batch, h);
         lb_err why = {0};
-        ok = lb_grad_backward(d->g, lb_grad_normalize(d->g, loss), err);
+        if (at == 0) lb_recon_shuffle(d, f->o.seed, (uint64_t)(step / per_epoch));
+        ok = gradients(f, d, h, t, at * f->o.batch, err);
         if (!ok || lb_optim_step(opt, lb_lr_cosine(step, n_step, 0, LAST_LR), &why)) continue;
         ok = why.code == LB_ENUMERIC && ++*skipped <= n_step / 10; /* a rare one is left out, as a loss scaler would */
         if (!ok) lb_fail(err, why.code, "step %d of %d: %s", step, n_step, why.msg);
@@ -445,7 +461,7 @@ static bool take_over(flat *f, lb_recon *d, lb_qblock *b, lb_flatquant_report *r
 
 /* ---- the whole ---- */
 
-static void fill_defaults(lb_flatquant_opt *o)
+static bool fill_defaults(lb_flatquant_opt *o, const lb_recon_data *d, lb_err *err)
 {
     for (int i = 0; i < LB_BLOCK_LINEARS; i++)
         if (o->w_bits[i] == 0) o->w_bits[i] = 16;
@@ -459,6 +475,13 @@ static void fill_defaults(lb_flatquant_opt *o)
     if (o->lr == 0) o->lr = 5e-3f;
     if (o->lr_clip == 0) o->lr_clip = 5e-2f;
     if (o->alpha == 0) o->alpha = 0.3f;
+    if (o->micro == 0) o->micro = lb_recon_micro(o->batch, d->len);
+    if (o->batch < 1 || o->micro < 1 || o->batch % o->micro != 0)
+        return lb_fail(err, LB_EUSAGE, "a batch of %d sequences cannot be taken %d at a time", o->batch, o->micro);
+    return d->n_seq >= o->batch ||
+           lb_fail(err, LB_EUSAGE,
+                   "%d calibration sequences are less than one batch of %d; give more of them or a smaller batch", d->n_seq,
+                   o->batch);
 }
 
 static bool no_transforms(const lb_qblock *b, lb_err *err)
@@ -478,9 +501,8 @@ bool lb_flatquant_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, co
     lb_recon d = {0};
     lb_recon_hooks h = {.block = {.arg = &f, .input = input, .weight = weight, .head = head}, .begin = begin};
     double as_is;
-    fill_defaults(&f.o);
-    bool ok = no_transforms(b, err) && lb_recon_open(&d, ex, b, data, f.o.batch, f.o.max_bytes, err) &&
-              flat_init(&f, err);
+    bool ok = fill_defaults(&f.o, data, err) && no_transforms(b, err) &&
+              lb_recon_open(&d, ex, b, data, f.o.micro, f.o.max_bytes, err) && flat_init(&f, err);
     f.mode = LOOK;
     ok = ok && lb_recon_measure(&d, &h, &as_is, err);
     if (ok) start_scales(&f, &d.weights);
@@ -537,7 +559,7 @@ void lb_flatquant_codes(lb_exec *ex, const float *w, const float *clip, lb_qmat 
 size_t lb_flatquant_bytes(const lb_config *c, const lb_flatquant_opt *opt, int n_seq, int len, bool has_target)
 {
     size_t rows, n = lb_recon_weights(c, &rows), bytes = 0, own = 2 * rows + 2 * (size_t)c->d_head * (size_t)c->d_head;
-    int batch = opt->batch > 0 ? opt->batch : 4;
+    int batch = opt->batch > 0 ? opt->batch : 4, micro = opt->micro > 0 ? opt->micro : lb_recon_micro(batch, len);
     for (int i = 0; i < LB_BLOCK_INPUTS; i++) {
         int a, b, k = width_of(c, (lb_block_input)i);
         lb_flatquant_split(k, &a, &b);
@@ -545,8 +567,8 @@ size_t lb_flatquant_bytes(const lb_config *c, const lb_flatquant_opt *opt, int n
     }
     own += (size_t)c->n_head * (size_t)c->n_head;
     lb_size_mul(n + 5 * own, sizeof(float), &bytes);
-    lb_size_add(bytes, lb_recon_step_bytes(c, batch, len, 4, 5), &bytes);
+    lb_size_add(bytes, lb_recon_step_bytes(c, micro, len, 4, 5), &bytes);
     lb_size_add(bytes, 16 * own, &bytes); /* inverses are made in double */
-    lb_size_add(bytes, lb_recon_bytes(c, n_seq, len, batch, has_target), &bytes);
+    lb_size_add(bytes, lb_recon_bytes(c, n_seq, len, micro, has_target), &bytes);
     return bytes;
 }

@@ -22,6 +22,7 @@ typedef struct lb_flatquant_opt {    /* zero means default in every field */
     bool learn_kv_clip;              /* learn it instead, as the paper: for caches that have a clip per layer and end */
     int epochs;                      /* passes over the sequences (15); less than 0: none, the start is the result */
     int batch;                       /* sequences of a step (4) */
+    int micro;                       /* sequences on the tape at once, divides batch (lb_recon_micro) */
     float lr, lr_clip;               /* of transforms and scales (5e-3), of clips (5e-2); cosine down to 1/1000 */
     float alpha;                     /* d = max|w|^(1−alpha) / max|x|^alpha at the start (0.3) */
     uint64_t seed;

@@ -253,6 +253,13 @@ bool lb_recon_measure(lb_recon *r, const lb_recon_hooks *h, double *loss, lb_err
 
 /* ---- memory ---- */
 
+int lb_recon_micro(int batch, int len)
+{
+    for (int n = 1; n < batch; n++)
+        if (batch % n == 0 && (int64_t)n * len >= LB_RECON_TOKENS) return n;
+    return batch;
+}
+
 /* Sums in double are exact far beyond any memory; more than a size_t holds is SIZE_MAX. */
 static size_t bytes_of(double floats) { return floats * 4 < 9e18 ? (size_t)(floats * 4) : SIZE_MAX; }
 

@@ -70,6 +70,10 @@ lb_var *lb_recon_loss(lb_recon *r, int first, int n, const lb_recon_hooks *h);
 /* The loss over all sequences. */
 bool lb_recon_measure(lb_recon *r, const lb_recon_hooks *h, double *loss, lb_err *err);
 
+/* How many sequences of a batch go on the tape at once where nobody said: the smallest divisor of the batch that makes
+ * LB_RECON_TOKENS, beyond which a larger piece takes memory and saves no time. */
+enum { LB_RECON_TOKENS = 2048 };
+int lb_recon_micro(int batch, int len);
 /* Upper bounds for plans. A step of `seqs` sequences on the tape, where hooks put per_site variables of their own on
  * each input and head and per_weight on each weight; and what lb_recon_open takes, without steps. */
 size_t lb_recon_step_bytes(const lb_config *c, int seqs, int len, int per_site, int per_weight);

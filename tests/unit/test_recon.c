@@ -274,6 +274,43 @@ static void flatquant_does_not_depend_on_threads(void **state)
     free(w[0]), free(w[1]);
 }
 
+/* A batch in parts is the same step but for the order of sums. */
+static void parts_of_a_batch_add_up(void **state)
+{
+    (void)state;
+    lb_exec *ex = open_exec(1);
+    double end[2], round[2];
+    assert_int_equal(lb_recon_micro(8, 256), 8);
+    assert_int_equal(lb_recon_micro(8, 600), 4);
+    assert_int_equal(lb_recon_micro(4, 4096), 1);
+    assert_int_equal(lb_recon_micro(5, 1024), 5);
+    for (int i = 0; i < 2; i++) {
+        lb_err err = {0};
+        lb_config c = SHAPES[0];
+        lb_qblock b = random_block(&c, 2);
+        float *x = outlier_inputs(&c, SEQS, LEN, 5);
+        lb_recon_data data = {.x = x, .n_seq = SEQS, .len = LEN};
+        lb_flatquant_opt o = w4a4kv4(4);
+        lb_flatquant_report rep = {0};
+        lb_autoround_linear lin[LB_BLOCK_LINEARS] = {{0}};
+        lb_qmat q = {.bits = 3, .n = b.up.n, .k = b.up.k, .group = 8, .scale_type = LB_F32};
+        lb_autoround_report ar;
+        assert_ok(lb_qmat_alloc(&q, &err), err);
+        lin[LB_BLOCK_UP].out = &q;
+        assert_ok(lb_autoround_block(ex, &b, &data, &(lb_autoround_opt){.iters = 20, .batch = 4, .micro = i ? 1 : 4}, lin, &ar, &err), err);
+        o.micro = i ? 2 : 4;
+        assert_ok(lb_flatquant_block(ex, &b, &data, &o, &rep, &err), err);
+        end[i] = rep.end, round[i] = ar.end;
+        lb_qmat_free(&q);
+        lb_flatquant_report_free(&rep);
+        lb_qblock_free(&b);
+        free(x);
+    }
+    if (!(fabs(end[0] - end[1]) < 0.05 * end[0] && fabs(round[0] - round[1]) < 0.05 * round[0]))
+        fail_msg("flatquant %g and %g, autoround %g and %g", end[0], end[1], round[0], round[1]);
+    lb_exec_close(ex);
+}
+
 static void flatquant_refuses(void **state)
 {
     (void)state;
@@ -564,6 +601,7 @@ int main(void)
         cmocka_unit_test(key_and_query_transforms_are_inverse),
         cmocka_unit_test(four_bits_are_better_than_nearest_and_hadamard),
         cmocka_unit_test(flatquant_does_not_depend_on_threads),
+        cmocka_unit_test(parts_of_a_batch_add_up),
         cmocka_unit_test(flatquant_refuses),
         cmocka_unit_test(steps_stay_inside_the_plan),
         cmocka_unit_test(autoround_is_never_worse_than_nearest),
