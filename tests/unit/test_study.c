@@ -107,13 +107,12 @@ static void the_recipes_in_the_tree_are_valid(void **state)
     free(s);
 }
 
-/* The big recipe, without the runs whose methods this build does not have: none once it has them all. */
-static void the_ptq_study_is_valid(void **state)
+/* A recipe of the tree, without the runs whose methods this build does not have: none once it has them all. */
+static void open_ptq(lb_study *s, const char *recipe, bool quick)
 {
-    (void)state;
     lb_err e = {0};
-    json_t *all = lb_json_load("recipes/ptq-study.json", &e);
-    assert_non_null(all);
+    json_t *all = lb_json_load(recipe, &e);
+    if (!all) fail_msg("%s", e.msg);
     json_t *runs = json_object_get(all, "runs");
     size_t n = json_array_size(runs);
     for (size_t i = json_array_size(runs); i-- > 0;) {
@@ -121,27 +120,39 @@ static void the_ptq_study_is_valid(void **state)
         lb_chain c;
         lb_err unknown = {0};
         if (!method || lb_chain_parse(method, &c, &unknown)) continue;
-        if (!strstr(unknown.msg, "is not known")) fail_msg("%s", unknown.msg);
+        if (!strstr(unknown.msg, "is not known")) fail_msg("%s: %s", recipe, unknown.msg);
         json_array_remove(runs, i);
     }
     assert_true(json_array_size(runs) >= n * 3 / 4);
     assert_ok(lb_json_save(path, all, &e), e);
     json_decref(all);
+    assert_ok(lb_study_open(s, path, quick, &e), e);
+}
+
+/* Together they have what the studies' tables have. */
+static void the_ptq_studies_are_valid(void **state)
+{
+    (void)state;
+    static const char *const recipes[] = {"recipes/ptq-study.json", "recipes/ptq-ablations.json"};
+    static const char *const groups[] = {"main", "mixed", "calib-domain", "calib-length", "pre-bias", "test-time"};
+    enum { N_GROUP = sizeof groups / sizeof *groups };
+    int in[N_GROUP] = {0};
     lb_study *s = calloc(1, sizeof *s);
     assert_non_null(s);
-    for (int quick = 0; quick < 2; quick++) {
-        assert_ok(lb_study_open(s, path, quick, &e), e);
-        assert_true(s->n_task == 5 && s->eval.n_seed == (quick ? 1 : 3) && s->eval.limit == (quick ? 6 : 90));
-        static const char *const groups[] = {"main", "mixed", "calib-domain", "calib-length", "pre-bias", "test-time"};
-        for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
-            int in = 0;
-            for (int i = 0; i < s->n_run; i++) in += strcmp(s->runs[i].group, groups[g]) == 0;
-            if (in < 4) fail_msg("%d runs in %s", in, groups[g]);
+    for (size_t k = 0; k < 2; k++)
+        for (int quick = 0; quick < 2; quick++) {
+            open_ptq(s, recipes[k], quick);
+            assert_int_equal(s->n_task, 5);
+            for (int i = 0; i < s->n_run; i++) /* each has a model as it is to be compared with, thinking alike */
+                if (!lb_study_is_plain(&s->runs[s->runs[i].baseline]))
+                    fail_msg("%s: %s is compared with %s", recipes[k], s->runs[i].label,
+                             s->runs[s->runs[i].baseline].label);
+            for (int g = 0; g < N_GROUP; g++)
+                for (int i = 0; i < s->n_run; i++) in[g] += strcmp(s->runs[i].group, groups[g]) == 0;
+            lb_study_close(s);
         }
-        for (int i = 0; i < s->n_run; i++) /* each has a model as it is to be compared with, thinking alike */
-            assert_true(lb_study_is_plain(&s->runs[s->runs[i].baseline]));
-        lb_study_close(s);
-    }
+    for (int g = 0; g < N_GROUP; g++)
+        if (in[g] < 4) fail_msg("%d runs in %s", in[g], groups[g]);
     free(s);
 }
 
@@ -317,7 +328,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(calibration_of_the_recipe_fills_gaps),
         cmocka_unit_test(the_recipes_in_the_tree_are_valid),
-        cmocka_unit_test(the_ptq_study_is_valid),
+        cmocka_unit_test(the_ptq_studies_are_valid),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
