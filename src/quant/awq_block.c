@@ -233,6 +233,15 @@ static bool check(lb_quant_run *r, lb_err *err)
     return true;
 }
 
+/* Streams and inputs of the tokens that are looked at, and the candidate weights of the largest search. */
+static size_t bytes(const lb_config *c, const lb_quantize_opt *o)
+{
+    double all = (double)o->n_seq * o->seqlen, rows = lb_option(&o->options, &lb_method_awq, "tokens") + o->seqlen;
+    double q = (double)c->n_head * c->d_head, kv = (double)c->n_kv * c->d_head, d = c->d_model, ff = c->d_ff;
+    double weights = fmax(d * (q + 2 * kv), 2 * d * ff);
+    return (size_t)(4 * (fmin(all, rows) * (5 * d + q + ff) + weights + 512 * fmax(fmax(q, ff), d)));
+}
+
 const lb_method lb_method_awq = {
     .name = "awq",
     .paper = "arXiv:2306.00978",
@@ -240,5 +249,6 @@ const lb_method lb_method_awq = {
     .needs = LB_NEEDS_FLOAT,
     .options = options,
     .check = check,
+    .bytes = bytes,
     .block = block,
 };
