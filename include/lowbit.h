@@ -63,7 +63,7 @@ typedef struct lb_lm_gen {
     int max_new;                     /* most tokens; 0: up to the context */
 } lb_lm_gen;
 
-/* Opens a Hugging Face folder: 16-bit, or quantized in the compressed-tensors layout. NULL on failure. */
+/* Opens a Hugging Face folder: 16-bit, or quantized by lowbit or in a compressed-tensors layout. NULL on failure. */
 lb_lm *lb_lm_open(const char *dir, const lb_lm_opt *opt, lb_err *err);
 void lb_lm_close(lb_lm *lm);         /* NULL is fine */
 
@@ -72,8 +72,17 @@ void lb_lm_close(lb_lm *lm);         /* NULL is fine */
 char *lb_lm_answer(lb_lm *lm, const char *user, const lb_lm_gen *gen,
                    bool (*on_text)(void *arg, const char *piece, size_t n), void *arg, lb_err *err);
 
-/* Quantizes a model folder into a new one: method "rtn", scheme "w3g128", "w4g-1s" … */
-bool lb_quantize_folder(const char *dir, const char *out_dir, const char *method, const char *scheme, lb_err *err);
+/* How to quantize; NULL or 0 means default. */
+typedef struct lb_quantize_how {
+    const char *scheme;              /* "w3g128", "w4a4kv4", "mxfp4" …; there is no default */
+    const char *method;              /* "gptq", "smoothquant+gptq" …: a chain (default "rtn") */
+    const char *kv;                  /* KV cache format of the output: "kv4-quarot" … (default: the scheme's bits, per token) */
+    const char *calib;               /* calibration text, for methods that need one: traces, JSON lines, a text file */
+    int nsamples, seqlen;            /* windows of it and tokens of each (128, 2048) */
+} lb_quantize_how;
+/* Quantizes a model folder into a new one, which appears whole or not at all; finished layers of a run that was killed stay
+ * in out_dir.partial, and the same call goes on behind them. */
+bool lb_quantize_folder(const char *dir, const char *out_dir, const lb_quantize_how *how, lb_err *err);
 
 #ifdef __cplusplus
 }

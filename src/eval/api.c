@@ -90,9 +90,10 @@ char *lb_lm_answer(lb_lm *lm, const char *user, const lb_lm_gen *gen, bool (*on_
     return text;
 }
 
-bool lb_quantize_folder(const char *dir, const char *out_dir, const char *method, const char *scheme, lb_err *err)
+bool lb_quantize_folder(const char *dir, const char *out_dir, const lb_quantize_how *how, lb_err *err)
 {
-    lb_compress_spec spec = {.method = method, .scheme = scheme};
+    lb_compress_spec spec = {.method = how->method, .scheme = how->scheme, .kv = how->kv,
+                             .calib = {.source = how->calib, .n_seq = how->nsamples, .n_tok = how->seqlen}};
     lb_compress c;
     lb_quantize_report rep;
     lb_exec *ex = lb_compress_parse(&c, &spec, err) ? lb_exec_open(NULL, err) : NULL;

@@ -84,11 +84,11 @@ static void wrong_arguments_are_named(void **state)
     free(text);
     lb_lm_close(lm);
     lb_lm_close(NULL);
-    assert_false(lb_quantize_folder(ABACUS_DIR, "/tmp/lowbit-never", "magic", "w4", &e));
+    assert_false(lb_quantize_folder(ABACUS_DIR, "/tmp/lowbit-never", &(lb_quantize_how){.method = "magic", .scheme = "w4"}, &e));
     assert_int_equal(e.code, LB_EUSAGE);
-    assert_false(lb_quantize_folder(ABACUS_DIR, "/tmp/lowbit-never", "rtn", "w77", &e));
+    assert_false(lb_quantize_folder(ABACUS_DIR, "/tmp/lowbit-never", &(lb_quantize_how){.method = "rtn", .scheme = "w77"}, &e));
     assert_int_equal(e.code, LB_EUSAGE);
-    assert_false(lb_quantize_folder(ABACUS_DIR, ABACUS_DIR, "rtn", "w4", &e));
+    assert_false(lb_quantize_folder(ABACUS_DIR, ABACUS_DIR, &(lb_quantize_how){.method = "rtn", .scheme = "w4"}, &e));
     assert_int_equal(e.code, LB_EUSAGE);
 }
 
@@ -99,8 +99,8 @@ static void a_quantized_folder_answers(void **state)
     char dir[] = "/tmp/lowbit-api-XXXXXX", out[64], command[80];
     assert_non_null(mkdtemp(dir));
     snprintf(out, sizeof out, "%s/w8", dir);
-    assert_ok(lb_quantize_folder(ABACUS_DIR, out, "rtn", "w8g128", &e), e);
-    assert_false(lb_quantize_folder(ABACUS_DIR, out, "rtn", "w8g128", &e)); /* never over something */
+    assert_ok(lb_quantize_folder(ABACUS_DIR, out, &(lb_quantize_how){.method = "rtn", .scheme = "w8g128"}, &e), e);
+    assert_false(lb_quantize_folder(ABACUS_DIR, out, &(lb_quantize_how){.method = "rtn", .scheme = "w8g128"}, &e)); /* never over something */
     lb_lm *lm = open_lm(out);
     char *text = lb_lm_answer(lm, QUESTION, &(lb_lm_gen){.own_sampling = true}, NULL, NULL, &e);
     assert_ok(text, e);
