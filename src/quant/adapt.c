@@ -114,13 +114,14 @@ static int option(const lb_quant_run *r, const lb_method *m, const char *name)
     return (int)lb_option(&r->o->options, m, name);
 }
 
-/* Bits of the cache: 16 where the model keeps it as it is. */
+/* Bits of the cache as training rounds it, per token and head: 16 where the model keeps it as it is, or in ranges that
+ * are no token's. */
 static int kv_bits(const lb_quant_run *r, float *clip)
 {
     lb_kv_spec kv = {.bits = 16};
     if (r->online.kv[0]) lb_kv_spec_parse(r->online.kv, &kv, NULL); /* it was checked */
     *clip = kv.clip;
-    return kv.bits ? kv.bits : 16;
+    return kv.bits && kv.key == LB_KV_PER_TOKEN && !kv.pre_rope ? kv.bits : 16;
 }
 
 static size_t flat_bytes(const lb_config *c, const lb_quantize_opt *o)
