@@ -31,7 +31,7 @@ void lb_progress_start(lb_progress *p, lb_progress_mode mode, const char *unit, 
     p->mode = mode;
     p->unit = unit;
     p->total = total;
-    p->t0 = p->t_drawn = p->t_plain = lb_now_s();
+    p->t0 = p->t_drawn = lb_now_s();
 }
 
 static void clock_text(double s, char out[16])

@@ -20,7 +20,7 @@ typedef struct lb_progress {
     const char *unit;        /* "problems": the thing that `done` counts */
     int64_t done, total, reused;
     double tokens;           /* optional second count, shown as tok/s */
-    double t0, t_drawn, t_plain;
+    double t0, t_drawn;
     bool drawn;
 } lb_progress;
 
