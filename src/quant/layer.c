@@ -217,7 +217,8 @@ static lb_quant_job job_of(layer_work *w, const lb_qlinear *l, const lb_plan_mod
                            const float *h)
 {
     const lb_quantize_opt *o = w->r->o;
-    bool clip = o->clip == LB_CLIP_MSE || (o->clip == LB_CLIP_DEFAULT && solver->clip_mse);
+    bool by_default = solver->clip_from_bits && m->scheme.w_bits >= solver->clip_from_bits;
+    bool clip = o->clip == LB_CLIP_MSE || (o->clip == LB_CLIP_DEFAULT && by_default);
     return (lb_quant_job){.name = l->name, .w = l->w, .n = l->n, .k = l->k, .scheme = m->scheme, .options = &o->options,
                           .scale_type = m->src->dtype, .clip_mse = clip, .ex = w->r->ex, .h = h,
                           .row_clip = row_clip(w, l)};

@@ -75,7 +75,7 @@ struct lb_method {
     const char *paper;           /* source, for --help and reports */
     const char *about;           /* one line for --help */
     unsigned needs;
-    bool clip_mse;               /* default of --clip */
+    int clip_from_bits;          /* default of --clip: mse for weights of at least so many bits; 0: none */
     const lb_method_option *options;     /* NULL: none */
     /* Whether the model's sizes and the scheme suit the method; adds to r->online what will run beside the weights. NULL:
      * always, nothing. */
