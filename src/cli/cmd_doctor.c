@@ -55,11 +55,19 @@ static void print_json(const char *model, const char *base, const char *traces, 
     json_decref(j);
 }
 
+static bool write_outliers(lb_target *base, lb_target *quant, const lb_health_opt *o, const char *path, lb_err *err)
+{
+    json_t *j = lb_health_outliers(base, quant, o, err);
+    bool ok = j && lb_json_save(path, j, err);
+    json_decref(j);
+    return ok;
+}
+
 static bool run(int argc, char **argv, int *status, lb_err *err)
 {
     (void)status;
     lb_common c = {0};
-    const char *base = NULL, *file = NULL;
+    const char *base = NULL, *file = NULL, *outliers = NULL;
     int64_t tokens = 0, prompts = 0, n = 0, seed = 42, parallel = 0;
     double temp = 0, top_p = 1;
     bool done;
@@ -77,6 +85,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"top-p", 0, LB_ARG_REAL, &top_p, "P", "likewise", 0, 1, false},
         {"parallel", 0, LB_ARG_INT, &parallel, "N", "answers in flight (default: what fits, at most 64)", 1, 4096,
          false},
+        {"outliers", 0, LB_ARG_STR, &outliers, "FILE.json",
+         "also write how far the largest channels stand out in both (lowbit report plots it)", 0, 0, false},
         LB_COMMON_ARGS(c),
         {0},
     };
@@ -101,7 +111,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         o.sampling = lb_target_sampling(&b);
         if (lb_args_given(table, "temp")) o.sampling.temperature = (float)temp;
         if (lb_args_given(table, "top-p")) o.sampling.top_p = (float)top_p;
-        ok = lb_health_run(&b, &q, &o, &h, err);
+        ok = (!outliers || write_outliers(&b, &q, &o, outliers, err)) && lb_health_run(&b, &q, &o, &h, err);
     }
     if (ok && c.json) print_json(c.model, base, file, &h);
     else if (ok) print_report(c.model, base, &h);

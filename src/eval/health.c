@@ -4,15 +4,18 @@
  * token, as the embedded one is, loses half of its answers at a KL that a large model would not notice. On the embedded
  * model round-to-nearest at 4 and 3 bits is healthy and loses no accuracy, at 2 bits it is broken and loses half of some tasks. */
 #include "eval/health.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "eval/generate.h"
 #include "eval/grade.h"
 #include "eval/loop.h"
+#include "infer/outliers.h"
+#include "quant/method.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_TOKEN = 32768, N_PROMPT = 32, LEAST_NEW = 256, MOST_NEW = 4096 };
+enum { N_TOKEN = 32768, N_PROMPT = 32, LEAST_NEW = 256, MOST_NEW = 4096, OUTLIER_TOKEN = 2048, OUTLIER_WINDOW = 512 };
 
 const char *lb_health_name(lb_health_level l)
 {
@@ -22,11 +25,10 @@ const char *lb_health_name(lb_health_level l)
 
 /* ---- teacher-forced ---- */
 
-/* Traces spread evenly over the file, about n_token tokens of them. */
-static bool pick(const lb_health_opt *o, int ctx, lb_text_ids **out, int *n, lb_err *err)
+/* Traces spread evenly over the file, about `most` tokens of them, at most ctx of each. */
+static bool pick(const lb_traces *t, double most, int ctx, lb_text_ids **out, int *n, lb_err *err)
 {
-    const lb_traces *t = o->traces;
-    double all = 0, most = o->n_token > 0 ? o->n_token : N_TOKEN;
+    double all = 0;
     for (int i = 0; i < t->n; i++) all += (double)(t->p[i].ids.n < (size_t)ctx ? t->p[i].ids.n : (size_t)ctx);
     int want = all <= most ? t->n : (int)ceil(t->n * most / all);
     *out = lb_alloc((size_t)want, sizeof **out, "the traces", err);
@@ -45,7 +47,8 @@ static bool compare(lb_target *base, lb_target *quant, const lb_health_opt *o, l
     int ctx = lb_config_ctx(&base->model->cfg), other = lb_config_ctx(&quant->model->cfg), n;
     lb_text_ids *texts;
     lb_progress p;
-    if (!pick(o, ctx < other ? ctx : other, &texts, &n, err)) return false;
+    if (!pick(o->traces, o->n_token > 0 ? o->n_token : N_TOKEN, ctx < other ? ctx : other, &texts, &n, err))
+        return false;
     lb_compare_opt co = {.mark = lb_tokenizer_id(base->tok, "</think>"), .progress = &p, .stop = o->stop};
     lb_progress_start(&p, o->progress, "traces", n);
     lb_progress_what(&p, "reading traces");
@@ -250,6 +253,57 @@ bool lb_health_run(lb_target *base, lb_target *quant, const lb_health_opt *o, lb
     if (ok) judge(out);
     out->seconds = lb_now_s() - t0;
     return ok;
+}
+
+/* ---- outliers ---- */
+
+/* The methods that moved what is hard to round, "smoothquant+quarot", as the quantizer's record has them; "" for none, and
+ * for a folder without a record. */
+static bool transforms_of(const char *dir, char out[128], lb_err *err)
+{
+    lb_chain c;
+    char *path = lb_path_join(dir, "lowbit-quantize.json", err);
+    bool ok = path != NULL, there = path && lb_file_exists(path);
+    json_t *record = there ? lb_json_load(path, err) : NULL;
+    const char *method = "rtn";
+    out[0] = 0;
+    ok = ok && (!there || (record && lb_json_opt_str(record, "method", &method, path, err)));
+    ok = ok && (lb_chain_parse(method, &c, err) || lb_wrap(err, "%s", path));
+    for (int i = 0; ok && i <= c.n_transform; i++) { /* the solver may transform as well */
+        const lb_method *m = i < c.n_transform ? c.transform[i] : c.solver;
+        size_t at = strlen(out);
+        if (m->block) snprintf(out + at, 128 - at, "%s%s", at ? "+" : "", m->name);
+    }
+    json_decref(record);
+    free(path);
+    return ok;
+}
+
+json_t *lb_health_outliers(lb_target *base, lb_target *quant, const lb_health_opt *o, lb_err *err)
+{
+    int n;
+    char transform[128];
+    lb_text_ids *texts;
+    lb_progress p;
+    lb_outliers x = {0};
+    if (!transforms_of(quant->model->dir, transform, err) || !same_tokenizer(base, quant, o->traces, err) ||
+        !pick(o->traces, OUTLIER_TOKEN, OUTLIER_WINDOW, &texts, &n, err))
+        return NULL;
+    for (int i = 0; i < n; i++) texts[i].first = 0;
+    lb_progress_start(&p, o->progress, "steps", lb_outliers_steps(base->model, n));
+    lb_progress_what(&p, "outliers");
+    lb_outliers_opt oo = {.progress = &p, .stop = o->stop};
+    bool ok = lb_outliers_run(base->model, quant->model, texts, n, &oo, &x, err);
+    lb_progress_end(&p);
+    json_t *j = ok ? lb_outliers_json(&x, transform) : NULL;
+    if (j) {
+        json_object_set_new(j, "model", json_string(quant->model->dir));
+        json_object_set_new(j, "against", json_string(base->model->dir));
+        json_object_set_new(j, "version", json_string(lb_version()));
+    } else if (ok) lb_fail_mem(err, 0, "the outliers");
+    lb_outliers_free(&x);
+    free(texts);
+    return j;
 }
 
 /* ---- JSON ---- */

@@ -55,4 +55,10 @@ typedef struct lb_health {
 /* Both targets are open; traces were read with the base's. LB_EUSAGE if the two have different tokenizers. */
 bool lb_health_run(lb_target *base, lb_target *quant, const lb_health_opt *o, lb_health *out, lb_err *err);
 json_t *lb_health_json(const lb_health *h);      /* a new reference */
+
+/* How far the largest channels stand out in both (infer/outliers.h), on about 2,048 tokens of the traces, at most 512 of
+ * each: outliers.json as the report reads it (study/report.h), with the methods that lowbit-quantize.json of quant's
+ * folder names as its transform. Of the options only traces, progress and stop count. A new reference, NULL with an
+ * error. */
+json_t *lb_health_outliers(lb_target *base, lb_target *quant, const lb_health_opt *o, lb_err *err);
 #endif

@@ -143,8 +143,8 @@ static void score_some(void *arg, int begin, int end)
     }
 }
 
-static bool check(const lb_model *base, const lb_model *quant, const lb_text_ids *texts, int n_text, int64_t *n_pos,
-                  int *longest, lb_err *err)
+bool lb_texts_check(const lb_model *base, const lb_model *quant, const lb_text_ids *texts, int n_text, int64_t *n_pos,
+                    int *longest, lb_err *err)
 {
     int n_vocab = base->cfg.n_vocab, ctx = lb_config_ctx(&base->cfg), other = lb_config_ctx(&quant->cfg);
     if (quant->cfg.n_vocab != n_vocab)
@@ -270,7 +270,7 @@ bool lb_compare(lb_model *base, lb_model *quant, const lb_text_ids *texts, int n
     memset(out, 0, sizeof *out);
     int64_t n_pos = 0;
     int longest = 0;
-    if (!check(base, quant, texts, n_text, &n_pos, &longest, err)) return false;
+    if (!lb_texts_check(base, quant, texts, n_text, &n_pos, &longest, err)) return false;
     run x = {.texts = texts, .n_text = n_text, .o = o, .r = out};
     x.chunk = lb_logit_rows(base->cfg.n_vocab, longest < MAX_CHUNK ? longest : MAX_CHUNK);
     size_t n = (size_t)x.chunk;

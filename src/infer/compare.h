@@ -57,6 +57,10 @@ typedef struct lb_compare_opt {      /* zero means default in every field but ma
 bool lb_compare(lb_model *base, lb_model *quant, const lb_text_ids *texts, int n_text, const lb_compare_opt *o,
                 lb_compare_result *out, lb_err *err);
 
+/* Whether two models can read these texts: *n_pos positions to score, *longest text. Fails with LB_EUSAGE as above. */
+bool lb_texts_check(const lb_model *base, const lb_model *quant, const lb_text_ids *texts, int n_text, int64_t *n_pos,
+                    int *longest, lb_err *err);
+
 /* kl[r] = KL(softmax(p[r]) ‖ softmax(q[r])) of n_row rows of n logits, on ex's threads; NaN for a row with logits that
  * are not finite. */
 void lb_kl_rows(lb_exec *ex, const float *p, const float *q, int n_row, int n, double *kl);

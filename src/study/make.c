@@ -165,20 +165,51 @@ bool lb_study_make(lb_study_work *w, lb_study_run *r)
 
 /* ---- doctor ---- */
 
+/* Whether runs/ID/NAME is there and of this run's model. */
+static bool examined(const lb_study_work *w, const lb_study_run *r, const char *name)
+{
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "%.700s/runs/%s/%s", w->o->out_dir, r->id, name);
+    json_t *old = lb_file_exists(path) ? lb_json_load(path, NULL) : NULL;
+    const char *of = json_string_value(json_object_get(old, "model"));
+    bool there = of && strcmp(of, r->dir) == 0;
+    json_decref(old);
+    return there;
+}
+
+static json_t *health_of(lb_target *base, lb_target *quant, const lb_health_opt *o, const char *source, lb_err *err)
+{
+    lb_health h;
+    if (!lb_health_run(base, quant, o, &h, err)) return NULL;
+    json_t *j = lb_health_json(&h);
+    if (j) {
+        json_object_set_new(j, "model", json_string(quant->model->dir));
+        json_object_set_new(j, "against", json_string(base->model->dir));
+        json_object_set_new(j, "trace_file", json_string(source));
+        json_object_set_new(j, "version", json_string(lb_version()));
+    } else lb_fail_mem(err, 0, "the findings");
+    return j;
+}
+
+static bool save_finding(lb_study_work *w, const lb_study_run *r, const char *name, json_t *j)
+{
+    char dir[PATH_SIZE];
+    snprintf(dir, sizeof dir, "%.700s/runs/%s", w->o->out_dir, r->id);
+    bool ok = j && lb_mkdirs(dir, w->err) && lb_study_save_json(dir, name, j, w->err);
+    json_decref(j);
+    return ok;
+}
+
 bool lb_study_examine(lb_study_work *w, lb_study_run *r)
 {
-    char trace[PATH_SIZE], path[PATH_SIZE];
+    char trace[PATH_SIZE];
     const lb_study_model *m = &w->s->models[r->model];
     const char *source = w->s->doctor;
     if (!source || !r->makes_model) return true;
     for (const lb_study_run *x = w->s->runs; x < r; x++)
         if (x->state == LB_STUDY_DONE && strcmp(x->dir, r->dir) == 0) return true;
-    snprintf(path, sizeof path, "%.700s/runs/%s/doctor.json", w->o->out_dir, r->id);
-    json_t *old = lb_file_exists(path) ? lb_json_load(path, NULL) : NULL;
-    const char *of = json_string_value(json_object_get(old, "model"));
-    bool there = of && strcmp(of, r->dir) == 0;
-    json_decref(old);
-    if (there) return true;
+    bool health = !examined(w, r, "doctor.json"), outliers = !examined(w, r, "outliers.json");
+    if (!health && !outliers) return true;
     lb_progress_what(&w->p, "%s · doctor", r->label);
     if (strncmp(source, "self", 4) == 0 && (!source[4] || source[4] == ':')) {
         if (!make_trace(w, m, source, trace)) return false;
@@ -186,23 +217,12 @@ bool lb_study_examine(lb_study_work *w, lb_study_run *r)
     }
     lb_target base = {0}, quant = {0};
     lb_traces traces = {0};
-    lb_health h;
     bool ok = lb_target_open(&base, m->dir, w->ex, w->err) && lb_target_open(&quant, r->dir, w->ex, w->err) &&
               lb_traces_load(&base, source, &traces, w->err);
     lb_health_opt o = {.traces = &traces, .n_token = w->s->doctor_tokens, .n_prompt = w->s->doctor_answers, .seed = 42,
                        .sampling = m->sampling, .progress = LB_PROGRESS_NONE, .stop = w->o->stop};
-    ok = ok && lb_health_run(&base, &quant, &o, &h, w->err);
-    json_t *j = ok ? lb_health_json(&h) : NULL;
-    if (j) {
-        json_object_set_new(j, "model", json_string(r->dir));
-        json_object_set_new(j, "against", json_string(m->dir));
-        json_object_set_new(j, "trace_file", json_string(source));
-        json_object_set_new(j, "version", json_string(lb_version()));
-    }
-    char dir[PATH_SIZE];
-    snprintf(dir, sizeof dir, "%.700s/runs/%s", w->o->out_dir, r->id);
-    ok = ok && lb_mkdirs(dir, w->err) && lb_study_save_json(dir, "doctor.json", j, w->err);
-    json_decref(j);
+    if (ok && health) ok = save_finding(w, r, "doctor.json", health_of(&base, &quant, &o, source, w->err));
+    if (ok && outliers) ok = save_finding(w, r, "outliers.json", lb_health_outliers(&base, &quant, &o, w->err));
     lb_traces_free(&traces);
     lb_target_close(&base);
     lb_target_close(&quant);

@@ -7,8 +7,8 @@
  *
  * "models": […] instead of "model" makes every run for each of them. "trace": {NAME: {…}} says how the model writes its
  * own calibration text; "calib" is what runs are calibrated with that say nothing of it; "doctor": {"source", "tokens",
- * "answers"} examines every quantized model on traces (eval/health.h) and keeps runs/ID/doctor.json. Besides "scheme"
- * and "method" a run may have (docs/report.md has them all)
+ * "answers"} examines every quantized model on traces (eval/health.h) and keeps runs/ID/doctor.json and outliers.json.
+ * Besides "scheme" and "method" a run may have (docs/report.md has them all)
  *
  *     "clip": "none" | "mse"          "kv": KV cache format, such as "kv4-quarot"       "model": a model of its own
  *     "calib": {"source": TASK | FILE | "self" | "self:NAME", "nsamples": N, "seqlen": N, "seed": N}

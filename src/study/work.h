@@ -17,7 +17,8 @@ bool lb_study_place(lb_study_work *w, lb_study_run *r);
 /* Makes that folder unless it is there: traces first if it is calibrated with the model's own text, measured bits if it
  * has a budget of them. */
 bool lb_study_make(lb_study_work *w, lb_study_run *r);
-/* The reasoning health of the run's own model, once for each folder: runs/ID/doctor.json. */
+/* The reasoning health of the run's own model and its outliers, once for each folder: runs/ID/doctor.json and
+ * outliers.json. */
 bool lb_study_examine(lb_study_work *w, lb_study_run *r);
 /* Writes DIR/NAME whole or not at all. j may be NULL after a failure to make it. */
 bool lb_study_save_json(const char *dir, const char *name, const json_t *j, lb_err *err);

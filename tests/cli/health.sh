@@ -13,6 +13,16 @@ j = json.load(open(sys.argv[1]))
 assert j["verdict"] != "healthy" and j["traces"]["kl"]["mean"] > 0 and j["traces"]["n"] == 12, j
 assert j["answers"]["n"] == 3 and j["answers"]["max_new"] == 60 and len(j["symptoms"]) == 5, j
 E2
+"$LOWBIT" quantize -q -m $M --scheme w8 --method quarot -o "$dir/turned" >/dev/null || bad=1
+expect 0 'turned against .*: healthy' "${D[@]}" -m "$dir/turned" --outliers "$dir/o"
+python3 - "$dir/o" <<'E2' || bad=1
+import json, sys
+j = json.load(open(sys.argv[1]))
+assert j["schema"] == 1 and j["transform"] == "quarot" and len(j["sites"]) == 54, j
+r = [[s[t]["max"] / s[t]["p50"] for s in j["sites"] if (s["kind"], s["site"]) == ("activations", "down")] for t in ("before", "after")]
+assert len(r[0]) == 6 and all(b < a for a, b in zip(*r)), r
+E2
+expect 1 'cannot' "${D[@]}" -m "$dir/turned" --outliers "$dir/nosuch/o"
 expect 2 'no base: --against' "$LOWBIT" doctor -m $M
 expect 2 'no traces: --traces' "$LOWBIT" doctor -m $M --against $M
 expect 3 'chain.jsonl:1 is no trace' "$LOWBIT" doctor -q -m $M --against $M --traces data/abacus/chain.jsonl
