@@ -36,7 +36,7 @@ typedef struct lb_plot_point {
 } lb_plot_point;
 
 typedef struct lb_plot_series {
-    char name[96];
+    char name[96];                   /* "": drawn, but neither named nor in the key */
     int ink;                         /* from 0: colour and mark, together different up to 48; −1: neutral */
     bool line, dashed, band;         /* points joined; lo…hi is an area instead of bars */
     lb_plot_point *p;                /* owned */

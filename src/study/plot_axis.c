@@ -150,8 +150,8 @@ void lb_axis_set(lb_axis *x, const lb_plot_axis *a, double lo, double hi, int ma
         for (size_t i = 0; i < sizeof t / sizeof *t; i++)
             if (t[i] >= real_lo && t[i] <= real_hi) x->tick[x->n_tick++] = t[i];
     }
-    if (a->scale == LB_LOG && x->n_tick < 2)
-        x->n_tick = lb_ticks(real_lo, real_hi, max_n, x->tick, &x->step); /* narrow */
+    if (a->scale == LB_LOG && (x->n_tick < 2 || real_hi < 4 * real_lo)) /* narrow */
+        x->n_tick = lb_ticks(real_lo, real_hi, max_n, x->tick, &x->step);
 }
 
 void lb_axis_text(const lb_axis *x, int i, char out[32]) { lb_tick_text(x->tick[i], x->step, x->a->unit, out); }

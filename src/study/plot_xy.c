@@ -33,6 +33,7 @@ static double key(const lb_plot *p, lb_canvas *c, double width, double top)
     for (size_t i = 0; i < p->n_series; i++) {
         const lb_plot_series *s = &p->series[i];
         char name[100];
+        if (!*s->name) continue;
         lb_text_fit(s->name, width - 24, LB_PLOT_TEXT, name, sizeof name);
         double w = 18 + lb_text_width(name, LB_PLOT_TEXT) + 10;
         if (x > 0 && x + w > width) x = 0, y += LB_PLOT_TEXT + 6;
@@ -140,7 +141,7 @@ static void draw_names(const lb_plot *p, lb_canvas *c, const lb_axis *x, const l
     if (!e) return;
     for (size_t i = 0; i < p->n_series; i++) {
         const lb_plot_series *s = &p->series[i];
-        if (!s->n) continue;
+        if (!s->n || !*s->name) continue;
         const lb_plot_point *q = &s->p[0];
         for (size_t j = 1; j < s->n; j++)
             if (lb_axis_at(x, s->p[j].x) >= lb_axis_at(x, q->x)) q = &s->p[j];

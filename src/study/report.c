@@ -158,7 +158,7 @@ static void outputs_section(page *p)
 static void inside_section(page *p)
 {
     enum { DETAILS = 4 };
-    static const char *const kinds[] = {"activations", "keys", "weights"};
+    static const char *const kinds[] = {"activations", "weights", "keys"};
     lb_report_plot f;
     row w = {.p = p};
     int n = 0;
@@ -177,9 +177,10 @@ static void inside_section(page *p)
         if (has_layers(&p->r->runs[i]) && lb_report_shown_once(p->r, i) && n++ < DETAILS)
             put(&w, lb_report_layer_detail_plot(p->r, i, &f), &f);
     n = 0;
+    for (int k = 0; k < 3; k++) put(&w, lb_report_outlier_plot(p->r, kinds[k], &f), &f);
     for (int i = 0; i < p->r->n_run; i++)
-        if (has_sites(&p->r->runs[i]) && lb_report_shown_once(p->r, i) && n++ < DETAILS)
-            for (int k = 0; k < 3; k++) put(&w, lb_report_outlier_plot(p->r, i, kinds[k], &f), &f);
+        if (*p->r->runs[i].transform && lb_report_moves_first(p->r, i) && n++ < DETAILS)
+            for (int k = 0; k < 2; k++) put(&w, lb_report_outlier_detail_plot(p->r, i, kinds[k], &f), &f);
     row_end(&w);
     if (any_run(p, has_layers)) {
         lb_html_element(p->b, "h3", "", "Layers with the largest error");

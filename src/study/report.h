@@ -21,10 +21,10 @@
  *         with name, n, k, bytes, mse_rel and perhaps error_rel.
  *
  *     outliers.json   how far the largest channels stand out, before and after a transform
- *         {"schema": 1, "transform": "quarot",                 its name, "" for none
+ *         {"schema": 1, "transform": "quarot",                 its name; "" for none but rounding
  *          "sites": [
  *             {"layer": 0, "kind": "activations",              "weights", "activations" or "keys"
- *              "site": "qkv_in",                               which of them: any short name
+ *              "site": "qkv",                                  which of them: any short name
  *              "before": {"p50": 0.8, "p90": 1.9, "p99": 6.0, "max": 31.0},     quantiles over channels of max |x|
  *              "after": {…}}, …]}                              the same with the transform; null or absent: none
  *

@@ -128,50 +128,106 @@ bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_report_plot *o)
 
 /* ---- outliers ---- */
 
-typedef struct quantile { const char *what; double (*of)(const lb_rep_spread *); } quantile;
-static double maximum(const lb_rep_spread *s) { return s->max; }
-static double median(const lb_rep_spread *s) { return s->p50; }
+/* The largest channel in medians of the channels: what the rounding grid spans against what most of it is needed for. */
+static double stands_out(const lb_rep_spread *s) { return s->p50 > 0 ? s->max / s->p50 : NAN; }
 
-/* By layer the largest channel and the median one over the sites of this kind; after: with the transform. */
-static void outlier_line(lb_plot *p, const lb_rep_run *x, const char *kind, bool after, int ink)
+/* By block: the site of this kind (NULL: any) that stands out most. */
+static void outlier_line(lb_plot *p, int series, const char *name, const lb_rep_run *x, const char *kind,
+                         const char *site, bool after)
 {
-    static const quantile lines[] = {{"largest", maximum}, {"median", median}};
-    for (size_t k = 0; k < 2; k++) {
-        char name[64];
-        snprintf(name, sizeof name, "%s, %s", lines[k].what, after ? "after" : "before");
-        int s = lb_plot_add_series(p, name, ink);
-        if (s >= 0) p->series[s].dashed = k == 1;
-        for (int l = 0; l < MAX_LAYER; l++) {
-            double v = NAN;
-            for (size_t i = 0; i < x->n_site; i++) {
-                const lb_rep_site *y = &x->sites[i];
-                if (y->layer != l || strcmp(y->kind, kind) != 0 || (after && !y->has_after)) continue;
-                double w = lines[k].of(after ? &y->after : &y->before);
-                if (isfinite(w) && (!isfinite(v) || w > v)) v = w;
-            }
-            if (!(v > 0)) continue;
-            lb_plot_point q = {.x = l, .y = v, .lo = NAN, .hi = NAN};
-            snprintf(q.tip, sizeof q.tip, "%s, block %d: %.3g", name, l, v);
-            lb_plot_add_point(p, s, &q);
+    for (int l = 0; l < MAX_LAYER; l++) {
+        const lb_rep_site *worst = NULL;
+        double v = NAN;
+        for (size_t i = 0; i < x->n_site; i++) {
+            const lb_rep_site *y = &x->sites[i];
+            if (y->layer != l || strcmp(y->kind, kind) != 0 || (after && !y->has_after)) continue;
+            if (site && strcmp(y->site, site) != 0) continue;
+            double w = stands_out(after ? &y->after : &y->before);
+            if (isfinite(w) && !(w <= v)) v = w, worst = y;
         }
-        if (s >= 0 && p->series[s].n == 0) p->n_series--; /* nothing of this sort; its points were none */
+        if (!worst) continue;
+        const lb_rep_spread *s = after ? &worst->after : &worst->before;
+        lb_plot_point q = {.x = l, .y = v, .lo = NAN, .hi = NAN};
+        snprintf(q.tip, sizeof q.tip, "%.80s, block %d, %.20s: %.3g, %.3g times the median", name, l, worst->site, s->max,
+                 v);
+        lb_plot_add_point(p, series, &q);
     }
 }
 
-bool lb_report_outlier_plot(const lb_rep *r, int run, const char *kind, lb_report_plot *o)
+bool lb_report_moves_first(const lb_rep *r, int run)
+{
+    const lb_rep_run *x = &r->runs[run];
+    for (int j = 0; j < run; j++)
+        if (r->runs[j].n_site && strcmp(r->runs[j].base, x->base) == 0 && strcmp(r->runs[j].transform, x->transform) == 0)
+            return false;
+    return x->n_site > 0;
+}
+
+static bool has_kind(const lb_rep *r, int run, const char *kind)
+{
+    const lb_rep_run *x = &r->runs[run];
+    for (size_t i = 0; i < x->n_site; i++)
+        if (strcmp(x->sites[i].kind, kind) == 0) return lb_report_moves_first(r, run);
+    return false;
+}
+
+bool lb_report_outlier_plot(const lb_rep *r, const char *kind, lb_report_plot *o)
+{
+    int n = 0, of = 0, first = -1;
+    char name[64], title[160], caption[400];
+    for (int i = 0; i < r->n_run; i++)
+        if (has_kind(r, i, kind) && of++ == 0) first = i;
+    snprintf(name, sizeof name, "outliers-%s", kind);
+    snprintf(title, sizeof title, "Outliers of %s", kind);
+    snprintf(caption, sizeof caption,
+             "Largest absolute value of each channel of the %s: how many times the median channel the largest one is, "
+             "in each block%s. One run of each transform",
+             kind, strcmp(kind, "keys") == 0 ? "" : " at the place where it is most");
+    start(o, name, title, caption);
+    axes(&o->plot, "block", "largest / median channel");
+    o->plot.y.lo = 1; /* all channels alike */
+    if (first >= 0 && !lb_report_several_models(r)) {
+        int s = lb_plot_add_series(&o->plot, "unquantized", -1);
+        if (s >= 0) o->plot.series[s].dashed = true;
+        outlier_line(&o->plot, s, "unquantized", &r->runs[first], kind, NULL, false);
+    }
+    for (int i = 0; i < r->n_run && n < MAX_LINES; i++) {
+        const lb_rep_run *x = &r->runs[i];
+        if (!has_kind(r, i, kind)) continue;
+        outlier_line(&o->plot, lb_plot_add_series(&o->plot, x->label, n++), x->label, x, kind, NULL, true);
+    }
+    say_shown(o, n, of);
+    return finish(o, 2);
+}
+
+/* A line of each site of this kind before, dashed and without a name, and after. Keys have one site: nothing that the
+ * plot of all runs does not show. */
+bool lb_report_outlier_detail_plot(const lb_rep *r, int run, const char *kind, lb_report_plot *o)
 {
     const lb_rep_run *x = &r->runs[run];
     char name[64], title[160], caption[400];
+    const char *site[MAX_LINES];
+    int n = 0;
     snprintf(name, sizeof name, "outliers-%s-%.40s", kind, x->id);
     snprintf(title, sizeof title, "Outliers of %s: %.100s", kind, x->label);
     snprintf(caption, sizeof caption,
-             "Largest absolute value of each channel of the %s: the largest channel and the median "
-             "one in each block, before and after %.60s",
-             kind, *x->transform ? x->transform : "the transform");
+             "Largest absolute value of each channel of the %s, by the linear layers that these belong to: how many "
+             "times the median channel the largest one is. Dashed: before, solid: after %.60s",
+             kind, x->transform);
     start(o, name, title, caption);
-    axes(&o->plot, "block", "largest absolute value");
-    outlier_line(&o->plot, x, kind, false, 1);
-    outlier_line(&o->plot, x, kind, true, 0);
+    axes(&o->plot, "block", "largest / median channel");
+    o->plot.y.lo = 1; /* all channels alike */
+    for (size_t i = 0; *x->transform && i < x->n_site; i++) {
+        bool seen = strcmp(x->sites[i].kind, kind) != 0;
+        for (int j = 0; j < n; j++) seen = seen || strcmp(site[j], x->sites[i].site) == 0;
+        if (!seen && n < MAX_LINES) site[n++] = x->sites[i].site;
+    }
+    for (int i = 0; i < n; i++) {
+        int s = lb_plot_add_series(&o->plot, "", i);
+        if (s >= 0) o->plot.series[s].dashed = true;
+        outlier_line(&o->plot, s, "before", x, kind, site[i], false);
+        outlier_line(&o->plot, lb_plot_add_series(&o->plot, site[i], i), "after", x, kind, site[i], true);
+    }
     return finish(o, 2);
 }
 

@@ -20,6 +20,8 @@ void lb_report_failed(const lb_rep *r, lb_buf *b);
 void lb_report_findings(const lb_rep *r, lb_buf *b);
 /* True if run i is done and the first of its label and model: settings that several groups share are shown once. */
 bool lb_report_shown_once(const lb_rep *r, int i);
+/* True if run i knows its outliers and is the first of its model with this transform: rounding alone moves little. */
+bool lb_report_moves_first(const lb_rep *r, int i);
 bool lb_report_several_models(const lb_rep *r);
 
 /* ---- plots: each makes *p (which the caller frees) and its caption, or returns false where data for it are missing
@@ -45,5 +47,6 @@ bool lb_report_kl_plot(const lb_rep *r, lb_report_plot *out);
 /* Layer error of run i, one line for each kind of layer. */
 bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_report_plot *out);
 /* Outliers of run i and of one kind, "weights", "activations" or "keys". */
-bool lb_report_outlier_plot(const lb_rep *r, int run, const char *kind, lb_report_plot *out);
+bool lb_report_outlier_plot(const lb_rep *r, const char *kind, lb_report_plot *out);
+bool lb_report_outlier_detail_plot(const lb_rep *r, int run, const char *kind, lb_report_plot *out);
 #endif

@@ -530,9 +530,41 @@ static void the_page_says_what_there_is(void **state)
     text = page_of("study", &full);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         if (!strstr(text, later[i])) fail_msg("the page has no '%s'", later[i]);
+    assert_non_null(strstr(text, "unquantized, block 0, k: 40, 40 times the median"));
+    assert_non_null(strstr(text, "block 0, k: 4, 4 times the median"));
+    assert_null(strstr(text, "block 1, k:")); /* no median */
     assert_int_equal(full, bare + 4);
     free(text);
-    snprintf(runs, sizeof runs, "study/runs/%s", s->runs[2].id); /* what the doctor prints */
+    snprintf(runs, sizeof runs, "study/runs/%s", s->runs[2].id); /* the doctor's; nothing was moved */
+    write_in(runs, "outliers.json",
+             "{\"schema\": 1, \"transform\": \"\", \"sites\": [{\"layer\": 0, \"kind\": \"activations\", \"site\": \"<qkv>\","
+             " \"before\": {\"p50\": 2, \"max\": 8}, \"after\": {\"p50\": 2, \"max\": 6}}, {\"layer\": 0, \"kind\": \"activations\","
+             " \"site\": \"down\", \"before\": {\"p50\": 1, \"max\": 3}, \"after\": {\"p50\": 1, \"max\": 5}}]}");
+    text = page_of("study", &full);
+    assert_non_null(strstr(text, "&lt;qkv&gt;: 8, 4 times the median")); /* the worst place before, another one after */
+    assert_non_null(strstr(text, "down: 5, 5 times the median"));
+    assert_null(strstr(text, "Outliers of activations: "));
+    assert_int_equal(full, bare + 5);
+    free(text);
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s/outliers.json", dir, runs);
+    json_t *j = lb_json_load(path, NULL);
+    json_object_set_new(j, "transform", json_string("<quarot>"));
+    assert_true(lb_json_save(path, j, NULL));
+    json_decref(j);
+    text = page_of("study", &full);
+    assert_null(strstr(text, "&lt;qkv&gt;:")); /* another run has this transform already */
+    assert_int_equal(full, bare + 4);
+    free(text);
+    j = lb_json_load(path, NULL);
+    json_object_set_new(j, "transform", json_string("<other>"));
+    assert_true(lb_json_save(path, j, NULL));
+    json_decref(j);
+    text = page_of("study", &full);
+    assert_non_null(strstr(text, "Outliers of activations: "));
+    assert_non_null(strstr(text, "solid: after &lt;other&gt;"));
+    assert_int_equal(full, bare + 6);
+    free(text);
     write_in(runs, "doctor.json",
              "{\"verdict\": \"<impaired>\", \"traces\": {\"kl\": {\"mean\": 0.0123, \"stderr\": 0.001}, \"kl_p99\": "
              "0.5, \"top1\": {\"mean\": 0.97},"
@@ -544,7 +576,7 @@ static void the_page_says_what_there_is(void **state)
     assert_non_null(strstr(text, "&lt;impaired&gt;"));
     assert_non_null(strstr(text, "0.0123 <span class=\"pm\">± 0.0010"));
     assert_non_null(strstr(text, "positions 0 to 128: 1.00e-02 nats"));
-    assert_int_equal(full, bare + 4); /* one more line in a plot that was there */
+    assert_int_equal(full, bare + 6); /* one more line in a plot that was there */
     free(text);
     snprintf(runs, sizeof runs, "%s/study", dir); /* as files */
     lb_err e = {0};
