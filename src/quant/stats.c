@@ -20,7 +20,7 @@ static void columns(void *arg, int begin, int end)
         const float *x = s->rows + (size_t)t * (size_t)s->width;
         for (int i = begin; i < end; i++) {
             float a = fabsf(x[i]);
-            if (s->absmax && !(a <= s->absmax[i])) s->absmax[i] = a; /* a NaN stays */
+            if (s->absmax && (a > s->absmax[i] || a != a)) s->absmax[i] = a; /* a NaN stays: nothing is greater */
             if (s->sum) s->sum[i] += (double)a;
         }
     }
