@@ -179,49 +179,61 @@ static bool string_is(const json_t *o, const char *key, const char *a, const cha
 
 static const char *const formats[] = {"pack-quantized", "mxfp4-pack-quantized", "nvfp4-pack-quantized"};
 
+/* What the arguments of weights may say, as the package writes them. */
+static const char *const known_args[] = {
+    "num_bits", "type",     "symmetric",   "strategy", "group_size", "block_structure",
+    "dynamic",  "actorder", "scale_dtype", "zp_dtype", "observer",   "observer_kwargs",
+    NULL};
+
+/* What holds for all formats: rounded once, columns in their own order. */
+static bool plain_args(parser *p, const json_t *w, const char *what)
+{
+    if (!json_is_object(w))
+        return lb_fail(p->err, LB_EFORMAT, "%s: %s is %s, wanted an object", p->where, what, lb_json_kind(w));
+    const json_t *order = json_object_get(w, "actorder"), *dynamic = json_object_get(w, "dynamic");
+    if (!only_keys(p, w, known_args, what)) return false;
+    if (!is_empty(dynamic) && !json_is_false(dynamic)) return unsupported(p, what, "dynamic", dynamic, "false");
+    if (!is_empty(order) && !json_is_false(order) && !string_is(w, "actorder", "weight", "static"))
+        return unsupported(p, what, "actorder", order, "null and \"weight\" (no g_idx)");
+    if (!is_empty(json_object_get(w, "block_structure")))
+        return unsupported(p, what, "block_structure", json_object_get(w, "block_structure"), "null");
+    return true;
+}
+
 /* The weights of a block-float format: all of it is fixed, so anything else is refused. */
 static bool parse_fp4(parser *p, const json_t *w, const char *what, lb_ct_format f, lb_ct_scheme *s)
 {
     int want = f == LB_CT_NVFP4 ? 16 : 32;
     int64_t bits = 4, group = want;
-    const char *type = "float";
-    if (!json_is_object(w))
-        return lb_fail(p->err, LB_EFORMAT, "%s: %s is %s, wanted an object", p->where, what, lb_json_kind(w));
-    if (!lb_json_opt_int(w, "num_bits", 1, 64, &bits, p->where, p->err) ||
+    const char *type = "float", *strategy = f == LB_CT_NVFP4 ? "tensor_group" : "group";
+    bool symmetric = true;
+    if (!plain_args(p, w, what) || !lb_json_opt_bool(w, "symmetric", &symmetric, p->where, p->err) ||
+        !lb_json_opt_int(w, "num_bits", 1, 64, &bits, p->where, p->err) ||
         !lb_json_opt_int(w, "group_size", -1, INT32_MAX, &group, p->where, p->err) ||
         !lb_json_opt_str(w, "type", &type, p->where, p->err))
         return false;
     if (bits != 4 || group != want || strcmp(type, "float") != 0)
         return lb_fail(p->err, LB_EUNSUPPORTED, "%s: %s asks for %lld-bit %.20s in blocks of %lld; %s has 4-bit floats in "
                        "blocks of %d", p->where, what, (long long)bits, type, (long long)group, formats[f], want);
+    if (!symmetric) return unsupported(p, what, "symmetric", json_object_get(w, "symmetric"), "true for block floats");
+    if (!is_empty(json_object_get(w, "strategy")) && !string_is(w, "strategy", strategy, NULL))
+        return unsupported(p, what, "strategy", json_object_get(w, "strategy"), strategy);
     *s = (lb_ct_scheme){.bits = 4, .group = want, .symmetric = true, .format = f};
     return true;
 }
 
 static bool parse_args(parser *p, const json_t *w, const char *what, lb_ct_scheme *s)
 {
-    static const char *const known[] = {
-        "num_bits", "type",     "symmetric",   "strategy", "group_size", "block_structure",
-        "dynamic",  "actorder", "scale_dtype", "zp_dtype", "observer",   "observer_kwargs",
-        NULL};
-    if (!json_is_object(w))
-        return lb_fail(p->err, LB_EFORMAT, "%s: %s is %s, wanted an object", p->where, what, lb_json_kind(w));
     int64_t bits = 8, group = 0; /* the package's defaults */
     bool symmetric = true;
-    if (!only_keys(p, w, known, what) || !lb_json_opt_int(w, "num_bits", 1, 64, &bits, p->where, p->err) ||
+    if (!plain_args(p, w, what) || !lb_json_opt_int(w, "num_bits", 1, 64, &bits, p->where, p->err) ||
         !lb_json_opt_bool(w, "symmetric", &symmetric, p->where, p->err) ||
         !lb_json_opt_int(w, "group_size", -1, INT32_MAX, &group, p->where, p->err))
         return false;
-    const json_t *strategy = json_object_get(w, "strategy"), *order = json_object_get(w, "actorder");
-    const json_t *type = json_object_get(w, "type"), *dynamic = json_object_get(w, "dynamic");
+    const json_t *strategy = json_object_get(w, "strategy"), *type = json_object_get(w, "type");
     if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
         return unsupported(p, what, "num_bits", json_object_get(w, "num_bits"), "2, 3, 4 and 8");
     if (!is_empty(type) && !string_is(w, "type", "int", NULL)) return unsupported(p, what, "type", type, "\"int\"");
-    if (!is_empty(dynamic) && !json_is_false(dynamic)) return unsupported(p, what, "dynamic", dynamic, "false");
-    if (!is_empty(order) && !json_is_false(order) && !string_is(w, "actorder", "weight", "static"))
-        return unsupported(p, what, "actorder", order, "null and \"weight\" (no g_idx)");
-    if (!is_empty(json_object_get(w, "block_structure")))
-        return unsupported(p, what, "block_structure", json_object_get(w, "block_structure"), "null");
     bool by_group = string_is(w, "strategy", "group", NULL) || (is_empty(strategy) && group > 0);
     bool by_channel = string_is(w, "strategy", "channel", NULL) || (is_empty(strategy) && group == -1);
     if (!by_group && !by_channel)

@@ -22,6 +22,11 @@ float lb_ct_fp4_tensor_scale(const lb_num *num, float amax);
  * row that is no multiple of the block, LB_ENUMERIC for a scale that is no positive number. */
 bool lb_ct_fp4_unpack(const lb_store *s, const char *module, const lb_ct_scheme *sch, int n, int k, lb_fp4mat *q,
                       lb_err *err);
+/* The same from tensors wherever they come from; global is NULL for mxfp4. */
+typedef struct lb_ct_fp4_tensors {
+    const lb_tensor *packed, *scale, *global;
+} lb_ct_fp4_tensors;
+bool lb_ct_fp4_unpack_tensors(const lb_ct_fp4_tensors *in, const lb_ct_scheme *sch, int n, int k, lb_fp4mat *q, lb_err *err);
 /* As lb_ct_parts and lb_ct_pack. */
 int lb_ct_fp4_parts(const lb_ct_scheme *sch, int n, int k, lb_ct_part out[LB_CT_MAX_PARTS]);
 void lb_ct_fp4_pack(const lb_fp4mat *q, int i, uint8_t *out);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "store/ct.h"
+#include "store/ct_fp4.h"
 #include "store/st_header.h"
 #include <time.h>
 #include <unistd.h>
@@ -267,6 +268,8 @@ static void unpacking_is_fast(void **state)
 #define QC(more, groups) \
     "{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\"" more ",\"config_groups\":{" groups "}}"
 #define G1(weights) "\"g\":{\"targets\":[\"Linear\"],\"weights\":" weights "}"
+#define GF(format, weights) \
+    "\"g\":{\"targets\":[\"Linear\"],\"format\":\"" format "-pack-quantized\",\"weights\":" weights "}"
 
 static lb_ct_config *parse(const char *text, lb_err *e)
 {
@@ -275,6 +278,40 @@ static lb_ct_config *parse(const char *text, lb_err *e)
     lb_ct_config *c = lb_ct_config_parse(v, "config.json", e);
     json_decref(v);
     return c;
+}
+
+/* Block floats whose numbers would be none, or could not be read back. */
+static void block_floats_are_numbers(void **state)
+{
+    (void)state;
+    const lb_ct_scheme mx = {4, 32, true, LB_CT_MXFP4}, nv = {4, 16, true, LB_CT_NVFP4};
+    static const uint8_t codes[16] = {0x17}, good[2] = {0x38, 0x08}, nan[2] = {0x38, 0x7f}, minus[2] = {0xb8, 0x38},
+                         mx_most = 252, mx_more = 253, mx_nan = 255;
+    static const float one = 1, huge = 1e-37f, zero = 0, nothing = INFINITY;
+    const struct { const lb_ct_scheme *s; const uint8_t *scale; const float *global; lb_code code; } all[] = {
+        {&nv, good, &one, LB_OK},          {&nv, nan, &one, LB_ENUMERIC},      {&nv, minus, &one, LB_ENUMERIC},
+        {&nv, good, &huge, LB_OK},         {&nv, (const uint8_t[]){0x7e, 0}, &huge, LB_ENUMERIC},
+        {&nv, good, &zero, LB_ENUMERIC},   {&nv, good, &nothing, LB_ENUMERIC}, {&mx, &mx_most, NULL, LB_OK},
+        {&mx, &mx_more, NULL, LB_ENUMERIC}, {&mx, &mx_nan, NULL, LB_ENUMERIC},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        bool is_nv = all[i].s == &nv;
+        lb_tensor c = {.name = "w", .file = "f", .dtype = LB_U8, .rank = 2, .shape = {1, 16}, .data = codes, .size_bytes = 16};
+        lb_tensor s = {.name = "s", .file = "f", .dtype = is_nv ? LB_F8_E4M3 : LB_U8, .rank = 2, .shape = {1, is_nv ? 2 : 1},
+                       .data = all[i].scale, .size_bytes = is_nv ? 2 : 1};
+        lb_tensor g = {.name = "g", .file = "f", .dtype = LB_F32, .rank = 1, .shape = {1}, .size_bytes = 4,
+                       .data = (const uint8_t *)all[i].global};
+        lb_fp4mat q;
+        lb_err e = {0};
+        float row[32];
+        bool ok = lb_ct_fp4_unpack_tensors(&(lb_ct_fp4_tensors){&c, &s, is_nv ? &g : NULL}, all[i].s, 1, 32, &q, &e);
+        if (e.code != all[i].code) fail_msg("case %zu: %s", i, e.msg);
+        if (!ok) continue;
+        lb_fp4_decode_row(&q, 0, row);
+        for (int j = 0; j < 32; j++) assert_true(isfinite(row[j]));
+        lb_fp4mat_free(&q);
+    }
+    assert_true(lb_ct_fp4_tensor_scale(&lb_num_nvfp4, 0) == 1 && lb_ct_fp4_tensor_scale(&lb_num_nvfp4, 1e-40f) == 1);
 }
 
 static void configs_are_understood(void **state)
@@ -290,6 +327,9 @@ static void configs_are_understood(void **state)
         {QC("", G1("{\"num_bits\":3,\"symmetric\":false,\"group_size\":64}")), {3, 64, false, LB_CT_INT}},
         {QC("", G1("{\"num_bits\":2,\"group_size\":-1,\"actorder\":\"weight\",\"dynamic\":false}")), {2, 0, true, LB_CT_INT}},
         {QC("", "\"W4A16_ASYM\":[\"Linear\"]"), {4, 128, false, LB_CT_INT}},
+        {QC("", GF("mxfp4", "{\"num_bits\":4,\"type\":\"float\",\"strategy\":\"group\",\"group_size\":32,\"scale_dtype\":\"torch.uint8\"}")),
+         {4, 32, true, LB_CT_MXFP4}},
+        {QC("", GF("nvfp4", "{\"strategy\":\"tensor_group\",\"dynamic\":false}")), {4, 16, true, LB_CT_NVFP4}},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         lb_err e = {0};
@@ -334,6 +374,12 @@ static void what_is_not_done_is_named(void **state)
         {QC("", "\"g\":{\"targets\":[\"re:[\"],\"weights\":" A(4, "") "}"), LB_EFORMAT, "not a regex"},
         {QC("", "\"g\":{\"targets\":[\"Linear\"],\"format\":\"nvfp4-pack-quantized\",\"weights\":" A(4, "") "}"),
          LB_EUNSUPPORTED, "nvfp4"},
+        {QC("", GF("nvfp4", "{\"num_bits\":4,\"type\":\"float\",\"group_size\":32}")), LB_EUNSUPPORTED, "blocks of 16"},
+        {QC("", GF("mxfp4", "{\"symmetric\":false}")), LB_EUNSUPPORTED, "symmetric false"},
+        {QC("", GF("mxfp4", "{\"strategy\":\"channel\"}")), LB_EUNSUPPORTED, "strategy \"channel\""},
+        {QC("", GF("nvfp4", "{\"dynamic\":\"local\"}")), LB_EUNSUPPORTED, "dynamic"},
+        {QC("", GF("mxfp4", "{\"actorder\":\"group\"}")), LB_EUNSUPPORTED, "actorder"},
+        {QC("", GF("mxfp4", "{\"magic\":1}")), LB_EUNSUPPORTED, "'magic'"},
         {QC("", "\"g\":{\"targets\":[\"Linear\"],\"input_activations\":" A(8, "") ",\"weights\":" A(4, "") "}"),
          LB_EUNSUPPORTED, "input_activations"},
         {QC("", "\"g\":{\"targets\":[\"Linear\"],\"output_activations\":" A(8, "") ",\"weights\":" A(4, "") "}"),
@@ -498,7 +544,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips_are_exact),     cmocka_unit_test(bits_lie_where_the_layout_says),
         cmocka_unit_test(padded_words_are_read),     cmocka_unit_test(hostile_shapes_are_errors),
-        cmocka_unit_test(unpacking_is_fast),         cmocka_unit_test(configs_are_understood),
+        cmocka_unit_test(unpacking_is_fast),         cmocka_unit_test(block_floats_are_numbers),
+        cmocka_unit_test(configs_are_understood),
         cmocka_unit_test(what_is_not_done_is_named), cmocka_unit_test(targets_match_as_the_package_does),
         cmocka_unit_test(built_configs_read_back),   cmocka_unit_test(modules_survive_a_file),
     };
