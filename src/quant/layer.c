@@ -136,13 +136,12 @@ static bool keep_fp4(layer_work *w, const lb_qlinear *l, const lb_fp4mat *q, lb_
     return true;
 }
 
-/* A weight that stays in floats: written only if it is not what the file has. */
+/* A weight that stays in floats. */
 static bool put_float(layer_work *w, const lb_qlinear *l, lb_dtype type, lb_err *err)
 {
     char name[600];
     int64_t shape[2] = {l->n, l->k};
     snprintf(name, sizeof name, "%s.weight", l->name);
-    if (!w->transformed) return true;
     size_t n = (size_t)l->n * (size_t)l->k;
     for (size_t i = 0; i < n; i++) { /* what runs from here on is what the file will say */
         uint32_t bits;
@@ -150,6 +149,12 @@ static bool put_float(layer_work *w, const lb_qlinear *l, lb_dtype type, lb_err 
         l->w[i] = lb_load_f32(&bits, type, 0);
     }
     return lb_parts_float(&w->parts, name, type, 2, shape, l->w, err);
+}
+
+/* A module that the plan leaves at 16 bits: written only if it is not what the file has. */
+static bool put_plain(layer_work *w, const lb_qlinear *l, const lb_plan_module *m, lb_err *err)
+{
+    return !w->transformed || put_float(w, l, m->src->dtype, err); /* without transforms src was not looked for */
 }
 
 static bool put_record(layer_work *w, const lb_qlinear *l, const char *format, int bits, lb_hash hash, double bytes,
@@ -248,7 +253,7 @@ static bool solve_linear(layer_work *w, lb_qlinear *l, const float *h, const lb_
     lb_plan_module *m = lb_plan_module_of(&r->plan, l->name);
     assert(m);
     if (o->stop && *o->stop) return lb_fail(err, LB_ESTOPPED, "stopped in the middle of a layer");
-    if (m->scheme.w_bits == 16) return !w->transformed || put_float(w, l, m->src->dtype, err);
+    if (m->scheme.w_bits == 16) return put_plain(w, l, m, err);
     const lb_method *solver = o->chain.solver;
     if (solver->needs & LB_NEEDS_HESSIAN && !h) solver = lb_method_find("rtn", err);
     lb_qmat q = qmat_for(m);
@@ -477,7 +482,7 @@ static bool put_solved(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
     block_codes *c = arg;
     const lb_plan_module *m = lb_plan_module_of(&c->w->r->plan, l->name);
     lb_qmat *q = &c->q[c->i++];
-    if (m->scheme.w_bits == 16) return put_float(c->w, l, m->src->dtype, err);
+    if (m->scheme.w_bits == 16) return put_plain(c->w, l, m, err);
     if (!put_codes(c->w, l, m, q, err)) return false;
     advance(c->w, l->name);
     return true;
