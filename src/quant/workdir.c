@@ -26,6 +26,18 @@ static void set_hex(json_t *o, const char *key, lb_hash h)
     json_object_set_new(o, key, json_string(hex));
 }
 
+/* What plan.json cannot say would not be compared either. */
+static bool check_texts(const lb_quantize_opt *o, lb_err *err)
+{
+    for (int i = 0; i <= o->n_rule; i++) {
+        const char *s = i < o->n_rule ? o->rules[i].pattern : o->calib && o->calib_name ? o->calib_name : "";
+        json_t *text = json_string(s);
+        if (!text) return lb_fail(err, LB_EUSAGE, "%s '%s' is not UTF-8", i < o->n_rule ? "--tensor" : "--calib", s);
+        json_decref(text);
+    }
+    return true;
+}
+
 /* Everything that decides the bytes of the output. */
 static json_t *describe(lb_quant_run *r)
 {
@@ -37,6 +49,7 @@ static json_t *describe(lb_quant_run *r)
     lb_scheme_text(&o->scheme, text);
     json_t *j = json_pack("{s:s, s:s, s:s, s:i, s:s}", "method", method, "scheme", text, "kv_cache",
                           r->online.kv[0] ? r->online.kv : "bf16", "clip", (int)o->clip, "version", lb_version());
+    if (!j) return NULL;
     json_t *rules = json_array(), *options = json_object();
     for (int i = 0; i < o->n_rule; i++) {
         lb_scheme_text(&o->rules[i].scheme, text);
@@ -74,8 +87,8 @@ static const char *difference(const json_t *a, const json_t *b)
 static bool same_plan(lb_workdir *w, lb_quant_run *r, lb_err *err)
 {
     char *path = lb_path_join(w->path, "plan.json", err);
-    json_t *now = path ? describe(r) : NULL, *was = NULL;
-    bool ok = now != NULL;
+    json_t *now = NULL, *was = NULL;
+    bool ok = path && check_texts(r->o, err) && ((now = describe(r)) != NULL || lb_fail_mem(err, 0, "the plan"));
     if (ok && lb_file_exists(path)) {
         ok = (was = lb_json_load(path, err)) != NULL;
         const char *key = ok ? difference(now, was) : NULL;
@@ -91,11 +104,10 @@ static bool same_plan(lb_workdir *w, lb_quant_run *r, lb_err *err)
     return ok;
 }
 
-bool lb_workdir_open(lb_workdir *w, const char *out_dir, lb_quant_run *r, lb_err *err)
+static bool open_folder(lb_workdir *w, const char *out_dir, lb_quant_run *r, lb_err *err)
 {
     size_t n = strlen(out_dir);
     while (n > 1 && out_dir[n - 1] == '/') n--;
-    w->fd = -1;
     w->path = lb_alloc(n + sizeof ".partial", 1, "a path", err);
     if (!w->path) return false;
     memcpy(w->path, out_dir, n);
@@ -106,6 +118,14 @@ bool lb_workdir_open(lb_workdir *w, const char *out_dir, lb_quant_run *r, lb_err
     if (flock(w->fd, LOCK_EX | LOCK_NB) != 0)
         return lb_fail(err, LB_EUSAGE, "%s is in use: another run is making %s", w->path, out_dir);
     return same_plan(w, r, err);
+}
+
+bool lb_workdir_open(lb_workdir *w, const char *out_dir, lb_quant_run *r, lb_err *err)
+{
+    *w = (lb_workdir){.fd = -1};
+    if (open_folder(w, out_dir, r, err)) return true;
+    lb_workdir_close(w, false); /* the lock goes with it */
+    return false;
 }
 
 bool lb_workdir_has(const lb_workdir *w, int layer)

@@ -16,7 +16,7 @@ typedef struct lb_workdir {
     int fd;                      /* locked; −1: closed */
 } lb_workdir;
 
-/* LB_EUSAGE if the folder belongs to another plan, or another process works in it. */
+/* LB_EUSAGE if the folder belongs to another plan, or another process works in it; nothing is left to close then. */
 bool lb_workdir_open(lb_workdir *w, const char *out_dir, lb_quant_run *r, lb_err *err);
 bool lb_workdir_has(const lb_workdir *w, int layer);
 bool lb_workdir_put(lb_workdir *w, int layer, const lb_parts *parts, const json_t *record, lb_err *err);
