@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "store/ct_fp4.h"
 #include "store/safetensors.h"
+#include "store/store.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,10 @@ bool lb_parts_float(lb_parts *p, const char *name, lb_dtype dtype, int rank, con
     if (!t) return false;
     size_t n = t->size_bytes / lb_dtype_bytes(dtype);
     for (size_t i = 0; i < n; i++) lb_store_f32(t->data, dtype, i, v[i]);
-    return true;
+    lb_tensor whole = {.name = t->name, .file = "a new layer", .dtype = dtype, .rank = rank, .data = t->data,
+                       .size_bytes = t->size_bytes};
+    memcpy(whole.shape, shape, (size_t)rank * sizeof *shape);
+    return lb_tensor_need_finite(&whole, err);
 }
 
 bool lb_parts_qmat(lb_parts *p, const char *module, const lb_qmat *q, const lb_ct_scheme *s, double *bytes, lb_err *err)

@@ -18,7 +18,8 @@ typedef struct lb_parts {        /* {0}: empty */
     size_t n, cap;
 } lb_parts;
 
-/* A tensor of f32 values [shape], stored as dtype (F32, BF16 or F16, rounded to nearest even). */
+/* A tensor of f32 values [shape], stored as dtype (F32, BF16 or F16, rounded to nearest even). LB_ENUMERIC if a value is not
+ * finite, or not any more in that type. */
 bool lb_parts_float(lb_parts *p, const char *name, lb_dtype dtype, int rank, const int64_t *shape, const float *v,
                     lb_err *err);
 /* The tensors of a packed weight (store/ct.h) of module `name`; *bytes (optional) grows by what they take. */
