@@ -18,7 +18,10 @@ extern const lb_method lb_method_smoothquant, lb_method_quarot, lb_method_flatqu
 
 static bool smooth_block(lb_quant_run *r, lb_qblock *b, lb_err *err)
 {
+    const lb_method *first = r->o->chain.transform[0];
     size_t d = (size_t)r->cfg->d_model;
+    if (first != &lb_method_smoothquant)
+        return lb_fail(err, LB_EUSAGE, "it looks at the activations of the model as it was: it cannot follow %s", first->name);
     float *max = lb_alloc(2 * d, sizeof *max, "activation maxima", err);
     bool ok = max && lb_run_column_stats(r, b->layer, LB_SITE_QKV, max, NULL, err) &&
               lb_run_column_stats(r, b->layer, LB_SITE_MLP, max + d, NULL, err) &&
@@ -48,10 +51,21 @@ static lb_quarot quarot_of(const lb_quant_run *r)
                        .seed = (uint64_t)lb_option(&r->o->options, &lb_method_quarot, "seed")};
 }
 
+/* Matrices that another method of the chain has put before the linears, or this one a second time. */
+static bool no_transforms(const lb_quant_run *r, lb_err *err)
+{
+    for (lb_site s = 0; s < LB_N_SITE; s++)
+        if (r->online.transform[s] != LB_TRANSFORM_NONE)
+            return lb_fail(err, LB_EUSAGE, "the inputs of %s are transformed by another method of the chain already",
+                           lb_site_name(s));
+    return true;
+}
+
 static bool quarot_check(lb_quant_run *r, lb_err *err)
 {
     lb_quarot q = quarot_of(r);
     lb_online *on = &r->online;
+    if (!no_transforms(r, err)) return false;
     on->transform[LB_SITE_O] = LB_TRANSFORM_KRON;
     on->transform[LB_SITE_DOWN] = LB_TRANSFORM_HADAMARD;
     if (!r->o->kv && r->o->scheme.kv_bits < 16) snprintf(on->kv, sizeof on->kv, "kv%d-quarot", r->o->scheme.kv_bits);
@@ -139,6 +153,7 @@ static bool flat_check(lb_quant_run *r, lb_err *err)
     if (s->format != LB_W_INT || s->group != -1 || !s->sym)
         return lb_fail(err, LB_EUSAGE, "it learns one symmetric range for each row of a weight: a scheme such as w4a4kv4, or "
                        "w4g-1s");
+    if (!no_transforms(r, err)) return false;
     for (lb_site i = 0; i < LB_N_INPUT_SITE; i++) r->online.transform[i] = LB_TRANSFORM_KRON;
     if (kv_bits(r, &clip) < 16)
         r->online.transform[LB_SITE_Q_ROPE] = r->online.transform[LB_SITE_K_ROPE] = LB_TRANSFORM_KRON;

@@ -24,6 +24,8 @@ bool lb_quant_online(lb_quant_run *r, lb_err *err)
         on->act.bits = o->scheme.a_bits;
         on->act.clip_lo = on->act.clip_hi = o->act_clip;
     }
+    if (o->kv && strlen(o->kv) >= sizeof on->kv)
+        return lb_fail(err, LB_EUSAGE, "KV cache format '%.60s' is not known", o->kv);
     if (o->kv) snprintf(on->kv, sizeof on->kv, "%s", o->kv);
     else if (o->scheme.kv_bits < 16) snprintf(on->kv, sizeof on->kv, "kv%d", o->scheme.kv_bits);
     if (!on->kv[0]) return true;

@@ -121,6 +121,50 @@ static bool check_methods(lb_quant_run *r, lb_err *err)
     return !c->solver->check || c->solver->check(r, err) || lb_wrap(err, "%s", c->solver->name);
 }
 
+/* What the whole run would end in is refused before it begins: a format that the solver does not give. */
+static bool check_formats(const lb_quant_run *r, lb_err *err)
+{
+    const lb_method *s = r->o->chain.solver;
+    for (size_t i = 0; i < r->plan.n; i++) {
+        const lb_plan_module *m = &r->plan.p[i];
+        if (m->scheme.w_bits == 16 || m->scheme.format == LB_W_INT) continue;
+        if (m->layer < 0) return lb_fail(err, LB_EUNSUPPORTED, "%s: the head takes integer formats only", m->name);
+        if (!s->solve_fp4)
+            return lb_fail(err, LB_EUNSUPPORTED, "%s: method %s gives integer codes; FP4 is for rtn and gptq", m->name,
+                           s->name);
+    }
+    return true;
+}
+
+/* A rule is about weights: activations and the cache are quantized as the scheme says, everywhere. */
+static bool check_rules(const lb_quantize_opt *o, lb_err *err)
+{
+    for (int i = 0; i < o->n_rule; i++) {
+        const lb_scheme *s = &o->rules[i].scheme;
+        if ((s->a_bits < 16 && s->a_bits != o->scheme.a_bits) || (s->kv_bits < 16 && s->kv_bits != o->scheme.kv_bits))
+            return lb_fail(err, LB_EUSAGE, "--tensor '%s': a rule says how weights are stored; activations and the KV "
+                           "cache are as in the scheme of the whole model", o->rules[i].pattern);
+    }
+    return true;
+}
+
+/* Whether the output will open, as far as its config says. */
+static bool check_online(const lb_quant_run *r, lb_err *err)
+{
+    lb_online again;
+    lb_kv_spec kv = {0};
+    json_t *o = lb_online_json(&r->online), *config = o ? json_pack("{s:o}", "lowbit", o) : json_object();
+    bool ok = config || lb_fail_mem(err, 0, "the config");
+    ok = ok && lb_online_parse(&again, config, "the output", err) &&
+         (!again.kv[0] || lb_kv_spec_parse(again.kv, &kv, err));
+    json_decref(config);
+    bool turned = r->online.transform[LB_SITE_Q_ROPE] || r->online.transform[LB_SITE_K_ROPE];
+    if (ok && turned && (kv.hadamard || kv.pre_rope))
+        return lb_fail(err, LB_EUSAGE, "the method turns queries and keys after RoPE by itself, which does not go with KV "
+                       "cache format %s: take kv%d", again.kv, kv.bits);
+    return ok;
+}
+
 static bool open_streams(lb_quant_run *r, lb_err *err)
 {
     const lb_quantize_opt *o = r->o;
@@ -202,7 +246,8 @@ bool lb_quantize(const char *model_dir, const char *out_dir, const lb_quantize_o
     bool nothing = o->kv || o->scheme.kv_bits < 16 || o->chain.n_transform;
     ok = ok && lb_plan_make(&r.plan, r.cfg, o, nothing, err) &&
          lb_plan_find(&r.plan, r.m->store, r.cfg, o->chain.n_transform > 0, err) && lb_quant_online(&r, err) &&
-         check_methods(&r, err) && lb_outdir_open(&d, out_dir, err) && (began = lb_workdir_open(&w, out_dir, &r, err)) &&
+         check_methods(&r, err) && check_formats(&r, err) && check_rules(o, err) && check_online(&r, err) &&
+         lb_outdir_open(&d, out_dir, err) && (began = lb_workdir_open(&w, out_dir, &r, err)) &&
          open_streams(&r, err) && transform_model(&r, err) && blocks(&r, &w, rep, err) &&
          lb_assemble(&r, &w, model_dir, d.tmp, rep, err) && lb_outdir_commit(&d, err);
     if (!ok) lb_outdir_abort(&d);
