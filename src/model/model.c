@@ -138,6 +138,31 @@ static bool optional(binder *b, const char *name, int rank, int64_t shape[2], co
     return *out != NULL;
 }
 
+/* A square factor of a Kronecker transform that a file may leave out: *n is its order, 0 if it is not there. */
+static bool factor(binder *b, const char *name, int *n, const float **out)
+{
+    int64_t shape[2] = {0, 0};
+    *n = 0;
+    if (!optional(b, name, 2, shape, out)) return false;
+    if (!*out) return true;
+    if (shape[0] != shape[1] || shape[0] < 1)
+        return lb_fail(b->err, LB_EFORMAT, "%s: tensor '%s' is [%lld,%lld], wanted a square matrix",
+                       lb_store_find(store_of(b, name), name)->file, name, (long long)shape[0], (long long)shape[1]);
+    *n = (int)shape[0];
+    return true;
+}
+
+static bool kron(binder *b, lb_transform *t, const char *a_name, const char *b_name)
+{
+    if (!factor(b, a_name, &t->na, &t->a) || !factor(b, b_name, &t->nb, &t->b)) return false;
+    if (!t->a && !t->b)
+        return lb_fail(b->err, LB_EFORMAT, "%s: config.json wants a Kronecker transform, and there is neither '%s' nor "
+                       "'%s'", b->m->dir, a_name, b_name);
+    if (!t->na) t->na = t->k / t->nb;
+    if (!t->nb) t->nb = t->k / t->na;
+    return true;
+}
+
 /* The transform of one site, rows of k numbers; NULL if it has none. */
 static bool transform(binder *b, const lb_transform **out, lb_site s, int layer, int k)
 {
@@ -151,13 +176,9 @@ static bool transform(binder *b, const lb_transform **out, lb_site s, int layer,
     lb_transform *t = keep(b, 1, sizeof *t, name[0]);
     if (!t) return false;
     *t = (lb_transform){.kind = kind, .k = k};
-    int64_t n[2] = {k, 0}, a[2] = {0, 0}, c[2] = {0, 0};
+    int64_t n[2] = {k, 0};
     if (!optional(b, name[0], 1, n, &t->scale)) return false;
-    if (kind == LB_TRANSFORM_KRON) {
-        if (!optional(b, name[1], 2, a, &t->a) || !optional(b, name[2], 2, c, &t->b)) return false;
-        t->na = t->a ? (int)a[0] : t->b && c[0] ? k / (int)c[0] : 1;
-        t->nb = t->b ? (int)c[0] : k / (t->na ? t->na : 1);
-    }
+    if (kind == LB_TRANSFORM_KRON && !kron(b, t, name[1], name[2])) return false;
     if (kind == LB_TRANSFORM_HADAMARD) {
         int log2p;
         t->block = k;
@@ -188,7 +209,7 @@ static bool bind_site(binder *b, site *out, lb_site s, int layer, int k)
     t = lb_store_find(store_of(b, name), name); /* read on the host, wherever the device is */
     out->act.clip_lo = lb_load_f32(t->data, LB_F32, 0);
     out->act.clip_hi = lb_load_f32(t->data, LB_F32, 1);
-    return true;
+    return lb_act_check(&out->act, b->err) || lb_wrap(b->err, "%s: tensor '%s'", t->file, name);
 }
 
 /* Module `prefix.name`, quantized if the checkpoint says so. s: what it shares with others that read the same rows, or

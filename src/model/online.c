@@ -22,19 +22,32 @@ static int find(const char *const *names, int n, const char *name)
     return -1;
 }
 
+/* What is not known here may change what the numbers mean, so it is refused. */
+static bool only_keys(const json_t *o, const char *const *known, int n, const char *what, const char *where, lb_err *err)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach ((json_t *)o, key, v)
+        if (find(known, n, key) < 0)
+            return lb_fail(err, LB_EUNSUPPORTED, "%s: %s.%.60s is not known to this version", where, what, key);
+    return true;
+}
+
 static bool parse_act(lb_act_quant *a, const json_t *o, const char *where, lb_err *err)
 {
+    static const char *const known[] = {"kind", "bits", "clip"};
     const char *kind;
     int64_t bits = 4;
     double clip = 1;
     if (!o || json_is_null(o)) return true;
     if (!json_is_object(o))
         return lb_fail(err, LB_EFORMAT, "%s: lowbit.activations is %s, wanted an object", where, lb_json_kind(o));
-    if (!lb_json_get_str(o, "kind", &kind, where, err) || !lb_json_opt_int(o, "bits", 4, 8, &bits, where, err) ||
+    if (!only_keys(o, known, 3, "lowbit.activations", where, err) || !lb_json_get_str(o, "kind", &kind, where, err) ||
+        !lb_json_opt_int(o, "bits", 4, 8, &bits, where, err) ||
         !lb_json_opt_real(o, "clip", 0.01, 1, &clip, where, err))
         return false;
     int k = find(act_names, 4, kind);
-    if (k < 0 || (k == LB_ACT_INT && bits != 4 && bits != 8))
+    if (k < 0 || (bits != 4 && !(k == LB_ACT_INT && bits == 8)))
         return lb_fail(err, LB_EUNSUPPORTED, "%s: lowbit.activations asks for %lld-bit '%.40s'; lowbit does int of 4 "
                        "and 8 bits, mxfp4 and nvfp4", where, (long long)bits, kind);
     *a = (lb_act_quant){.kind = (lb_act_kind)k, .bits = k == LB_ACT_INT ? (int)bits : 4};
@@ -65,16 +78,13 @@ bool lb_online_parse(lb_online *on, const json_t *config, const char *where, lb_
 {
     static const char *const known[] = {"version", "activations", "transforms", "kv_cache"};
     const json_t *o = json_object_get(config, "lowbit");
-    const char *key, *kv = "";
-    json_t *v;
+    const char *kv = "";
     int64_t version;
     *on = (lb_online){0};
     if (!o || json_is_null(o)) return true;
     if (!json_is_object(o))
         return lb_fail(err, LB_EFORMAT, "%s: 'lowbit' is %s, wanted an object", where, lb_json_kind(o));
-    json_object_foreach ((json_t *)o, key, v)
-        if (find(known, 4, key) < 0)
-            return lb_fail(err, LB_EUNSUPPORTED, "%s: lowbit.%.60s is not known to this version", where, key);
+    if (!only_keys(o, known, 4, "lowbit", where, err)) return false;
     if (!lb_json_get_int(o, "version", 1, 1 << 30, &version, where, err)) return false;
     if (version != 1)
         return lb_fail(err, LB_EUNSUPPORTED, "%s: lowbit.version is %lld; this program reads version 1", where,

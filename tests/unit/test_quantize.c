@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "eval/compress.h"
 #include "infer/compare.h"
+#include "quant/parts.h"
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -287,7 +288,10 @@ static void layers_of_another_plan_are_left_alone(void **state)
     if (whole) skip(); /* it was quicker than the watch */
     assert_ok(lb_compress_parse(&c, &s[1], &e), e);
     c.opt.calib = ids, c.opt.n_seq = N_SEQ, c.opt.seqlen = N_TOK;
-    assert_false(lb_quantize(ABACUS_DIR, out, &c.opt, ex, &rep, &e));
+    for (int i = 0; i < 2; i++) { /* twice: a refusal does not keep the lock */
+        e = (lb_err){0};
+        assert_false(lb_quantize(ABACUS_DIR, out, &c.opt, ex, &rep, &e));
+    }
     lb_compress_free(&c);
     assert_int_equal(e.code, LB_EUSAGE);
     assert_non_null(strstr(e.msg, "scheme differs"));
@@ -306,6 +310,11 @@ static void bad_input_is_named(void **state)
         {ABACUS_DIR, "rtn", "w4g512", NULL, "group 512 is longer", LB_EUSAGE},
         {ABACUS_DIR, "autoround", "mxfp4", NULL, "integer codes", LB_EUNSUPPORTED},
         {MODELS "qwen3_moe", "autoround", "w4g32", NULL, "experts", LB_EUNSUPPORTED},
+        {MODELS "qwen3-f32", "quarot+quarot", "w4a4", NULL, "another method of the chain", LB_EUSAGE},
+        {MODELS "qwen3-f32", "quarot+flatquant", "w4a4", NULL, "another method of the chain", LB_EUSAGE},
+        {MODELS "qwen3-f32", "flatquant+quarot", "w4a4", NULL, "another method of the chain", LB_EUSAGE},
+        {MODELS "qwen3-f32", "quarot+smoothquant", "w4a4", NULL, "cannot follow quarot", LB_EUSAGE},
+        {MODELS "qwen3-f32", "flatquant", "w4a4kv4", "kv4-quarot", "does not go with", LB_EUSAGE},
         {MODELS "qwen3-ct-w3g32", "rtn", "w4g32", NULL, "quantized already", LB_EUNSUPPORTED},
     };
     char out[200];
@@ -315,6 +324,134 @@ static void bad_input_is_named(void **state)
         if (e.code != all[i].code || !strstr(e.msg, all[i].what))
             fail_msg("%s %s: '%s' (%d), wanted '%s'", all[i].method, all[i].scheme, e.msg, (int)e.code, all[i].what);
         assert_false(lb_file_exists(out));
+    }
+}
+
+/* A tiny model by rtn (or the method) with one rule and a clip. */
+static bool with_rule(const char *method, const char *scheme, const char *rule, double clip, const char *out, lb_err *e)
+{
+    lb_compress_spec s = {.method = method, .scheme = scheme, .tensor = {rule}, .n_tensor = rule != NULL, .act_clip = clip};
+    lb_compress c;
+    lb_quantize_report rep;
+    fill_ids(320);
+    bool ok = lb_compress_parse(&c, &s, e);
+    c.opt.calib = ids, c.opt.n_seq = N_SEQ, c.opt.seqlen = N_TOK;
+    ok = ok && lb_quantize(MODELS "qwen3-f32", out, &c.opt, ex, &rep, e);
+    lb_compress_free(&c);
+    return ok;
+}
+
+/* What could not be read back, or is not what the rule says, is refused before anything is computed. */
+static void rules_are_checked(void **state)
+{
+    (void)state;
+    static const struct { const char *method, *scheme, *rule, *what; double clip; } all[] = {
+        {"rtn", "w4g32", "lm_head=mxfp4", "integer formats", 0},
+        {"hqq", "w4g32", "down_proj=mxfp4", "integer codes", 0},
+        {"rtn", "w4g32", "down_proj=w8a8", "how weights are stored", 0},
+        {"rtn", "w4g32", "down_proj=w8kv4g32", "how weights are stored", 0},
+        {"rtn", "w4g32", "\xff=w8g32", "not UTF-8", 0},
+        {"rtn", "mxfp4a4", NULL, "takes none", 0.9},
+    };
+    char out[200];
+    snprintf(out, sizeof out, "%s/refused", tmp);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        lb_err e = {0};
+        assert_false(with_rule(all[i].method, all[i].scheme, all[i].rule, all[i].clip, out, &e));
+        if (!strstr(e.msg, all[i].what)) fail_msg("case %zu: '%s' (%d), wanted '%s'", i, e.msg, (int)e.code, all[i].what);
+        assert_false(lb_file_exists(out));
+    }
+}
+
+/* Linears that a rule leaves at 16 bits: by themselves, among rotated ones, and in a block that is solved together. */
+static void some_linears_may_stay(void **state)
+{
+    (void)state;
+    static const struct { const char *method, *scheme, *rule; } all[] = {
+        {"autoround", "w8g32", "down_proj|k_proj=w16"}, {"quarot", "w8g32", "q_proj|up_proj=w16"}, {"gptq", "w8g32", "k_proj|up_proj=w16"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char out[200];
+        lb_err e = {0};
+        snprintf(out, sizeof out, "%s/mixed%zu", tmp, i);
+        assert_ok(with_rule(all[i].method, all[i].scheme, all[i].rule, 0, out, &e), e);
+        double d = distance(MODELS "qwen3-f32", out, "f32");
+        if (!(d < 0.1)) fail_msg("%s with %s moves logits by %g", all[i].method, all[i].rule, d);
+    }
+}
+
+/* What lies in OUT.partial need not be what a run has left there. */
+static void leftovers_are_not_trusted(void **state)
+{
+    (void)state;
+    static const struct { const char *method, *record, *what; } all[] = {
+        {"rtn", "{}", "record of layer 0 is broken"},
+        {"rtn", "[]", "record of layer 0 is broken"},
+        {"rtn", "{\"modules\": []}", "is missing"},
+        {"rtn", "{\"modules\": [", "layer-00000.json"},
+        {"gptq", "{\"modules\": []}", "no tensor"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char out[200], path[300];
+        lb_err e = {0};
+        snprintf(out, sizeof out, "%s/left%zu", tmp, i);
+        snprintf(path, sizeof path, "%s.partial", out);
+        assert_ok(lb_mkdirs(path, &e), e);
+        snprintf(path, sizeof path, "%s.partial/layer-00000.safetensors", out);
+        assert_ok(lb_parts_write(&(lb_parts){0}, path, &e), e);
+        snprintf(path, sizeof path, "%s.partial/layer-00000.json", out);
+        assert_ok(lb_write_file(path, all[i].record, strlen(all[i].record), &e), e);
+        assert_false(with_rule(all[i].method, "w4g32", NULL, 0, out, &e));
+        if (!strstr(e.msg, all[i].what)) fail_msg("case %zu: '%s' (%d), wanted '%s'", i, e.msg, (int)e.code, all[i].what);
+        assert_false(lb_file_exists(out));
+    }
+}
+
+/* Replaces every `was` in a file by as many bytes. */
+static void overwrite(const char *path, const char *was, const char *now)
+{
+    lb_err e = {0};
+    size_t n = 0, len = strlen(was), found = 0;
+    char *text = lb_file_read(path, 1 << 24, &n, &e);
+    assert_non_null(text);
+    assert_int_equal(len, strlen(now));
+    for (size_t i = 0; i + len <= n; i++)
+        if (memcmp(text + i, was, len) == 0) memcpy(text + i, now, len), found++;
+    assert_true(found > 0);
+    assert_ok(lb_write_file(path, text, n, &e), e);
+    free(text);
+}
+
+/* Online transforms of a folder that somebody else has changed. */
+static void hostile_transforms_are_named(void **state)
+{
+    (void)state;
+    static const struct { const char *file, *was, *now, *what; } all[] = {
+        {"model.safetensors", "[4,4]", "[8,2]", "square"},
+        {"model.safetensors", "[4,4]", "[2,8]", "square"},
+        {"model.safetensors", "lowbit.o.a", "lowbit.o.x", "neither"},
+        {"model.safetensors", "lowbit.o.a", "lowbit.o.b", NULL}, /* 16 × 4 in place of 4 × 16 */
+        {"config.json", "\"kron\"", "\"none\"", NULL},
+        {"config.json", "\"down\": \"hadamard\"", "\"down\":    \"scale\"", "without numbers"},
+        {"config.json", "\"version\": 1", "\"version\": 2", "version 1"},
+        {"config.json", "\"bits\": 8", "\"bits\": 7", "7-bit"},
+        {"config.json", "\"clip\":", "\"club\":", "club"},
+    };
+    char out[200], path[300], cmd[700];
+    lb_err e = {0};
+    assert_ok(quantize(MODELS "qwen3-f32", "quarot", "w8a8", NULL, out, &e), e);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        e = (lb_err){0};
+        snprintf(path, sizeof path, "%s/hostile%zu", tmp, i);
+        snprintf(cmd, sizeof cmd, "cp -r '%s' '%s'", out, path);
+        assert_int_equal(system(cmd), 0);
+        snprintf(path, sizeof path, "%s/hostile%zu/%s", tmp, i, all[i].file);
+        overwrite(path, all[i].was, all[i].now);
+        snprintf(path, sizeof path, "%s/hostile%zu", tmp, i);
+        lb_model *m = lb_model_open(path, ex, &e);
+        if ((m != NULL) != (all[i].what == NULL) || (all[i].what && !strstr(e.msg, all[i].what)))
+            fail_msg("case %zu: '%s', wanted '%s'", i, e.msg, all[i].what ? all[i].what : "nothing");
+        lb_model_close(m);
     }
 }
 
@@ -353,6 +490,10 @@ int main(void)
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_bytes),
         cmocka_unit_test(layers_of_another_plan_are_left_alone),
         cmocka_unit_test(bad_input_is_named),
+        cmocka_unit_test(rules_are_checked),
+        cmocka_unit_test(some_linears_may_stay),
+        cmocka_unit_test(leftovers_are_not_trusted),
+        cmocka_unit_test(hostile_transforms_are_named),
         cmocka_unit_test(calibration_is_checked),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
