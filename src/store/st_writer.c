@@ -188,6 +188,7 @@ static bool begin_shard(lb_st_writer *w, size_t shard, entry *e, size_t n, lb_er
 bool lb_st_writer_begin(lb_st_writer *w, lb_err *err)
 {
     if (w->begun) return lb_fail(err, LB_EFAIL, "%s: begun twice", w->path);
+    if (!lb_grow(&w->e, &w->cap, w->n + 1, sizeof *w->e, "the tensor table", err)) return false; /* not NULL without tensors */
     w->begun = true;
     if (!fill_shards(w, err)) return false;
     qsort(w->e, w->n, sizeof *w->e, by_place);
