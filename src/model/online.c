@@ -44,14 +44,14 @@ static bool parse_act(lb_act_quant *a, const json_t *o, const char *where, lb_er
         return lb_fail(err, LB_EFORMAT, "%s: lowbit.activations is %s, wanted an object", where, lb_json_kind(o));
     if (!only_keys(o, known, 3, "lowbit.activations", where, err) || !lb_json_get_str(o, "kind", &kind, where, err) ||
         !lb_json_opt_int(o, "bits", 4, 8, &bits, where, err) ||
-        !lb_json_opt_real(o, "clip", 0.01, 1, &clip, where, err))
+        !lb_json_opt_real(o, "clip", (double)0.01f, 1, &clip, where, err))
         return false;
     int k = find(act_names, 4, kind);
     if (k < 0 || (bits != 4 && !(k == LB_ACT_INT && bits == 8)))
         return lb_fail(err, LB_EUNSUPPORTED, "%s: lowbit.activations asks for %lld-bit '%.40s'; lowbit does int of 4 "
                        "and 8 bits, mxfp4 and nvfp4", where, (long long)bits, kind);
     *a = (lb_act_quant){.kind = (lb_act_kind)k, .bits = k == LB_ACT_INT ? (int)bits : 4};
-    if (clip != 1) a->clip_lo = a->clip_hi = (float)clip;
+    if ((float)clip != 1) a->clip_lo = a->clip_hi = (float)clip;
     return lb_act_check(a, err) || lb_wrap(err, "%s: lowbit.activations", where);
 }
 
