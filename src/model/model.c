@@ -166,13 +166,13 @@ static bool kron(binder *b, lb_transform *t, const char *a_name, const char *b_n
 /* The transform of one site, rows of k numbers; NULL if it has none. */
 static bool transform(binder *b, const lb_transform **out, lb_site s, int layer, int k)
 {
-    const char *layers = b->m->cfg.arch->names->layers, *site = lb_site_name(s);
+    const char *layers = b->m->cfg.arch->names->layers, *where = lb_site_name(s);
     lb_transform_kind kind = b->m->online.transform[s];
     char name[3][400];
     static const char *const part[] = {"scale", "a", "b"};
     *out = NULL;
     if (kind == LB_TRANSFORM_NONE) return true;
-    for (int i = 0; i < 3; i++) lb_online_tensor(name[i], sizeof name[i], layers, layer, site, part[i]);
+    for (int i = 0; i < 3; i++) lb_online_tensor(name[i], sizeof name[i], layers, layer, where, part[i]);
     lb_transform *t = keep(b, 1, sizeof *t, name[0]);
     if (!t) return false;
     *t = (lb_transform){.kind = kind, .k = k};

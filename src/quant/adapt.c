@@ -154,7 +154,7 @@ static bool flat_check(lb_quant_run *r, lb_err *err)
         return lb_fail(err, LB_EUSAGE, "it learns one symmetric range for each row of a weight: a scheme such as w4a4kv4, or "
                        "w4g-1s");
     if (!no_transforms(r, err)) return false;
-    for (lb_site i = 0; i < LB_N_INPUT_SITE; i++) r->online.transform[i] = LB_TRANSFORM_KRON;
+    for (int i = 0; i < LB_N_INPUT_SITE; i++) r->online.transform[i] = LB_TRANSFORM_KRON;
     if (kv_bits(r, &clip) < 16)
         r->online.transform[LB_SITE_Q_ROPE] = r->online.transform[LB_SITE_K_ROPE] = LB_TRANSFORM_KRON;
     return true;

@@ -554,7 +554,7 @@ static bool put_site(layer_work *w, lb_site s, lb_err *err)
     bool ok = put_vector(w, name[0], t->k, t->scale, err) &&
               (!kron || !t->a || lb_parts_float(&w->parts, name[1], LB_F32, 2, a, t->a, err)) &&
               (!kron || !t->b || lb_parts_float(&w->parts, name[2], LB_F32, 2, b, t->b, err));
-    if (!ok || s >= LB_N_INPUT_SITE || act->kind == LB_ACT_NONE || w->b.clip[s][1] == 0) return ok;
+    if (!ok || (int)s >= LB_N_INPUT_SITE || act->kind == LB_ACT_NONE || w->b.clip[s][1] == 0) return ok;
     return put_vector(w, name[3], 2, w->b.clip[s], err);
 }
 
