@@ -8,7 +8,7 @@
 
 typedef enum lb_arg_type { LB_ARG_FLAG, LB_ARG_STR, LB_ARG_INT, LB_ARG_REAL, LB_ARG_LIST } lb_arg_type;
 
-enum { LB_MAX_LIST = 64 };
+enum { LB_MAX_LIST = 1024 };
 typedef struct lb_list {         /* LB_ARG_LIST: a flag that may be repeated */
     const char *p[LB_MAX_LIST];
     int n;

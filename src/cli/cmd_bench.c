@@ -383,5 +383,5 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     return ok;
 }
 
-const lb_command lb_cmd_bench = {"bench", "speed, as a share of what the machine can do",
+const lb_command lb_cmd_bench = {"bench", "speed as a share of what the machine can do: membw, peak, matmul, attn, decode or prefill",
                                  "lowbit bench decode --scheme w4g128", run};

@@ -21,6 +21,21 @@ static void print_side(const char *name, const lb_health_side *s)
            100 * s->truncated.stderr_mean, 100 * s->closed.mean, 100 * s->closed.stderr_mean);
 }
 
+/* Symptoms whose value is beyond a limit that the noise does not let it be counted as. */
+static void print_unsure(const lb_health *h)
+{
+    const char *sep = "\nwithin two standard errors of a limit, so not counted; more --tokens or --answers tell: ";
+    for (int i = 0; i < LB_HEALTH_SYMPTOMS; i++) {
+        const lb_symptom *s = &h->symptom[i];
+        double sign = s->broken > s->impaired ? 1 : -1;
+        int level = (sign * s->value >= sign * s->impaired) + (sign * s->value >= sign * s->broken);
+        if (isnan(s->value) || level <= (int)s->level) continue;
+        printf("%s%s", sep, s->name);
+        sep = ", ";
+    }
+    if (*sep == ',') printf("\n");
+}
+
 static void print_report(const char *model, const char *base, const lb_health *h)
 {
     const lb_compare_result *c = &h->compare;
@@ -28,6 +43,7 @@ static void print_report(const char *model, const char *base, const lb_health *h
     printf("%-28s %10s  %8s  %8s %8s   (beyond a limit by two standard errors)\n", "symptom", "value", "stderr",
            "impaired", "broken");
     for (int i = 0; i < LB_HEALTH_SYMPTOMS; i++) print_value(&h->symptom[i]);
+    print_unsure(h);
     printf("\n%d traces, %lld positions: KL %.4g ± %.2g nats, 99th percentile %.4g, largest %.4g; entropy of the base "
            "%.4g; same first choice %.2f%% ± %.2f; perplexity %.4f, base %.4f; P(</think>) where the base closed %.4f, base %.4f (%d traces)\nKL by position:",
            c->n_seq, (long long)c->n_pos, c->kl.mean, c->kl.stderr_mean, c->kl_p99, c->kl_max, c->entropy.mean,

@@ -1,26 +1,38 @@
 /* cli/cmd_quantize.c – `lowbit quantize`. */
+#define PCRE2_CODE_UNIT_WIDTH 8
 #include "cli/cmd.h"
 #include "eval/compress.h"
+#include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool print_layer(void *arg, const char *module, int n, int k, const lb_scheme *s)
+/* arg: a JSON array to add to, or NULL to print. */
+static bool plan_layer(void *arg, const char *module, int n, int k, const lb_scheme *s)
 {
-    (void)arg;
     char text[LB_SCHEME_TEXT];
     lb_scheme_text(s, text);
+    if (arg)
+        return json_array_append_new(arg, json_pack("{s:s, s:i, s:i, s:s}", "name", module, "n", n, "k", k, "scheme",
+                                                    text)) == 0;
     printf("%-56s [%d,%d]  %s\n", module, n, k, text);
     return true;
 }
 
-static void print_report(const char *out, const char *method, const char *scheme, const lb_quantize_report *r,
+static void print_report(const char *out, const lb_compress_spec *s, const char *scheme, const lb_quantize_report *r,
                          bool json)
 {
+    const char *method = s->method ? s->method : "rtn";
     if (!json) {
-        printf("%s: %d layers by %s %s, %.3f bits per weight, relative squared error %.3g; %.1f MB of tensors, was "
-               "%.1f MB; read back and equal\n",
-               out, r->n_linear, method, scheme, r->bits_per_weight, r->mse_rel, r->bytes_out / 1e6, r->bytes_in / 1e6);
+        printf("%s: ", out);
+        if (r->n_linear) printf("%d layers by %s %s", r->n_linear, method, scheme);
+        else printf("weights as they were");
+        if (s->target_bpw > 0) printf(" to %g bits", s->target_bpw);
+        else if (s->n_tensor) printf(" and --tensor rules");
+        if (s->kv) printf(", KV cache %s", s->kv);
+        if (r->n_linear)
+            printf(", %.3f bits per weight in the files, relative squared error %.3g", r->bits_per_weight, r->mse_rel);
+        printf("; %.1f MB of tensors, was %.1f MB; read back and equal\n", r->bytes_out / 1e6, r->bytes_in / 1e6);
         return;
     }
     json_t *j = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:b, s:s}", "output", out, "method", method,
@@ -37,11 +49,73 @@ static void print_methods(void)
 {
     puts("\nmethods (chain transforms and one that gives the codes by '+', such as smoothquant+gptq), with --opt:");
     for (int i = 0; lb_methods[i]; i++) {
-        printf("  %-12s %s (%s)%s\n", lb_methods[i]->name, lb_methods[i]->about, lb_methods[i]->paper,
-               lb_methods[i]->needs ? "; needs --calib" : "");
+        const lb_method *m = lb_methods[i];
+        bool named = strstr(m->about, m->paper) == NULL;
+        printf("  %-12s %s%s%s%s%s\n", m->name, m->about, named ? " (" : "", named ? m->paper : "", named ? ")" : "",
+               m->needs ? "; needs --calib" : "");
         for (const lb_method_option *o = lb_methods[i]->options; o && o->name; o++)
             printf("    %s=%g  %s\n", o->name, o->def, o->help);
     }
+}
+
+typedef struct unused {
+    pcre2_code *re[LB_MAX_LIST];     /* rules that no layer has matched so far; owned; NULL: one has */
+    pcre2_match_data *md;
+    int n;
+} unused;
+
+static bool try_rules(void *arg, const char *module, int n, int k, const lb_scheme *s)
+{
+    unused *u = arg;
+    (void)n, (void)k, (void)s;
+    for (int i = 0; i < u->n; i++) {
+        if (!u->re[i] || pcre2_match(u->re[i], (PCRE2_SPTR)module, PCRE2_ZERO_TERMINATED, 0, 0, u->md, NULL) < 0)
+            continue;
+        pcre2_code_free(u->re[i]);
+        u->re[i] = NULL;
+    }
+    return true;
+}
+
+/* Says which of the --tensor rules match nothing: a typing error, most likely. Patterns that are no regular expressions
+ * are the plan's to refuse. */
+static bool remark_unused(const lb_compress *q, int n_rule, const char *model, lb_err *err)
+{
+    unused *u = calloc(1, sizeof *u);
+    if (!u || !(u->md = pcre2_match_data_create(1, NULL))) {
+        free(u);
+        return lb_fail_mem(err, sizeof *u, "the rules");
+    }
+    for (; u->n < n_rule; u->n++) {
+        int code;
+        PCRE2_SIZE at;
+        u->re[u->n] = pcre2_compile((PCRE2_SPTR)q->patterns[u->n], PCRE2_ZERO_TERMINATED, 0, &code, &at, NULL);
+    }
+    bool ok = lb_quantize_plan(model, &q->opt, try_rules, u, err);
+    for (int i = 0; i < u->n; i++) {
+        if (ok && u->re[i]) fprintf(stderr, "--tensor '%s' matches no layer\n", q->patterns[i]);
+        pcre2_code_free(u->re[i]);
+    }
+    pcre2_match_data_free(u->md);
+    free(u);
+    return ok;
+}
+
+static bool print_plan(const lb_compress *q, const char *model, bool json, lb_err *err)
+{
+    json_t *list = json ? json_array() : NULL;
+    bool ok = lb_quantize_plan(model, &q->opt, plan_layer, list, err);
+    if (!json || !ok) {
+        json_decref(list);
+        return ok;
+    }
+    json_t *j = json_pack("{s:s, s:o, s:s}", "model", model, "layers", list, "version", lb_version());
+    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    json_decref(j);
+    if (!text) return lb_fail_mem(err, 0, "the plan");
+    puts(text);
+    free(text);
+    return true;
 }
 
 /* What the run will take, before it starts: to stderr, as progress is. */
@@ -71,14 +145,17 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         LB_MODEL_ARG(c),
         {"output", 'o', LB_ARG_STR, &out, "DIR", "the folder to make; must not exist", 0, 0, false},
         {"method", 0, LB_ARG_STR, &s.method, "NAME[+NAME]", "see the list below (default rtn)", 0, 0, false},
-        {"scheme", 0, LB_ARG_STR, &s.scheme, "SCHEME", "w4a16kv16, w3g128, w2g64s, w4g-1 (whole row), w8a8kv8, w4a4kv4",
+        {"scheme", 0, LB_ARG_STR, &s.scheme, "SCHEME",
+         "w4, w3g128, w2g64s, w4g-1 (whole row), w8a8kv8, w4a4kv4, mxfp4, nvfp4a4kv4; w16 with --kv",
          0, 0, false},
         {"bits", 0, LB_ARG_INT, &bits, "B", "weight bits, instead of --scheme: 2, 3, 4, 8", 2, 8, false},
         {"group-size", 0, LB_ARG_INT, &group, "G",
          "columns per scale, with --bits: a multiple of 32 or -1 (default 128)", -1, 1 << 20, false},
         {"sym", 0, LB_ARG_FLAG, &sym, "", "symmetric, with --bits", 0, 0, false},
         {"kv", 0, LB_ARG_STR, &s.kv, "FORMAT",
-         "KV cache of the output: kv4, kv4-quarot, kv4-kvquant, kv4-kvquant-prebias, kv4-kivi (default: the scheme's bits)",
+         "KV cache of the output: kv8, kv4, kv3, kv2, or kv4-quarot, kv4-kvquant, kv4-kvquant-prebias, "
+         "kv4-kivi, kv4-kivi-w64 … "
+         "(default: the scheme's bits)",
          0, 0, false},
         {"calib", 0, LB_ARG_STR, &s.calib.source, "SOURCE",
          "calibration data: traces of `lowbit trace`, JSON lines, a text file, or benchmarks such as chain,algebra", 0, 0,
@@ -99,7 +176,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
          "--calib", 1, 16, false},
         {"save-latent", 0, LB_ARG_FLAG, &s.save_latent, "",
          "gptq: keep the compensated weights before rounding, as latent.safetensors, for training", 0, 0, false},
-        {"dry-run", 0, LB_ARG_FLAG, &dry, "", "print which layer would get which scheme", 0, 0, false},
+        {"dry-run", 0, LB_ARG_FLAG, &dry, "", "print which layer would get which scheme; wants no -o", 0, 0, false},
         LB_COMMON_ARGS(c),
         {0},
     };
@@ -129,7 +206,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     bool ok = lb_compress_parse(&q, &s, err);
     q.opt.stop = (volatile const int *)&lb_cmd_stop;
     if (ok && s.target_bpw > 0) ok = (ex = lb_cmd_exec(&c, err)) != NULL && lb_compress_mix(&q, c.model, ex, err);
-    if (ok && dry) ok = lb_quantize_plan(c.model, &q.opt, print_layer, NULL, err);
+    if (ok && s.n_tensor && !c.quiet) ok = remark_unused(&q, s.n_tensor, c.model, err);
+    if (ok && dry) ok = print_plan(&q, c.model, c.json, err);
     if (!ok || dry) {
         lb_compress_free(&q);
         lb_exec_close(ex);
@@ -142,10 +220,11 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         q.opt.progress = &p;
         ok = lb_compress_run(&q, c.model, out, ex, &r, err);
         lb_progress_end(&p);
+        if (!ok && err->code == LB_ESTOPPED) lb_fail(err, LB_ESTOPPED, "stopped; the same command continues");
     }
     if (ok) {
         lb_scheme_text(&q.opt.scheme, text);
-        print_report(out, s.method ? s.method : "rtn", text, &r, c.json);
+        print_report(out, &s, text, &r, c.json);
     }
     lb_compress_free(&q);
     lb_exec_close(ex);

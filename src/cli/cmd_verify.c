@@ -43,7 +43,7 @@ static void print_text(const char *dir, const char *base, const lb_verify_report
 {
     int foreign = 0;
     for (int i = 0; i < r->n; i++) foreign += r->p[i].foreign;
-    printf("%s: verified. %d tensors, %d linear layers, %d of them quantized, %.3f bits per weight", dir, r->n_tensor,
+    printf("%s: verified. %d tensors, %d linear layers, %d of them quantized, %.3f bits per weight as executed", dir, r->n_tensor,
            r->n, r->n_quantized, r->bpw);
     if (r->n_hashed) printf("; %d hashes of the quantizer match", r->n_hashed);
     else if (r->n_quantized) printf("; no lowbit-quantize.json, so nothing says what was meant");

@@ -62,7 +62,7 @@ static void usage(FILE *f)
 {
     fprintf(f, "lowbit makes reasoning language models small and keeps them reasoning.\n\n    lowbit COMMAND [flags]   "
                "   lowbit COMMAND --help\n\n");
-    for (int i = 0; lb_commands[i]; i++) fprintf(f, "  %-10s %s\n", lb_commands[i]->name, lb_commands[i]->summary);
+    for (int i = 0; lb_commands[i]; i++) fprintf(f, "  %-12s %s\n", lb_commands[i]->name, lb_commands[i]->summary);
     fprintf(f, "\nTry:\n    lowbit run -m models/abacus-5m -p 'Compute $12 \\cdot 34$.'\n");
 }
 

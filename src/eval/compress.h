@@ -8,7 +8,7 @@
 #include "quant/allocate.h"
 #include "quant/quantize.h"
 
-enum { LB_COMPRESS_LIST = 64 };
+enum { LB_COMPRESS_LIST = 1024 };         /* a rule for every linear layer of 146 dense blocks */
 typedef struct lb_compress_spec {    /* zero means default in every field; strings are borrowed */
     const char *method;              /* "gptq", "smoothquant+gptq" (default rtn) */
     const char *scheme;              /* "w3g128" */

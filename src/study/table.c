@@ -159,9 +159,9 @@ void lb_study_table(const lb_study *s, lb_buf *b)
     int n = 0;
     for (int i = 0; i < s->n_run && r->state != LB_STUDY_DONE; i++) r = &s->runs[i];
     for (int k = 0; k < r->result.n_task; k++) n += r->result.tasks[k].n;
-    lb_buf_fmt(b, "%s: %s%s, %d problems, %d seeds × %d samples%s%s\n\n", s->name, s->models[0].dir,
-               s->n_model > 1 ? " and others" : "", n, s->eval.n_seed, s->eval.n_sample, n ? ", " : "",
-               r->result.sampling);
+    lb_buf_fmt(b, "%s: %s%s, %d problems, %d seed%s × %d sample%s%s%s\n\n", s->name, s->models[0].dir,
+               s->n_model > 1 ? " and others" : "", n, s->eval.n_seed, s->eval.n_seed > 1 ? "s" : "", s->eval.n_sample,
+               s->eval.n_sample > 1 ? "s" : "", n ? ", " : "", r->result.sampling);
     main_table(s, b);
     level_table(s, b);
     lb_buf_str(b, "\naccuracy in %; ± is one standard error, clustered by problem; drop is paired by problem; class: "

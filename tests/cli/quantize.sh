@@ -23,7 +23,19 @@ done
 "$LOWBIT" quantize -q -m $M --scheme w4 --tensor 'layers\.0\.=w16' --tensor 'down_proj=w8g128' --tensor 'lm_head=w8g128' --dry-run >"$dir/plan" || bad=1
 grep -q 'layers.0.mlp.down_proj .* w16$' "$dir/plan" && grep -q 'layers.1.mlp.down_proj .* w8g128$' "$dir/plan" && grep -q 'lm_head .* w8g128$' "$dir/plan" || { cat "$dir/plan"; bad=1; }
 "$LOWBIT" quantize -q -m $M --scheme w4 --tensor 'layers\.0\.=w16' --tensor 'down_proj=w8g128' --tensor 'lm_head=w8g128' -o "$dir/mix" >/dev/null || bad=1
-expect 0 'lm_head: int8' "$LOWBIT" inspect "$dir/mix"
+expect 0 'linear layers: bf16 in 7, w4g128 in 30, w8g128 in 5; lm_head: w8g128' "$LOWBIT" inspect "$dir/mix"
+# inspect tells what runs beside the weights, and counts bits as quantize does
+"$LOWBIT" quantize -q -m $M --scheme w4a4 --method quarot --kv kv4-quarot -o "$dir/rot" --json >"$dir/made" || bad=1
+expect 0 'activations: int, 4 bits, clip 0.9; transforms: o kron, down hadamard; KV cache: kv4-quarot, 864 bytes per token' "$LOWBIT" inspect "$dir/rot"
+expect 0 '^made by quarot\+rtn, w4a4' "$LOWBIT" inspect "$dir/rot"
+"$LOWBIT" inspect "$dir/rot" --json >"$dir/told" || bad=1
+python3 - "$dir/told" "$dir/made" <<'E2' || bad=1
+import json, sys
+told, made = (json.load(open(p)) for p in sys.argv[1:])
+assert told["schemes"] == {"w4g-1s": 42} and told["activations"] == {"kind": "int", "bits": 4, "clip": told["activations"]["clip"]}, told
+assert told["transforms"] == {"o": "kron", "down": "hadamard"} and told["kv_cache"] == "kv4-quarot", told
+assert told["bits_per_weight_file"] == made["bits_per_weight"] < told["bits_per_weight"], (told, made)
+E2
 grep -q '"tie_word_embeddings": false' "$dir/mix/config.json" || bad=1
 "$LOWBIT" run -q -m "$dir/mix" -p "$P" --temp 0 | grep -q 'boxed{408}' || { echo "FAIL: mixed model"; bad=1; }
 finish

@@ -30,9 +30,17 @@ alike -m$M --bits=4 --group_size 64 --tensor 'layers\.0\.=w8g128' --tensor 'down
 alike --scheme w2 --scheme w4g64 --tensor 'layers\.0\.=w8g128' --tensor 'down_proj=w3g128' -- $M # the last one counts
 LOWBIT_MODEL=nowhere LOWBIT_SCHEME=w9 alike -m $M --scheme w4g64 --tensor 'layers\.0\.=w8g128' --tensor 'down_proj=w3g128'
 LOWBIT_MODEL=nowhere LOWBIT_BITS= alike $M --scheme w4g64 --tensor 'layers\.0\.=w8g128' --tensor 'down_proj=w3g128'
-many=(); for i in $(seq 65); do many+=(--tensor "layer$i=w8"); done
-expect 2 'tensor is given more than 64 times' "${Q[@]}" -m $M --scheme w4 "${many[@]}"
-expect 0 'w4g128' "${Q[@]}" -m $M --scheme w4 "${many[@]:0:128}"
+many=(); for i in $(seq 1025); do many+=(--tensor "layer$i=w8"); done
+expect 2 'tensor is given more than 1024 times' "${Q[@]}" -m $M --scheme w4 "${many[@]}"
+expect 0 'w4g128' "${Q[@]}" -m $M --scheme w4 "${many[@]:0:2048}"
+# a rule that matches nothing is remarked on, one that another hides is not; the plan as JSON
+expect 0 "^--tensor 'layers.9\\\\.' matches no layer" "${Q[@]}" -m $M --scheme w4 --tensor 'layers.9\.=w8' --tensor 'down_proj=w8' --tensor 'lm_head=w8'
+[ "$(wc -l <"$dir/.err")" = 1 ] || { echo "FAIL: more remarks than one:"; cat "$dir/.err"; bad=1; }
+expect 0 'w8g128' "${Q[@]}" -m $M --scheme w4 --tensor 'proj=w8' --tensor 'down_proj=w3'
+[ -s "$dir/.err" ] && { echo "FAIL: remarks:"; cat "$dir/.err"; bad=1; }
+"${Q[@]}" -m $M --scheme w4g64 --tensor 'layers\.0\.=w8g128' --tensor 'down_proj=w3g128' --json |
+    python3 -c 'import json,sys; [print("%-56s [%d,%d]  %s" % (l["name"], l["n"], l["k"], l["scheme"])) for l in json.load(sys.stdin)["layers"]]' |
+    cmp - "$dir/plan" || { echo "FAIL: the plan as JSON is another"; bad=1; }
 # the ways to write it wrong
 R=("$LOWBIT" run -m $M -p x)
 expect 2 "'=2' is not a whole number" "${R[@]}" -t=2
