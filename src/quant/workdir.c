@@ -136,21 +136,22 @@ bool lb_workdir_has(const lb_workdir *w, int layer)
     return there;
 }
 
-bool lb_workdir_put(lb_workdir *w, int layer, const lb_parts *parts, const json_t *record, lb_err *err)
+/* Sets the record's hash to that of what lies on disk now. */
+static bool note_hash(json_t *record, const char *path, lb_err *err)
+{
+    lb_store *s = lb_store_open(path, err);
+    if (s) set_hex(record, "hash", lb_store_hash(s));
+    lb_store_close(s);
+    return s != NULL;
+}
+
+bool lb_workdir_put(lb_workdir *w, int layer, const lb_parts *parts, json_t *record, lb_err *err)
 {
     char *st = file(w, layer, "safetensors", err), *js = st ? file(w, layer, "json", err) : NULL;
-    bool ok = js && lb_parts_write(parts, st, err) && lb_json_save(js, record, err);
+    bool ok = js && lb_parts_write(parts, st, err) && note_hash(record, st, err) && lb_json_save(js, record, err);
     free(js);
     free(st);
     return ok;
-}
-
-lb_store *lb_workdir_tensors(const lb_workdir *w, int layer, lb_err *err)
-{
-    char *path = file(w, layer, "safetensors", err);
-    lb_store *s = path ? lb_store_open(path, err) : NULL;
-    free(path);
-    return s;
 }
 
 json_t *lb_workdir_record(const lb_workdir *w, int layer, lb_err *err)
@@ -159,6 +160,23 @@ json_t *lb_workdir_record(const lb_workdir *w, int layer, lb_err *err)
     json_t *j = path ? lb_json_load(path, err) : NULL;
     free(path);
     return j;
+}
+
+lb_store *lb_workdir_tensors(const lb_workdir *w, int layer, lb_err *err)
+{
+    char *path = file(w, layer, "safetensors", err), hex[33];
+    json_t *record = path ? lb_workdir_record(w, layer, err) : NULL;
+    lb_store *s = record ? lb_store_open(path, err) : NULL;
+    const char *want = json_string_value(json_object_get(record, "hash"));
+    if (s) lb_hash_hex(lb_store_hash(s), hex);
+    if (s && (!want || strcmp(hex, want) != 0)) {
+        lb_fail(err, LB_EVERIFY, "%s is not what its record says: remove %s and start anew", path, w->path);
+        lb_store_close(s);
+        s = NULL;
+    }
+    json_decref(record);
+    free(path);
+    return s;
 }
 
 json_t *lb_workdir_plan(const lb_workdir *w, lb_err *err)
