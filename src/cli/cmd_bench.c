@@ -222,7 +222,8 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
     mm_base base[N_SHAPE][N_TOK] = {0};
     lb_limit bw, fma;
     lb_act_quant act = {.kind = o->act == 16 ? LB_ACT_NONE : LB_ACT_INT, .bits = (int)o->act};
-    if (!lb_act_check(&act, err)) return lb_wrap(err, "--act");
+    if (o->act != 4 && o->act != 8 && o->act != 16)
+        return lb_fail(err, LB_EUSAGE, "--act is %lld; there are 4, 8 and 16 bits", (long long)o->act);
     for (int i = 0; i < o->format.n; i++) {
         size_t f = 0;
         while (f < sizeof formats / sizeof *formats && strcmp(formats[f], o->format.p[i]) != 0) f++;

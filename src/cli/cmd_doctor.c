@@ -5,30 +5,42 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { NOISE_TEXT = 24 };
+/* A standard error; one answer or one trace has none. */
+static const char *noise(char out[NOISE_TEXT], double se, bool share)
+{
+    if (isnan(se)) snprintf(out, NOISE_TEXT, "n/a");
+    else snprintf(out, NOISE_TEXT, share ? "%.1f" : "%.2g", se);
+    return out;
+}
+
 static void print_value(const lb_symptom *s)
 {
+    char se[NOISE_TEXT];
     if (isnan(s->value))
         printf("%-28s %10s %9s  %8.3g %8.3g   %s\n", s->name, "–", "", s->impaired, s->broken, "not measured");
     else
-        printf("%-28s %10.4g ±%8.2g  %8.3g %8.3g   %s\n", s->name, s->value, s->stderr_value, s->impaired, s->broken,
-               lb_health_name(s->level));
+        printf("%-28s %10.4g ±%8s  %8.3g %8.3g   %s\n", s->name, s->value, noise(se, s->stderr_value, false),
+               s->impaired, s->broken, lb_health_name(s->level));
 }
 
 static void print_side(const char *name, const lb_health_side *s)
 {
-    printf("%-10s %8.1f ± %-6.1f %6.1f%% ± %-4.1f %6.1f%% ± %-4.1f %6.1f%% ± %.1f\n", name, s->tokens.mean,
-           s->tokens.stderr_mean, 100 * s->loops.mean, 100 * s->loops.stderr_mean, 100 * s->truncated.mean,
-           100 * s->truncated.stderr_mean, 100 * s->closed.mean, 100 * s->closed.stderr_mean);
+    char t[NOISE_TEXT], l[NOISE_TEXT], c[NOISE_TEXT], d[NOISE_TEXT];
+    printf("%-10s %8.1f ± %-6s %6.1f%% ± %-4s %6.1f%% ± %-4s %6.1f%% ± %s\n", name, s->tokens.mean,
+           noise(t, s->tokens.stderr_mean, true), 100 * s->loops.mean, noise(l, 100 * s->loops.stderr_mean, true),
+           100 * s->truncated.mean, noise(c, 100 * s->truncated.stderr_mean, true), 100 * s->closed.mean,
+           noise(d, 100 * s->closed.stderr_mean, true));
 }
 
-/* Symptoms whose value is beyond a limit that the noise does not let it be counted as. */
+/* Symptoms whose value is beyond a limit, but not by two standard errors, or whose noise is not known. */
 static void print_unsure(const lb_health *h)
 {
-    const char *sep = "\nwithin two standard errors of a limit, so not counted; more --tokens or --answers tell: ";
+    const char *sep = "\nbeyond a limit, but not by two standard errors, so not counted; more --tokens or --answers tell: ";
     for (int i = 0; i < LB_HEALTH_SYMPTOMS; i++) {
         const lb_symptom *s = &h->symptom[i];
-        double sign = s->broken > s->impaired ? 1 : -1;
-        int level = (sign * s->value >= sign * s->impaired) + (sign * s->value >= sign * s->broken);
+        int level = s->rising ? (s->value > s->impaired) + (s->value > s->broken)
+                              : (s->value < s->impaired) + (s->value < s->broken);
         if (isnan(s->value) || level <= (int)s->level) continue;
         printf("%s%s", sep, s->name);
         sep = ", ";
@@ -44,14 +56,17 @@ static void print_report(const char *model, const char *base, const lb_health *h
            "impaired", "broken");
     for (int i = 0; i < LB_HEALTH_SYMPTOMS; i++) print_value(&h->symptom[i]);
     print_unsure(h);
-    printf("\n%d traces, %lld positions: KL %.4g ± %.2g nats, 99th percentile %.4g, largest %.4g; entropy of the base "
-           "%.4g; same first choice %.2f%% ± %.2f; perplexity %.4f, base %.4f; P(</think>) where the base closed %.4f, base %.4f (%d traces)\nKL by position:",
-           c->n_seq, (long long)c->n_pos, c->kl.mean, c->kl.stderr_mean, c->kl_p99, c->kl_max, c->entropy.mean,
-           100 * c->top1.mean, 100 * c->top1.stderr_mean, c->ppl_quant, c->ppl_base, c->mark_quant.mean,
-           c->mark_base.mean, c->n_mark);
+    char kl[NOISE_TEXT], top[NOISE_TEXT];
+    printf("\n%d trace%s, %lld positions: KL %.4g ± %s nats, 99th percentile %.4g, largest %.4g; entropy of the base %.4g; "
+           "same first choice %.2f%% ± %s; perplexity %.4f, base %.4f; P(</think>) where the base closed %.4f, base %.4f "
+           "(%d traces)\nKL by position:",
+           c->n_seq, c->n_seq == 1 ? "" : "s", (long long)c->n_pos, c->kl.mean, noise(kl, c->kl.stderr_mean, false),
+           c->kl_p99, c->kl_max, c->entropy.mean, 100 * c->top1.mean, noise(top, 100 * c->top1.stderr_mean, false),
+           c->ppl_quant, c->ppl_base, c->mark_quant.mean, c->mark_base.mean, c->n_mark);
     for (int b = 0; b < LB_KL_BUCKETS; b++)
         if (c->bucket[b].n) printf(" %d+: %.4g", b ? LB_KL_BUCKET0 << (b - 1) : 0, c->bucket[b].kl);
-    printf("\n\n%d answers of at most %d tokens\n%-10s %8s   %6s %7s   %6s %7s  %9s  %10s\n", h->n_prompt, h->max_new,
+    printf("\n\n%d answer%s of at most %d tokens\n%-10s %8s   %6s %7s   %6s %7s  %9s  %10s\n", h->n_prompt,
+           h->n_prompt == 1 ? "" : "s", h->max_new,
            "", "tokens", "", "loops", "", "truncated", "", "closed");
     print_side("base", &h->base);
     print_side("model", &h->quant);

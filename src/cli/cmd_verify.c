@@ -32,7 +32,10 @@ static void print_layers(const lb_verify_report *r)
 {
     printf("layer  relative squared error of the weights, linear by linear\n");
     for (int i = 0; i < r->n; i++) {
-        if (i == 0 || r->p[i].layer != r->p[i - 1].layer) printf("%s%5d ", i ? "\n" : "", r->p[i].layer);
+        if (i == 0 || r->p[i].layer != r->p[i - 1].layer) {
+            if (r->p[i].layer < 0) printf("%s head ", i ? "\n" : "");
+            else printf("%s%5d ", i ? "\n" : "", r->p[i].layer);
+        }
         printf(" %.3g", r->p[i].error);
     }
     printf("\nworst: %s %.3g; block %d with %.3g on average\n", r->p[r->worst].name, r->p[r->worst].error,

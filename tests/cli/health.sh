@@ -6,6 +6,9 @@
 D=("$LOWBIT" doctor -q --against $M --traces "$dir/t.jsonl" --answers 3 -n 60)
 expect 0 "^$M against $M: healthy" "${D[@]}" -m $M
 expect 0 'ruin against .*: (broken|impaired)' "${D[@]}" -m "$dir/ruin"
+# one trace and one answer have no noise: what is beyond a limit then is named, not passed over
+expect 0 '^beyond a limit, but not by two standard errors.*: KL / entropy' "${D[@]}" -m "$dir/ruin" --tokens 100 --answers 1
+expect 0 '^length / base.s .* ± +n/a ' "${D[@]}" -m "$dir/ruin" --tokens 100 --answers 1
 "${D[@]}" -m "$dir/ruin" --json >"$dir/j" || bad=1
 python3 - "$dir/j" <<'E2' || bad=1
 import json, sys

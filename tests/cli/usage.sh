@@ -20,6 +20,7 @@ expect 2 'activations of 3 bits; there are 4, 8 and 16' "$LOWBIT" quantize -m $M
 expect 2 'method' "$LOWBIT" quantize -m $M -o "$dir/q" --scheme w4 --method magic
 expect 2 'regular expression' "$LOWBIT" quantize -m $M -o "$dir/q" --scheme w4 --tensor '(=w8'
 expect 2 'LOWBIT_THREADS is 5000' env LOWBIT_THREADS=5000 "$LOWBIT" run -m $M -p x
+expect 2 'act is 5; there are 4, 8 and 16 bits' "$LOWBIT" bench matmul --act 5
 gone "$dir/q"
 # the ways to write a flag: all of these are the same plan
 Q=("$LOWBIT" quantize --dry-run)

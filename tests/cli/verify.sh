@@ -21,6 +21,7 @@ assert got.keys() == want.keys() and all(abs(got[n] / want[n] - 1) < 1e-6 for n 
 E2
 done
 expect 0 'worst: model.layers.[0-9].* block [0-9] with' "${V[@]}" "$dir/w3" --against $M
+expect 0 '^ head  [0-9.e-]+$' "${V[@]}" "$dir/head" --against $M
 # damage: KIND PATTERN TENSOR BYTE: one bit of one tensor
 damage() {
     rm -rf "$dir/x"; cp -r "$dir/w3" "$dir/x"
