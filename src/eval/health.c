@@ -200,6 +200,19 @@ static lb_health_level level_of(const lb_symptom *s)
     return (s->rising ? sure > s->impaired : sure < s->impaired) ? LB_IMPAIRED : LB_HEALTHY;
 }
 
+/* KL against limits in units of the base's entropy: whether KL − limit·entropy is above 0 by two standard errors. The
+ * quotient itself cannot say that where the entropy is small, because its error then has no bound (Fieller). */
+static lb_health_level level_of_kl(const lb_compare_result *c, const lb_symptom *s)
+{
+    const double limit[] = {s->broken, s->impaired};
+    for (int i = 0; i < 2; i++) {
+        double l = limit[i], a = c->kl.stderr_mean, b = l * c->entropy.stderr_mean;
+        double var = a * a + b * b - 2 * l * c->kl_entropy_cov;
+        if (!isnan(var) && c->kl.mean - l * c->entropy.mean > 2 * sqrt(fmax(var, 0))) return i == 0 ? LB_BROKEN : LB_IMPAIRED;
+    }
+    return LB_HEALTHY;
+}
+
 /* q − b of two shares of the same prompts; their errors as if independent, which is not less than they are paired. */
 static lb_mean excess(lb_mean q, lb_mean b)
 {
@@ -221,7 +234,7 @@ static void judge(lb_health *h)
     };
     memcpy(h->symptom, list, sizeof list);
     for (int i = 0; i < LB_HEALTH_SYMPTOMS; i++) {
-        lb_health_level l = h->symptom[i].level = level_of(&h->symptom[i]);
+        lb_health_level l = h->symptom[i].level = i == 0 ? level_of_kl(c, &h->symptom[i]) : level_of(&h->symptom[i]);
         if (l > h->verdict) h->verdict = l;
     }
 }

@@ -243,6 +243,19 @@ static bool read_text(run *x, int t, lb_err *err)
     return ok;
 }
 
+/* Covariance of the pooled means of two sums over the same clusters, as lb_pooled_mean has their variances; NaN for one. */
+static double pooled_cov(const double *a, const double *b, const double *count, int n, double mean_a, double mean_b)
+{
+    double total = 0, e = 0;
+    int used = 0;
+    for (int i = 0; i < n; i++) {
+        if (!(count[i] > 0)) continue;
+        e += (a[i] - mean_a * count[i]) * (b[i] - mean_b * count[i]);
+        total += count[i], used++;
+    }
+    return used > 1 ? (double)used / (used - 1) * e / (total * total) : NAN;
+}
+
 static void summarize(run *x)
 {
     lb_compare_result *r = x->r;
@@ -251,6 +264,7 @@ static void summarize(run *x)
     r->kl = lb_pooled_mean(s->of[KL], s->count, n);
     r->entropy = lb_pooled_mean(s->of[ENTROPY], s->count, n);
     r->kl_entropy = lb_pooled_mean(s->of[KL], s->of[ENTROPY], n);
+    r->kl_entropy_cov = pooled_cov(s->of[KL], s->of[ENTROPY], s->count, n, r->kl.mean, r->entropy.mean);
     r->top1 = lb_pooled_mean(s->of[TOP1], s->count, n);
     r->nll_diff = lb_pooled_mean(s->of[NLL_DIFF], s->count, n);
     r->ppl_base = exp(lb_pooled_mean(s->of[NLL_BASE], s->count, n).mean);

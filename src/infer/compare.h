@@ -34,6 +34,7 @@ typedef struct lb_compare_result {
     double kl_p99, kl_max;
     lb_mean entropy;                 /* of the base's distribution, nats per position */
     lb_mean kl_entropy;              /* Σ KL / Σ entropy: KL on the scale of how undecided the base itself is */
+    double kl_entropy_cov;           /* covariance of kl.mean and entropy.mean */
     lb_mean top1;                    /* share of positions where both have the same most likely token */
     double ppl_base, ppl_quant;
     lb_mean nll_diff;                /* ln(ppl_quant / ppl_base) */
