@@ -26,7 +26,7 @@ bool lb_fail(lb_err *err, lb_code code, const char *fmt, ...)
 bool lb_wrap(lb_err *err, const char *fmt, ...)
 {
     if (!err) return false;
-    char head[sizeof err->msg], all[2 * sizeof err->msg];
+    char head[sizeof err->msg], all[2 * sizeof err->msg + 2];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(head, sizeof head, fmt, ap);

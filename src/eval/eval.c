@@ -160,10 +160,10 @@ static bool store(run *x, job *j)
     return ok;
 }
 
-static void show(run *x, const char *doing, const char *task)
+static void show(run *x, const char *doing, const char *of)
 {
     const char *label = x->o->label;
-    lb_progress_what(x->p, "%s%s%s%s", label ? label : "", label ? " · " : "", doing, task);
+    lb_progress_what(x->p, "%s%s%s%s", label ? label : "", label ? " · " : "", doing, of);
 }
 
 static void on_done(lb_request *r)
