@@ -74,10 +74,9 @@ static bool quarot_check(lb_quant_run *r, lb_err *err)
 }
 
 /* rows [n_vocab, d_model] of a tensor as floats. */
-static float *rows_of(const lb_quant_run *r, const lb_mat *m, lb_err *err)
+static float *rows_of(const lb_mat *m, lb_err *err)
 {
     float *v = lb_alloc((size_t)m->n * (size_t)m->k, sizeof *v, "a rotated embedding", err);
-    (void)r;
     for (int i = 0; v && i < m->n; i++) m->num->decode(m, i, 0, m->k, v + (size_t)i * (size_t)m->k);
     return v;
 }
@@ -86,8 +85,8 @@ static bool quarot_model(lb_quant_run *r, lb_err *err)
 {
     lb_quarot q = quarot_of(r);
     const lb_config *c = r->cfg;
-    r->embed = rows_of(r, &r->m->embed, err);
-    r->head = r->embed ? rows_of(r, &r->m->lm_head.w, err) : NULL;
+    r->embed = rows_of(&r->m->embed, err);
+    r->head = r->embed ? rows_of(&r->m->lm_head.w, err) : NULL;
     r->final_norm = r->head ? lb_alloc((size_t)c->d_model, sizeof *r->final_norm, "the final norm", err) : NULL;
     if (!r->final_norm) return false;
     lb_quarot_rows(c, &q, r->embed, c->n_vocab, NULL, r->ex);
@@ -164,7 +163,6 @@ static bool flat_block(lb_quant_run *r, lb_qblock *b, lb_err *err)
 {
     const lb_method *m = &lb_method_flatquant;
     const lb_options *o = &r->o->options;
-    const lb_qlinear *all[LB_BLOCK_LINEARS] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
     lb_recon_data data = {.x = r->x_float, .target = r->y_float, .n_seq = r->o->n_seq, .len = r->o->seqlen};
     lb_flatquant_opt f = {.a_bits = r->o->scheme.a_bits, .batch = option(r, m, "batch"), .epochs = option(r, m, "epochs"),
                           .lr = (float)lb_option(o, m, "lr"), .lr_clip = (float)lb_option(o, m, "lr_clip"),
@@ -173,7 +171,7 @@ static bool flat_block(lb_quant_run *r, lb_qblock *b, lb_err *err)
     f.k_bits = f.v_bits = kv_bits(r, &f.kv_clip);
     if (f.epochs == 0) f.epochs = -1;
     for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
-        const lb_plan_module *p = lb_plan_module_of(&r->plan, all[i]->name);
+        const lb_plan_module *p = lb_plan_module_of(&r->plan, lb_recon_linear(b, (lb_block_linear)i)->name);
         f.w_bits[i] = p->scheme.w_bits;
         if (p->scheme.w_bits < 16) f.scale_type = p->src->dtype;
     }
@@ -223,7 +221,6 @@ static bool round_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, lb_err *err
 {
     const lb_method *m = &lb_method_autoround;
     const lb_options *o = &r->o->options;
-    const lb_qlinear *all[LB_BLOCK_LINEARS] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
     lb_recon_data data = {.x = r->x, .target = r->embed ? NULL : r->y_float, .n_seq = r->o->n_seq, .len = r->o->seqlen};
     lb_autoround_opt a = {.iters = option(r, m, "iters"), .batch = option(r, m, "batch"),
                           .lr = (float)lb_option(o, m, "lr"), .lr_range = (float)lb_option(o, m, "lr_range"),
@@ -233,7 +230,7 @@ static bool round_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, lb_err *err
     if (a.iters == 0) a.iters = -1;
     if (a.batch > r->o->n_seq) a.batch = r->o->n_seq;
     for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
-        const lb_plan_module *p = lb_plan_module_of(&r->plan, all[i]->name);
+        const lb_plan_module *p = lb_plan_module_of(&r->plan, lb_recon_linear(b, (lb_block_linear)i)->name);
         if (p->scheme.format != LB_W_INT)
             return lb_fail(err, LB_EUNSUPPORTED, "autoround gives integer codes; FP4 is for rtn and gptq");
         lin[i] = (lb_autoround_linear){out[i].bits ? &out[i] : NULL, p->scheme.sym, r->row_clip[i]};

@@ -523,36 +523,6 @@ void lb_flatquant_report_free(lb_flatquant_report *r)
     *r = (lb_flatquant_report){0};
 }
 
-typedef struct coding {
-    const float *w, *clip;
-    lb_qmat *q;
-} coding;
-
-static void code_rows(void *arg, int row0, int row1)
-{
-    const coding *c = arg;
-    lb_qmat *q = c->q;
-    for (int r = row0; r < row1; r++) {
-        const float *w = c->w + (size_t)r * (size_t)q->k;
-        float range[2] = {0, 0};
-        for (int j = 0; j < q->k; j++) {
-            range[0] = w[j] < range[0] ? w[j] : range[0];
-            range[1] = w[j] > range[1] ? w[j] : range[1];
-        }
-        range[0] *= c->clip[2 * r], range[1] *= c->clip[2 * r + 1];
-        lb_grid g = lb_grid_minmax(range, 2, q->bits, true, 1, q->scale_type);
-        q->scales[r] = g.scale;
-        q->zeros[r] = (uint8_t)g.zero;
-        for (int j = 0; j < q->k; j++) q->codes[(size_t)r * (size_t)q->k + (size_t)j] = (uint8_t)lb_grid_code(&g, w[j]);
-    }
-}
-
-void lb_flatquant_codes(lb_exec *ex, const float *w, const float *clip, lb_qmat *q)
-{
-    coding c = {w, clip, q};
-    lb_parallel(ex, q->n, 1, code_rows, &c);
-}
-
 /* On the tape an input is scaled, multiplied twice and quantized, a weight that too and for v turned. Beside it: for
  * every transform, scale and clip a value, a gradient, two moments and the start; the transformed weights before they
  * are taken. */

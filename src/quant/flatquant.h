@@ -49,10 +49,6 @@ void lb_flatquant_report_free(lb_flatquant_report *r);
 bool lb_flatquant_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, const lb_flatquant_opt *opt,
                         lb_flatquant_report *rep, lb_err *err);
 
-/* The codes of a transformed weight w [q->n, q->k] on the grids that were trained: symmetric, one a row, range
- * [clip[r][0]·min, clip[r][1]·max]. q is allocated with group == k. */
-void lb_flatquant_codes(lb_exec *ex, const float *w, const float *clip, lb_qmat *q);
-
 /* n = n1·n2, n1 ≤ n2, as near to each other as they come: 1536 = 32·48, 8960 = 80·112. A prime gives 1·n. */
 void lb_flatquant_split(int n, int *n1, int *n2);
 

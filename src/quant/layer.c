@@ -10,6 +10,7 @@
 #include "quant/layer.h"
 #include "base/mem.h"
 #include "kern/gram.h"
+#include "quant/recon.h"
 #include "store/ct_fp4.h"
 #include <assert.h>
 #include <math.h>
@@ -157,21 +158,21 @@ static bool put_plain(layer_work *w, const lb_qlinear *l, const lb_plan_module *
     return !w->transformed || put_float(w, l, m->src->dtype, err); /* without transforms src was not looked for */
 }
 
-static bool put_record(layer_work *w, const lb_qlinear *l, const char *format, int bits, lb_hash hash, double bytes,
-                       double error, lb_err *err)
+bool lb_quant_record(json_t *record, const lb_plan_module *m, const char *format, lb_hash hash, double bytes,
+                     double error, lb_err *err)
 {
     char hex[33];
     lb_hash_hex(hash, hex);
-    json_t *m = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:f}", "name", l->name, "hash", hex, "format", format,
-                          "bits", bits, "n", l->n, "k", l->k, "bytes", bytes, "mse_rel", error);
-    return json_array_append_new(json_object_get(w->record, "modules"), m) == 0 || lb_fail_mem(err, 0, "a record");
+    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:f}", "name", m->name, "hash", hex, "format", format,
+                          "bits", m->scheme.w_bits, "n", m->n, "k", m->k, "bytes", bytes, "mse_rel", error);
+    return json_array_append_new(json_object_get(record, "modules"), o) == 0 || lb_fail_mem(err, 0, "a record");
 }
 
 static bool put_codes(layer_work *w, const lb_qlinear *l, const lb_plan_module *m, const lb_qmat *q, lb_err *err)
 {
     double bytes = 0;
     return lb_parts_qmat(&w->parts, l->name, q, &m->ct, &bytes, err) &&
-           put_record(w, l, "int", q->bits, lb_qmat_hash(q), bytes, lb_qmat_error(q, l->w), err) &&
+           lb_quant_record(w->record, m, "int", lb_qmat_hash(q), bytes, lb_qmat_error(q, l->w), err) &&
            keep_packed(w, l, q, err);
 }
 
@@ -180,13 +181,13 @@ static bool put_fp4(layer_work *w, const lb_qlinear *l, const lb_plan_module *m,
     double bytes = 0;
     float *row = lb_alloc((size_t)q->k, sizeof *row, l->name, err);
     bool ok = row && lb_parts_fp4(&w->parts, l->name, q, &m->ct, &bytes, err) &&
-              put_record(w, l, q->num->name, 4, fp4_hash(q), bytes, fp4_error(q, l->w, row), err) &&
+              lb_quant_record(w->record, m, q->num->name, fp4_hash(q), bytes, fp4_error(q, l->w, row), err) &&
               keep_fp4(w, l, q, err);
     free(row);
     return ok;
 }
 
-static lb_qmat qmat_for(const lb_plan_module *m)
+lb_qmat lb_quant_qmat(const lb_plan_module *m)
 {
     return (lb_qmat){.bits = m->scheme.w_bits, .n = m->n, .k = m->k, .group = m->scheme.group > 0 ? m->scheme.group : m->k,
                      .scale_type = m->src->dtype};
@@ -211,10 +212,8 @@ static bool put_latent(layer_work *w, const lb_qlinear *l, const float *latent, 
 /* The learned clips of a linear's rows, or NULL. */
 static const float *row_clip(layer_work *w, const lb_qlinear *l)
 {
-    const lb_qblock *b = &w->b;
-    const lb_qlinear *all[LB_BLOCK_LINEARS] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
     for (int i = 0; i < LB_BLOCK_LINEARS; i++)
-        if (l == all[i]) return w->r->row_clip[i];
+        if (l == lb_recon_linear(&w->b, (lb_block_linear)i)) return w->r->row_clip[i];
     return NULL;
 }
 
@@ -256,7 +255,7 @@ static bool solve_linear(layer_work *w, lb_qlinear *l, const float *h, const lb_
     if (m->scheme.w_bits == 16) return put_plain(w, l, m, err);
     const lb_method *solver = o->chain.solver;
     if (solver->needs & LB_NEEDS_HESSIAN && !h) solver = lb_method_find("rtn", err);
-    lb_qmat q = qmat_for(m);
+    lb_qmat q = lb_quant_qmat(m);
     size_t n = (size_t)l->n * (size_t)l->k;
     float *latent = o->save_latent && h ? lb_alloc(n, sizeof *latent, l->name, err) : NULL;
     lb_quant_job job = job_of(w, l, m, solver, h);
@@ -471,7 +470,7 @@ static bool alloc_codes(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
     const lb_plan_module *m = lb_plan_module_of(&c->w->r->plan, l->name);
     lb_qmat *q = &c->q[c->i++];
     if (m->scheme.w_bits == 16) return true;
-    *q = qmat_for(m);
+    *q = lb_quant_qmat(m);
     if (lb_qmat_alloc(q, err)) return true;
     q->bits = 0;
     return false;

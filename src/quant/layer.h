@@ -15,6 +15,10 @@ bool lb_head_solve(lb_quant_run *r, lb_workdir *w, lb_err *err);
 bool lb_quant_online(lb_quant_run *r, lb_err *err);
 bool lb_quant_calibrates_kv(const lb_quantize_opt *o);           /* static ranges of keys are wanted */
 lb_dtype lb_quant_embed_type(const lb_quant_run *r);             /* in which a rewritten embedding is stored */
+lb_qmat lb_quant_qmat(const lb_plan_module *m);                  /* what its codes go to: shape and scheme, no arrays yet */
+/* Adds what a module became to a layer's record. */
+bool lb_quant_record(json_t *record, const lb_plan_module *m, const char *format, lb_hash hash, double bytes,
+                     double error, lb_err *err);
 double lb_qmat_error(const lb_qmat *q, const float *w);          /* ‖ŵ−w‖²/‖w‖² */
 lb_hash lb_qmat_hash(const lb_qmat *q);                          /* identity of codes, scales and zero points */
 /* The same of a module as a folder holds it: for comparing with its record. */

@@ -67,21 +67,14 @@ static bool solve_head(lb_quant_run *r, lb_plan_module *m, lb_parts *parts, json
     if (m->scheme.format != LB_W_INT)
         return lb_fail(err, LB_EUNSUPPORTED, "%s: the head takes integer formats only", m->name);
     if (s->needs || !s->solve) s = lb_method_find("rtn", err);
-    lb_qmat q = {.bits = m->scheme.w_bits, .n = m->n, .k = m->k, .group = m->scheme.group > 0 ? m->scheme.group : m->k,
-                 .scale_type = m->src->dtype};
+    lb_qmat q = lb_quant_qmat(m);
     float *w = head_weight(r, m, err);
     lb_quant_job job = {.name = m->name, .w = w, .n = m->n, .k = m->k, .scheme = m->scheme, .scale_type = m->src->dtype,
                         .clip_mse = r->o->clip == LB_CLIP_MSE, .ex = r->ex, .options = &r->o->options};
     double bytes = 0;
-    char hex[33];
     bool ok = w && lb_qmat_alloc(&q, err) && s->solve(&job, &q, err) &&
-              lb_parts_qmat(parts, m->name, &q, &m->ct, &bytes, err);
-    if (ok) {
-        lb_hash_hex(lb_qmat_hash(&q), hex);
-        json_array_append_new(json_object_get(record, "modules"),
-                              json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:f}", "name", m->name, "hash", hex,
-                                        "format", "int", "bits", q.bits, "n", q.n, "k", q.k, "bytes", bytes, "mse_rel", lb_qmat_error(&q, w)));
-    }
+              lb_parts_qmat(parts, m->name, &q, &m->ct, &bytes, err) &&
+              lb_quant_record(record, m, "int", lb_qmat_hash(&q), bytes, lb_qmat_error(&q, w), err);
     if (ok && r->o->progress) lb_progress_add(r->o->progress, 1, 0);
     lb_qmat_free(&q);
     free(w);

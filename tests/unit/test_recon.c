@@ -235,7 +235,9 @@ static void four_bits_are_better_than_nearest_and_hadamard(void **state)
         lb_qmat q = {.bits = 4, .n = all[i]->n, .k = all[i]->k, .group = all[i]->k, .scale_type = LB_F32};
         assert_ok(lb_qmat_alloc(&q, &err), err);
         for (int r = 0; r < 2 * q.n; r++) assert_true(rep.clip[i][r] > 0.1f && rep.clip[i][r] < 1);
-        lb_flatquant_codes(ex, all[i]->w, rep.clip[i], &q);
+        lb_quant_job job = {.name = "a linear", .w = all[i]->w, .n = q.n, .k = q.k, .ex = ex, .row_clip = rep.clip[i],
+                            .scheme = {.w_bits = 4, .a_bits = 4, .kv_bits = 4, .group = -1, .sym = true}, .scale_type = LB_F32};
+        assert_ok(lb_method_find("rtn", &err)->solve(&job, &q, &err), err);
         decode(&q, all[i]->w);
         lb_qmat_free(&q);
     }
