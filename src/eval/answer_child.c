@@ -254,6 +254,10 @@ static bool tell(child *c, const ask *a, size_t n)
 lb_verdict lb_child_prove(lb_operand gold, lb_operand answer, lb_compare how, bool decimal_log, int *ms_left,
                           char why[LB_TREE_WHY])
 {
+    if (*ms_left <= 0) {
+        snprintf(why, LB_TREE_WHY, "equal to %d digits, but a proof takes too long", LB_SAMPLED_DIGITS);
+        return LB_UNKNOWN;
+    }
     child *c = mine();
     ask a;
     reply r;
@@ -265,7 +269,7 @@ lb_verdict lb_child_prove(lb_operand gold, lb_operand answer, lb_compare how, bo
     }
     int64_t t0 = now_ms();
     c->n_proof++;
-    ssize_t got = receive(c->fd, &r, sizeof r, t0 + (*ms_left > 0 ? *ms_left : 0));
+    ssize_t got = receive(c->fd, &r, sizeof r, t0 + *ms_left);
     *ms_left -= (int)(now_ms() - t0);
     if (got == (ssize_t)sizeof r) {
         memcpy(why, r.why, LB_TREE_WHY), why[LB_TREE_WHY - 1] = 0;

@@ -19,12 +19,16 @@ enum {
     LB_TOK_ID,         /* text: x, alpha, x_1 */
     LB_TOK_PI, LB_TOK_INF, LB_TOK_EMPTY,
     LB_TOK_FUNC,       /* text: sin */
-    LB_TOK_FRAC, LB_TOK_BINOM, LB_TOK_SQRT,
+    LB_TOK_FRAC, LB_TOK_BINOM,
+    LB_TOK_SQRT,       /* text: ""; "whole": of all of a number behind it; or the degree, likewise */
+    LB_TOK_OVER,       /* text: / or C (choose) */
+    LB_TOK_LROUND, LB_TOK_RROUND,  /* text: floor or ceil */
     LB_TOK_TEXT,       /* text: contents of \text{…}, or a word */
     LB_TOK_SEP,        /* , ; and or */
     LB_TOK_REL,        /* text: one of = < > l(≤) g(≥) n(≠) */
     LB_TOK_IN, LB_TOK_CUP, LB_TOK_PM, LB_TOK_MP,
-    LB_TOK_DEG, LB_TOK_DOLLAR, LB_TOK_PCT, LB_TOK_BAR,
+    LB_TOK_DEG, LB_TOK_PCT, LB_TOK_BAR,
+    LB_TOK_DOLLAR,     /* text: another currency */
     LB_TOK_LSET, LB_TOK_RSET, LB_TOK_BEGIN, LB_TOK_FINISH, LB_TOK_ROW,
     LB_TOK_BASE,       /* text: the base, after a number */
     LB_TOK_BAD         /* text: what is not understood */
@@ -89,7 +93,8 @@ typedef enum lb_compare { LB_SAME, LB_HUNDREDFOLD /* 100·g = a */, LB_HUNDREDTH
 
 /* What a comparison may still cost, and how it reads. */
 typedef struct lb_effort {
-    long work;         /* in products of single-word coefficients */
+    long work;         /* of algebra, in products of single-word coefficients */
+    long sampling;     /* of enclosures, in their own measure: about 3 ns */
     int proof_ms;      /* wall time for proofs */
     bool lenient;      /* see lb_grade; at the end of lb_value_compare */
 } lb_effort;

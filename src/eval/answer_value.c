@@ -494,10 +494,18 @@ static bool function(algebra *A, src s, int at, val *r)
     fmpq_t c;
     val_init(A, &x), val_init(A, &y), fmpq_init(c);
     bool ok = eval(A, s, a, false, &x) && (b < 0 || eval(A, s, b, false, &y));
-    if (ok && !strcmp(name, "abs") && val_rational(A, &x, c)) {
-        if (fmpq_sgn(c) < 0) val_neg(A, &x);
-        val_swap(A, r, &x);
+    bool absolute = !strcmp(name, "abs"), down = !strcmp(name, "floor"), up = !strcmp(name, "ceil");
+    if (ok && (absolute || down || up) && val_rational(A, &x, c)) {
+        if (absolute) fmpq_abs(c, c);
+        if (down) fmpz_fdiv_q(fmpq_numref(c), fmpq_numref(c), fmpq_denref(c));
+        if (up) fmpz_cdiv_q(fmpq_numref(c), fmpq_numref(c), fmpq_denref(c));
+        if (!absolute) fmpz_one(fmpq_denref(c));
+        fmpq_mpoly_set_fmpq(r->n, c, A->ctx), fmpq_mpoly_one(r->d, A->ctx);
     } else if (ok) {
+        if (absolute && !fmpq_mpoly_is_zero(x.n, A->ctx)) {    /* |−x| is |x| */
+            fmpq_mpoly_get_term_coeff_fmpq(c, x.n, 0, A->ctx);
+            if (fmpq_sgn(c) < 0) val_neg(A, &x);
+        }
         ok = opaque_value(A, r, name, &x, b < 0 ? NULL : &y);
     }
     val_clear(A, &x), val_clear(A, &y), fmpq_clear(c);
@@ -686,19 +694,45 @@ static lb_verdict algebraic(lb_operand gold, lb_operand answer, lb_compare how, 
     return v;
 }
 
+static bool contains(const lb_tree *t, int at, bool (*what)(const lb_tree *, int))
+{
+    if (what(t, at)) return true;
+    for (int k = t->node[at].first; k >= 0; k = t->node[k].next)
+        if (contains(t, k, what)) return true;
+    return false;
+}
+
+static bool in_operand(lb_operand o, bool (*what)(const lb_tree *, int))
+{
+    return contains(o.t, o.node, what) || (o.minus >= 0 && contains(o.t, o.minus, what));
+}
+
+static bool is_step(const lb_tree *t, int at)
+{
+    const char *s = lb_tree_text(t, t->node[at].text);
+    return t->node[at].kind == LB_NODE_FUNC && (!strcmp(s, "abs") || !strcmp(s, "floor") || !strcmp(s, "ceil"));
+}
+
+/* Functions that are not analytic: agreement at points says nothing about the places between. */
+static bool has_steps(lb_operand o) { return in_operand(o, is_step); }
+
 /* By enclosures, and constants that seem equal by proof. LB_UNKNOWN leaves why alone where enclosures say nothing. */
 static lb_verdict numeric(lb_operand gold, lb_operand answer, lb_compare how, bool decimal_log, lb_effort *effort,
                           char why[LB_TREE_WHY])
 {
     bool constant, ratio = how == LB_PROPORTIONAL || how == LB_PROPORTIONAL_UP;
     int n_point;
-    lb_sampled s = lb_exact_sample(gold, answer, how, decimal_log, &effort->work, &constant, &n_point);
+    lb_sampled s = lb_exact_sample(gold, answer, how, decimal_log, &effort->sampling, &constant, &n_point);
     switch (s) {
     case LB_SAMPLED_DIFFERENT:
         if (ratio) return LB_UNKNOWN;                  /* other equations may have the same solutions */
         snprintf(why, LB_TREE_WHY, "the values differ");
         return LB_WRONG;
     case LB_SAMPLED_EQUAL:
+        if (!constant && (has_steps(gold) || has_steps(answer))) {
+            snprintf(why, LB_TREE_WHY, "equal at %d random points, which is not enough for steps or absolute values", n_point);
+            return effort->lenient ? LB_RIGHT : LB_UNKNOWN;
+        }
         if (!constant) {
             snprintf(why, LB_TREE_WHY, LB_SAMPLED_WHY, n_point, LB_SAMPLED_DIGITS);
             return LB_RIGHT;
@@ -716,22 +750,16 @@ static lb_verdict numeric(lb_operand gold, lb_operand answer, lb_compare how, bo
     return LB_UNKNOWN;
 }
 
-/* Whether a logarithm has no base. */
-static bool has_log(const lb_tree *t, int at)
+static bool is_bare_log(const lb_tree *t, int at)
 {
     const lb_node *x = &t->node[at];
-    if (x->kind == LB_NODE_FUNC && !strcmp(lb_tree_text(t, x->text), "log") && t->node[x->first].next < 0) return true;
-    for (int k = x->first; k >= 0; k = t->node[k].next)
-        if (has_log(t, k)) return true;
-    return false;
+    return x->kind == LB_NODE_FUNC && !strcmp(lb_tree_text(t, x->text), "log") && t->node[x->first].next < 0;
 }
-
-static bool operand_has_log(lb_operand o) { return has_log(o.t, o.node) || (o.minus >= 0 && has_log(o.t, o.minus)); }
 
 lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, lb_effort *effort,
                             char why[LB_TREE_WHY])
 {
-    bool final, log = operand_has_log(gold) || operand_has_log(answer);
+    bool final, log = in_operand(gold, is_bare_log) || in_operand(answer, is_bare_log);
     lb_verdict v = algebraic(gold, answer, how, &effort->work, &final, why);
     if (!final) v = numeric(gold, answer, how, false, effort, why);
     if (!final && log && v != LB_UNKNOWN) {            /* the other reading of log must agree */
@@ -743,7 +771,7 @@ lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, 
     }
     if (v == LB_RIGHT || !effort->lenient || how == LB_PROPORTIONAL || how == LB_PROPORTIONAL_UP) return v;
     for (int ten = 0; ten <= log; ten++)
-        if (lb_exact_close(gold, answer, how, ten, &effort->work)) return LB_RIGHT;
+        if (lb_exact_close(gold, answer, how, ten, &effort->sampling)) return LB_RIGHT;
     return v;
 }
 
