@@ -35,6 +35,13 @@ typedef struct elems {
 static lb_verdict compare(pair *p, elem g, elem a);
 static int infinity_sign(const lb_tree *t, int at);
 
+typedef struct span {          /* from lo to hi; -1: infinite */
+    int lo, hi;
+    bool lo_in, hi_in;
+} span;
+static bool span_of(const lb_tree *t, int at, span *out);
+static lb_verdict spans(pair *p, const span *g, const span *a);
+
 static lb_verdict say(pair *p, lb_verdict v, const char *why)
 {
     snprintf(p->why, LB_TREE_WHY, "%s", why);
@@ -191,13 +198,27 @@ static int n_sides(const lb_tree *t, int at)
     return n;
 }
 
+/* The same name, or y for f(x). */
+static bool same_label(const char *g, const char *a)
+{
+    if (!strcmp(g, a)) return true;
+    if (!strcmp(a, "y")) return strlen(g) == 1 && strchr("fgh", *g);
+    return !strcmp(g, "y") && strlen(a) == 1 && strchr("fgh", *a);
+}
+
 /* a = b against c = d, and chains a < x < b against the same or reversed. */
 static lb_verdict relations(pair *p, elem g, elem a)
 {
     int n = n_sides(p->g, g.at);
+    bool gi = n == 2 && is_member(p->g, g.at), ai = n_sides(p->a, a.at) == 2 && is_member(p->a, a.at);
+    span gs, as;
+    if (gi != ai) {                                        /* x ∈ [1, 2] against 1 ≤ x ≤ 2 */
+        elem gv = {gi ? value(p->g, g.at) : g.at, g.pm}, av = {ai ? value(p->a, a.at) : a.at, a.pm};
+        if (span_of(p->g, gv.at, &gs) && span_of(p->a, av.at, &as)) return spans(p, &gs, &as);
+    }
     if (n > 3 || n != n_sides(p->a, a.at)) return say(p, LB_UNKNOWN, "relations of different length are not compared");
     const char *gl = label(p->g, g.at), *al = label(p->a, a.at);
-    if (n == 2 && gl && al && !strcmp(gl, al) && is_member(p->g, g.at) == is_member(p->a, a.at)) {
+    if (n == 2 && gl && al && same_label(gl, al) && is_member(p->g, g.at) == is_member(p->a, a.at)) {
         bool pm = has_pm(p->g, g.at) || has_pm(p->a, a.at);
         lb_verdict v = compare(p, (elem){value(p->g, g.at), g.pm}, (elem){value(p->a, a.at), a.pm});
         if (v == LB_RIGHT || pm) return v;
@@ -222,12 +243,21 @@ static lb_verdict relations(pair *p, elem g, elem a)
     return best;
 }
 
+/* (x, y) */
+static bool names(const lb_tree *t, int at)
+{
+    if (t->node[at].kind != LB_NODE_TUPLE) return false;
+    for (int k = t->node[at].first; k >= 0; k = t->node[k].next)
+        if (t->node[k].kind != LB_NODE_SYM) return false;
+    return true;
+}
+
 /* x = 5, 5 = x, 2 + 3 = 5, x ∈ S against something without a relation: every side but the name must be equal to it. */
 static lb_verdict unwrap(pair *p, elem r, elem other, bool gold_is_rel)
 {
     const lb_tree *t = gold_is_rel ? p->g : p->a;
     int first = t->node[r.at].first, second = t->node[first].next;
-    bool named = t->node[first].kind == LB_NODE_SYM, two = t->node[second].next < 0, tried = false;
+    bool named = t->node[first].kind == LB_NODE_SYM || names(t, first), two = t->node[second].next < 0, tried = false;
     for (int k = second; k >= 0; k = t->node[k].next)
         if (t->node[k].join != '=' && !(two && named && t->node[k].join == 'i'))
             return say(p, LB_UNKNOWN, "an inequality is compared only with an inequality");
@@ -244,11 +274,6 @@ static lb_verdict unwrap(pair *p, elem r, elem other, bool gold_is_rel)
 }
 
 /* ---- intervals ---- */
-
-typedef struct span {          /* from lo to hi; -1: infinite */
-    int lo, hi;
-    bool lo_in, hi_in;
-} span;
 
 /* An interval, or an inequality for one name: x < 2, 1 <= x < 3. */
 static bool span_of(const lb_tree *t, int at, span *out)
@@ -338,7 +363,7 @@ static lb_verdict matrices(pair *p, int g, int a)
     const lb_node *x = &p->g->node[g], *y = &p->a->node[a];
     bool both = x->kind == LB_NODE_MATRIX && y->kind == LB_NODE_MATRIX;
     if (both && x->n_col == y->n_col) return in_order(p, g, a);
-    if (is_vector(p->g, g) && is_vector(p->a, a)) return p->loose = true, in_order(p, g, a);
+    if (is_vector(p->g, g) && is_vector(p->a, a) && (!both || p->effort.lenient)) return p->loose = true, in_order(p, g, a);
     if (both) return say(p, LB_WRONG, "the matrices have different shapes");
     return rows(p, g, a, x->kind == LB_NODE_MATRIX);
 }
@@ -367,6 +392,26 @@ static lb_verdict scalars(pair *p, elem g, elem a)
     else if (v != LB_RIGHT && !same && !strcmp(gu, "%")) v = values(p, g, a, LB_HUNDREDTH);
     if (v == LB_RIGHT && !same) p->loose = true;
     return v;
+}
+
+/* A numeral with its base against a number without: 52_8 may have been meant by 52, and is 42. */
+static lb_verdict based(pair *p, const lb_node *x, const lb_node *y)
+{
+    const lb_tree *bt = x->kind == LB_NODE_BASED ? p->g : p->a, *ot = bt == p->g ? p->a : p->g;
+    const lb_node *b = bt == p->g ? x : y, *o = bt == p->g ? y : x;
+    const char *digits = lb_tree_text(bt, b->text), *plain = lb_tree_text(ot, o->text);
+    unsigned long long value = 0;
+    bool fits = b->n_col >= 2 && b->n_col <= 36 && strlen(digits) < 12;
+    if (o->kind != LB_NODE_NUM) return say(p, LB_UNKNOWN, "a numeral with a base is compared only with a numeral");
+    for (const char *s = digits; *s && fits; s++) {
+        if (*s < '0' || *s > '9') fits = false;
+        else value = value * (unsigned long long)b->n_col + (unsigned long long)(*s - '0');
+    }
+    char decimal[32];
+    snprintf(decimal, sizeof decimal, "%llu", value);
+    if (!strcmp(digits, plain) || !fits || !strcmp(decimal, plain))
+        return p->effort.lenient && fits ? LB_RIGHT : say(p, LB_UNKNOWN, "only one of the numerals says its base");
+    return say(p, LB_WRONG, "the numerals differ");
 }
 
 static lb_verdict compare(pair *p, elem g, elem a)
@@ -408,11 +453,11 @@ static lb_verdict compare(pair *p, elem g, elem a)
         bool same = x->n_col == y->n_col && !strcmp(lb_tree_text(p->g, x->text), lb_tree_text(p->a, y->text));
         return same ? LB_RIGHT : say(p, LB_WRONG, "the numerals differ");
     }
+    if (x->kind == LB_NODE_BASED || y->kind == LB_NODE_BASED) return based(p, x, y);
     int gi = infinity_sign(p->g, g.at), ai = infinity_sign(p->a, a.at);
     if (gi || ai) return gi == ai ? LB_RIGHT : say(p, LB_WRONG, "only one is this infinity");
     if (lb_node_is_scalar(x) && lb_node_is_scalar(y)) return scalars(p, g, a);
-    return say(p, x->kind == LB_NODE_BASED || y->kind == LB_NODE_BASED ? LB_UNKNOWN : LB_WRONG,
-               "they are different kinds of answer");
+    return say(p, LB_WRONG, "they are different kinds of answer");
 }
 
 /* ---- text ---- */
@@ -491,6 +536,11 @@ static const char *trim(const char *s, size_t *n)
         while (len && isspace((unsigned char)*s)) s++, len--;
         while (len && (isspace((unsigned char)s[len - 1]) || strchr(".,;:", s[len - 1])) &&
                !(len > 1 && s[len - 2] == '\\') && !(len > 1 && s[len - 1] == '.' && s[len - 2] == '.')) len--;
+        static const char *const empty[] = {"\\\\", "\\quad", "\\,", "\\;", "\\!", "\\:"};
+        for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+            size_t k = strlen(empty[i]);
+            if (len > k && !memcmp(s + len - k, empty[i], k) && !(k == 2 && s[len - 3] == '\\' && i)) len -= k;
+        }
         if (len > 4 && !memcmp(s, "**", 2) && !memcmp(s + len - 2, "**", 2)) s += 2, len -= 4;
         if (len > 2 && *s == '`' && s[len - 1] == '`') s++, len -= 2;
         if (len == before) break;

@@ -260,6 +260,11 @@ static void lex_subscript(lex *x)
         return;
     }
     p = base_of(p, &n);
+    if (last > t->tok + 1 && (last->kind == ')' || last->kind == '}') && last[-1].kind == LB_TOK_NUM &&
+        (last[-2].kind == '(' || last[-2].kind == '{') && digits(p, p + n) == n) {      /* (52)_8, \text{52}_8 */
+        last[-2] = last[-1];
+        t->n_tok -= 2, last -= 2;
+    }
     if ((last->kind == LB_TOK_FUNC && !strcmp(name, "log")) || (last->kind == LB_TOK_NUM && digits(p, p + n) == n))
         push(x, LB_TOK_BASE, p, n);
     else
@@ -336,6 +341,19 @@ static void lex_text(lex *x, bool formula_too)
     else if (n) push(x, LB_TOK_TEXT, p, n);
 }
 
+/* A letter in upright type behind a number is a unit: 5\,\mathrm{m}. */
+static bool lex_letter_unit(lex *x)
+{
+    const lb_tree *t = x->t;
+    const char *p = x->s;
+    if (!t->n_tok || t->tok[t->n_tok - 1].kind != LB_TOK_NUM || p >= x->end || *p != '{') return false;
+    for (p++; p < x->end && *p == ' ';) p++;
+    if (x->end - p < 2 || p[1] != '}' || !strchr("mgsLNJWKVh", *p)) return false;
+    push(x, LB_TOK_TEXT, p, 1);
+    x->s = p + 2;
+    return true;
+}
+
 static void lex_command(lex *x)
 {
     const char *p = x->s + 1, *q = p;
@@ -369,7 +387,8 @@ static void lex_command(lex *x)
         push(x, '(', NULL, 0), push(x, '-', NULL, 0), push(x, LB_TOK_INF, NULL, 0), push(x, LB_TOK_SEP, NULL, 0);
         push(x, LB_TOK_INF, NULL, 0), push(x, ')', NULL, 0);
     } else if (listed(texts, p, n)) {
-        lex_text(x, memcmp(p, "text", 4) && memcmp(p, "mbox", 4) && memcmp(p, "hbox", 4));
+        bool upright = n >= 4 && (!memcmp(p, "text", 4) || (n == 6 && !memcmp(p, "mathrm", 6)));
+        if (!upright || !lex_letter_unit(x)) lex_text(x, memcmp(p, "text", 4) && memcmp(p, "mbox", 4) && memcmp(p, "hbox", 4));
     } else if ((n == 5 && !memcmp(p, "boxed", 5)) || (n == 4 && !memcmp(p, "fbox", 4))) {
         x->space = true;
     } else if ((n == 5 && !memcmp(p, "begin", 5)) || (n == 3 && !memcmp(p, "end", 3))) {

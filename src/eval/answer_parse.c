@@ -500,17 +500,15 @@ static int parse_expr(parser *p)
     return binary(p, LB_NODE_PROD, x, y);
 }
 
-/* Whether one of the words changes the value in front of it, so that they are no unit: 5 million, 5 or more. */
+/* Whether one of the words changes the value in front of it, so that they are no unit: 5 or more. */
 static bool changes_value(const char *s)
 {
     static const char *const stop[] = {
-        "hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions", "trillion",
-        "trillions", "dozen", "dozens", "half", "halves", "thirds", "fourths", "fifths", "sixths", "sevenths",
-        "eighths", "ninths", "tenths", "hundredths", "thousandths", "squared", "cubed", "factorial", "plus",
-        "minus", "times", "over", "divided", "or", "and", "if", "when", "where", "for", "not", "no", "more", "less",
-        "greater", "than", "least", "most", "about", "approximately", "mod", "modulo", "base", "remainder", "to",
-        "between", "negative", "positive", "except", "percent",
-        NULL};
+        "hundreds", "thousands", "millions", "billions", "trillions", "dozens", "half", "halves", "thirds", "fourths",
+        "fifths", "sixths", "sevenths", "eighths", "ninths", "tenths", "hundredths", "thousandths", "squared", "cubed",
+        "factorial", "plus", "minus", "times", "over", "divided", "or", "and", "if", "when", "where", "for", "not", "no",
+        "more", "less", "greater", "than", "least", "most", "about", "approximately", "mod", "modulo", "base",
+        "remainder", "to", "between", "negative", "positive", "except", "percent", NULL};
     while (*s) {
         size_t n = strcspn(s, " ,;.()-\t\n");
         for (int i = 0; stop[i]; i++)
@@ -518,6 +516,28 @@ static bool changes_value(const char *s)
         s += n + (s[n] != 0);
     }
     return false;
+}
+
+/* 5 million, 2 dozen: takes the word, perhaps the first of several, and gives the product. */
+static int parse_multiple(parser *p, int x)
+{
+    static const char *const word[][2] = {{"hundred", "100"}, {"thousand", "1000"}, {"million", "1000000"},
+        {"billion", "1000000000"}, {"trillion", "1000000000000"}, {"dozen", "12"}};
+    lb_tree *t = p->t;
+    for (size_t i = 0; kind(p) == LB_TOK_TEXT && i < sizeof word / sizeof *word; i++) {
+        const char *s = text(p);
+        size_t n = strlen(word[i][0]);
+        if (strncasecmp(s, word[i][0], n) || (s[n] && s[n] != ' ')) continue;
+        int m = node(p, LB_NODE_NUM, -1), at = add_text(p, word[i][1], strlen(word[i][1]));
+        if (m < 0 || at < 0) return -1;
+        t->node[m].text = at;
+        t->node[x].join = t->node[m].join = '*';
+        t->node[x].next = m;
+        if (s[n]) t->tok[p->at].text += (int)n + 1;
+        else p->at++;
+        return node(p, LB_NODE_PROD, x);
+    }
+    return x;
 }
 
 /* One spelling for units that have several. */
@@ -641,6 +661,7 @@ static int parse_side(parser *p)
         }
         if ((x = node(p, LB_NODE_UNION, first)) < 0) return -1;
     }
+    if (lb_node_is_scalar(&t->node[x]) && (x = parse_multiple(p, x)) < 0) return -1;
     if (!parse_unit(p, unit, sizeof unit)) return -1;
     if (unit[0]) {
         if (t->node[x].unit) return refuse(p, "a value has two units");

@@ -375,6 +375,45 @@ static bool integer_root(algebra *A, val *r, fmpz_t m, ulong q)
     return ok;
 }
 
+static bool val_root(algebra *A, val *r, ulong q);
+
+/* Divides every exponent of a polynomial with one term by q; it has only π and e, which are positive. */
+static bool monomial_root(algebra *A, fmpq_mpoly_t a, ulong q, fmpq_t c)
+{
+    ulong e[MAX_GEN];
+    if (fmpq_mpoly_length(a, A->ctx) != 1) return false;
+    fmpq_mpoly_get_term_coeff_fmpq(c, a, 0, A->ctx);
+    fmpq_mpoly_get_term_exp_ui(e, a, 0, A->ctx);
+    for (int g = 0; g < A->n_gen; g++) {
+        bool positive = A->gen[g].kind == NAME && (!strcmp(A->gen[g].name, "#pi") || !strcmp(A->gen[g].name, "e"));
+        if (e[g] && (!positive || e[g] % q)) return false;
+        e[g] /= q;
+    }
+    fmpq_t one;
+    fmpq_init(one), fmpq_one(one);
+    fmpq_mpoly_zero(a, A->ctx);
+    fmpq_mpoly_push_term_fmpq_ui(a, one, e, A->ctx);
+    fmpq_clear(one);
+    return true;
+}
+
+/* r = r^(1/q) for a rational multiple of powers of π and e; false, with r as it was, if it is something else. */
+static bool val_root_monomial(algebra *A, val *r, ulong q, bool *ok)
+{
+    val m, c;
+    fmpq_t n, d;
+    val_init(A, &m), val_init(A, &c), fmpq_init(n), fmpq_init(d);
+    fmpq_mpoly_set(m.n, r->n, A->ctx), fmpq_mpoly_set(m.d, r->d, A->ctx);
+    bool yes = monomial_root(A, m.n, q, n) && monomial_root(A, m.d, q, d);
+    if (yes) {
+        fmpq_div(n, n, d);
+        fmpq_mpoly_set_fmpq(c.n, n, A->ctx);
+        *ok = val_root(A, &c, q) && val_mul(A, r, &m, &c);
+    }
+    val_clear(A, &m), val_clear(A, &c), fmpq_clear(n), fmpq_clear(d);
+    return yes;
+}
+
 /* r = r^(1/q): the real root where there is one. */
 static bool val_root(algebra *A, val *r, ulong q)
 {
@@ -387,7 +426,7 @@ static bool val_root(algebra *A, val *r, ulong q)
     if (!val_rational(A, r, c)) {
         fmpz_set_ui(m, q);
         val_set_fmpz(A, &b, m);
-        ok = opaque_value(A, r, "root", r, &b);
+        if (!val_root_monomial(A, r, q, &ok)) ok = opaque_value(A, r, "root", r, &b);
     } else if (fmpq_is_zero(c)) {
         ok = true;
     } else if (fmpq_sgn(c) < 0 && q % 2 == 0 && q > 2) {
