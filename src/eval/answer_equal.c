@@ -527,8 +527,7 @@ static bool text_verdict(pair *p, lb_verdict *v)
     return p->g->only_text;
 }
 
-/* White space, a final full stop and paired ** and ` around the whole say nothing. */
-static const char *trim(const char *s, size_t *n)
+const char *lb_answer_trim(const char *s, size_t *n)
 {
     size_t len = strlen(s);
     for (;;) {
@@ -573,7 +572,7 @@ static lb_verdict equal(pair *p, const char *gold, const char *answer)
     lb_tree g = {.root = -1}, a = {.root = -1};
     size_t gn, an;
     p->why[0] = 0, p->g = &g, p->a = &a;
-    gold = trim(gold, &gn), answer = trim(answer, &an);
+    gold = lb_answer_trim(gold, &gn), answer = lb_answer_trim(answer, &an);
     if (!gn) return say(p, LB_UNKNOWN, "there is no gold answer");
     if (!an) return say(p, LB_WRONG, "there is no answer");
     if (gn == an && !memcmp(gold, answer, gn)) return LB_RIGHT;

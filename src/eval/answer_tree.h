@@ -1,7 +1,9 @@
 /* eval/answer_tree.h – an answer as tokens and as a small tree; internal to the grader.
  *
  *   text ──lex──▶ tokens ──parse──▶ tree ──┬─ structure: lists, tuples, relations …    answer_equal.c
- *                                          └─ values: rational functions (FLINT)       answer_value.c */
+ *                                          └─ values  ┬─ rational functions (FLINT)    answer_value.c
+ *                                                     ├─ enclosures (Arb)              answer_exact.c
+ *                                                     └─ proofs (Calcium) in a child   answer_child.c, answer_exact.c */
 #ifndef LB_EVAL_ANSWER_TREE_H
 #define LB_EVAL_ANSWER_TREE_H
 #include "eval/grade.h"
@@ -77,6 +79,8 @@ typedef struct lb_tree {
  * the tokens stay (as far as they got) for lb_tree_same_tokens. Free in both cases. */
 bool lb_tree_parse(lb_tree *t, const char *src, size_t n, bool commas_separate);
 bool lb_tree_lex(lb_tree *t, const char *src, size_t n, bool commas_separate);
+/* The answer without what says nothing around it: white space, a final full stop, paired ** and `. *n: its length. */
+const char *lb_answer_trim(const char *s, size_t *n);
 bool lb_tree_same_tokens(const lb_tree *a, const lb_tree *b);
 void lb_tree_free(lb_tree *t);
 static inline const char *lb_tree_text(const lb_tree *t, int at) { return t->text ? t->text + at : ""; }
