@@ -134,7 +134,7 @@ static bool store(run *x, job *j)
 {
     const lb_request *r = &j->r;
     lb_buf text = {0};
-    lb_sample_row row = {.n_tokens = r->n_out, .truncated = r->finish == LB_FINISH_LENGTH, .verdict = -1};
+    lb_sample_row row = {.n_tokens = r->n_out, .truncated = r->finish == LB_FINISH_LENGTH, .verdict = -1, .strict = -1, .lenient = -1};
     int n = r->n_out;
     if (r->finish == LB_FINISH_STOP && n > 0) n--; /* the stop token is not part of the answer */
     bool ok = lb_tokenizer_decode(x->t->tok, r->out, (size_t)n, false, &text, x->err);
@@ -228,7 +228,10 @@ static bool judge_chunk(run *x, verdict_job *v, int n)
             ok = false;
             if (x->err) *x->err = v[i].err;
         }
-        ok = ok && lb_db_set_verdict(x->db, &v[i].key, v[i].grade.verdict, v[i].grade.extracted, v[i].grade.why, x->err);
+        lb_sample_row row = {.verdict = v[i].grade.verdict, .strict = -1, .lenient = -1};
+        memcpy(row.extracted, v[i].grade.extracted, sizeof row.extracted);
+        memcpy(row.why, v[i].grade.why, sizeof row.why);
+        ok = ok && lb_db_set_grade(x->db, &v[i].key, &row, x->err);
         free(v[i].text);
     }
     if (ok && x->o->stop && *x->o->stop)
