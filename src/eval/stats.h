@@ -7,6 +7,7 @@
  *   its standard error    sqrt( n/(n−1) · Σ_c (Σ_i (y_ci − p))² ) / N            clustered by problem; with equal m_c
  *                         the standard deviation of the problems' means over √n (Miller, arXiv:2411.00640, 2.2, with
  *                         the usual n/(n−1) of cluster-robust errors)
+ *   its interval          Wilson's, with N replaced by p (1 − p) / se²
  *   mean over tasks       Σ p_t / T, standard error sqrt(Σ se_t²) / T               tasks are independent
  *   pass@k                1 − C(n−c, k) / C(n, k), unbiased (Chen et al., arXiv:2107.03374, equation 1)
  *   maj@k                 the probability that the answer that most of k of the samples give is right, over all choices of
@@ -50,6 +51,10 @@ bool lb_stats_accuracy(const lb_outcome *x, size_t n, lb_accuracy *out, lb_err *
 
 /* Mean of n_task ≥ 1 independent task accuracies and its standard error (NaN if one of theirs is). */
 void lb_stats_average(const double *mean, const double *stderr_mean, int n_task, double *avg, double *avg_stderr);
+
+/* The 95 % interval of an accuracy: Wilson's (1927), with as many samples as would have this standard error if they were
+ * independent, or as many as there are problems where it is 0 or NaN: it does not collapse at 0 and 1. */
+void lb_stats_interval(double mean, double stderr_mean, size_t n_problem, double *lo, double *hi);
 
 /* Mean of v [n] and its standard error, clustered: values with the same number in cluster [n] belong together; NULL: each is
  * its own. Fails on n = 0 and without memory. */
