@@ -66,7 +66,7 @@ static bool plan_task(run *x, task *k, const lb_bench *b)
     k->max_new = x->o->max_new > 0 ? x->o->max_new : b->max_new;
     lb_sampling_text(&x->o->sampling, k->max_new, kv_name(x), k->sampling);
     lb_sampling_text_budget(x->o->think_budget, x->o->think_extend, k->sampling);
-    if (!lb_items_load(b, x->o->data_dir, x->o->limit, &k->items, x->err)) return false;
+    if (!lb_items_load(b, x->o->data_dir, &(lb_items_opt){.limit = x->o->limit}, &k->items, x->err)) return false;
     size_t n = (size_t)k->items.n;
     k->prompts = lb_alloc(n, sizeof *k->prompts, "the prompts", x->err);
     k->prompt_hash = lb_alloc(n, sizeof *k->prompt_hash, "the prompts", x->err);
@@ -391,7 +391,7 @@ bool lb_eval_count(const lb_eval_opt *o, int64_t *n, lb_err *err)
     *n = 0;
     for (int k = 0; k < o->n_task; k++) {
         lb_items items;
-        if (!lb_items_load(o->tasks[k], o->data_dir, o->limit, &items, err)) return false;
+        if (!lb_items_load(o->tasks[k], o->data_dir, &(lb_items_opt){.limit = o->limit}, &items, err)) return false;
         *n += (int64_t)items.n * o->n_seed * o->n_sample;
         if (*n > 1 << 30) {
             lb_items_free(&items);
