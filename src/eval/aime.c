@@ -64,7 +64,7 @@ static const lb_source aime24 = {
                                    "AIME_2024/aime_2024_problems.parquet", NULL},
     .n_row = 30,
     .known = (const lb_known_file[]){{"af2b8bd2aa911b6333ad0df32f3ca05c7ae8ed10f1731f4372c8ae26990bf7ac",
-                                      "id, problem, solution, answer, url, question: as lowbit was tested"},
+                                      "the copy that lowbit was tested with"},
                                      {0}},
     .url = "https://huggingface.co/datasets/HuggingFaceH4/aime_2024, https://huggingface.co/datasets/Maxwell-Jia/AIME_2024",
     .licence = "problems © Mathematical Association of America",
@@ -79,7 +79,7 @@ static const lb_source aime25 = {
                                    "aime25/data/train-00000-of-00001.parquet", NULL},
     .n_row = 30,
     .known = (const lb_known_file[]){{"3611f1360ce5e8bfe13bee53bff5020de005f1d18152cd594402db58a848a64e",
-                                      "id, question, answer (a real): as lowbit was tested"},
+                                      "the copy that lowbit was tested with"},
                                      {0}},
     .url = "https://huggingface.co/datasets/yentinglin/aime_2025, https://huggingface.co/datasets/math-ai/aime25, "
            "https://huggingface.co/datasets/MathArena/aime_2025",

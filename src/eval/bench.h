@@ -76,6 +76,7 @@ typedef struct lb_known_file {
 typedef struct lb_source {
     const char *name;            /* "aime90": the part's name in messages */
     const char *const *files;    /* names below the data folder, NULL-terminated; the first that is there is read */
+    bool whole_path;             /* files are paths as they stand (task files) */
     int n_row;                   /* rows as published; 0: not known */
     const lb_known_file *known;  /* ends with {0}; NULL, or nothing before that: no hash is known */
     const char *url;             /* where it comes from */
@@ -138,7 +139,7 @@ typedef struct lb_items {
     int n_path;
 } lb_items;
 
-/* data_dir: the data folder, or the file itself for a benchmark with one source. opt may be NULL. */
+/* data_dir as of lb_source_path. opt may be NULL. */
 bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *opt, lb_items *out, lb_err *err);
 /* The same from memory: text [n] as the file `name` of source `source`, which decides by its ending between CSV and
  * JSON. *out is empty after a failure. */
@@ -146,8 +147,9 @@ bool lb_items_parse(const lb_bench *b, int source, const char *text, size_t n, c
                     const lb_items_opt *opt, lb_items *out, lb_err *err);
 void lb_items_free(lb_items *items);
 
-/* The path of one source's file below data_dir, or NULL with LB_EIO that lists the names tried. The caller frees it. */
-char *lb_source_find(const lb_source *s, const char *data_dir, lb_err *err);
+/* The file of source `i` of b: below data_dir, or data_dir itself if that is a file and b has one source. NULL with LB_EIO
+ * that lists the names tried. The caller frees it. */
+char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err);
 
 /* ---- for rows ---- */
 

@@ -234,11 +234,11 @@ bool lb_items_parse(const lb_bench *b, int source, const char *text, size_t size
     return ok;
 }
 
-char *lb_source_find(const lb_source *s, const char *data_dir, lb_err *err)
+static char *find_source(const lb_source *s, const char *data_dir, lb_err *err)
 {
     lb_buf tried = {0};
     for (int i = 0; s->files[i]; i++) {
-        char *path = *s->files[i] == '/' ? strdup(s->files[i]) : lb_path_join(data_dir, s->files[i], err);
+        char *path = lb_path_join(s->whole_path ? "" : data_dir, s->files[i], err);
         if (!path || lb_file_exists(path)) {
             lb_buf_free(&tried);
             return path;
@@ -251,10 +251,10 @@ char *lb_source_find(const lb_source *s, const char *data_dir, lb_err *err)
     return NULL;
 }
 
-/* The file of source i: data_dir itself where that is a file. */
-static char *path_of(const lb_bench *b, int i, const char *data_dir, lb_err *err)
+/* The file of source i: data_dir itself where that is a file. A task file knows its own. */
+char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err)
 {
-    if (lb_file_exists(data_dir) && !lb_is_folder(data_dir)) {
+    if (!b->own && lb_file_exists(data_dir) && !lb_is_folder(data_dir)) {
         if (b->sources[1])
             return lb_fail_null(err, LB_EUSAGE, "'%.200s' is a file, and %s needs more than one: --data wants the folder with them",
                                 data_dir, b->name);
@@ -262,7 +262,7 @@ static char *path_of(const lb_bench *b, int i, const char *data_dir, lb_err *err
         if (!copy) lb_fail_mem(err, strlen(data_dir) + 1, "a path");
         return copy;
     }
-    char *path = lb_source_find(b->sources[i], data_dir, err);
+    char *path = find_source(b->sources[i], data_dir, err);
     if (!path) lb_wrap(err, "task %s (--data names the folder)", b->name);
     return path;
 }
@@ -276,7 +276,7 @@ bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *
     bool ok = items_begin(out, n_source, &r, err);
     for (int i = 0; ok && i < n_source && !r.enough; i++) {
         lb_map map = {0};
-        ok = (out->paths[i] = path_of(b, i, data_dir, err)) != NULL && lb_map_open(&map, out->paths[i], err) &&
+        ok = (out->paths[i] = lb_source_path(b, i, data_dir, err)) != NULL && lb_map_open(&map, out->paths[i], err) &&
              read_source(&r, i, (const char *)map.p, map.size, out->paths[i], err);
         lb_map_close(&map);
     }

@@ -29,7 +29,7 @@ static bool item(const lb_bench *b, const lb_row *row, lb_item *it, bool *skip, 
     (void)b, (void)skip;
     static const char *const problem[] = {"problem", "question", NULL}, *const id[] = {"unique_id", "id", NULL};
     const char *text;
-    return lb_row_text(row, problem, &text, err) && lb_row_id(row, id, it, err) && lb_row_level(row, it, err) &&
+    return lb_row_text(row, problem, &text, err) && lb_row_id(row, id, it, err) && lb_row_level(row, "level", it, err) &&
            lb_prompt_boxed(it, text, err) && gold_of(row, it, err);
 }
 
@@ -40,7 +40,7 @@ static const lb_source source = {
                                    "MATH-500/test-00000-of-00001.parquet", NULL},
     .n_row = 500,
     .known = (const lb_known_file[]){{"35dc41080a3680858b27fa7e0533d2d547825316fc5dafe5d316f4ccc5a06132",
-                                      "problem, solution, answer, subject, level, unique_id: as lowbit was tested"},
+                                      "the copy that lowbit was tested with"},
                                      {0}},
     .url = "https://huggingface.co/datasets/HuggingFaceH4/MATH-500 (test.jsonl)",
     .licence = "MIT (of MATH)",

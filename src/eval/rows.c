@@ -72,21 +72,62 @@ bool lb_row_id(const lb_row *row, const char *const *keys, lb_item *it, lb_err *
     return lb_item_set(&it->id, v ? number : "", err);
 }
 
-bool lb_row_level(const lb_row *row, lb_item *it, lb_err *err)
+bool lb_row_level(const lb_row *row, const char *key, lb_item *it, lb_err *err)
 {
     int64_t level = 0;
-    const json_t *v = json_object_get(row->json, "level");
+    const json_t *v = json_object_get(row->json, key);
     if (json_is_string(v)) { /* "Level 3", or a CSV's "3" */
         const char *s = json_string_value(v);
         if (strncmp(s, "Level ", 6) == 0) s += 6;
         if (*s < '1' || *s > '5' || s[1])
-            return lb_fail(err, LB_EFORMAT, "%s: 'level' is '%.40s', wanted 1 to 5", row->where, json_string_value(v));
+            return lb_fail(err, LB_EFORMAT, "%s: '%.60s' is '%.40s', wanted 1 to 5", row->where, key, json_string_value(v));
         level = *s - '0';
-    } else if (!lb_json_opt_int(row->json, "level", 0, 5, &level, row->where, err)) {
+    } else if (!lb_json_opt_int(row->json, key, 0, 5, &level, row->where, err)) {
         return false;
     }
     it->level = (int)level;
     return true;
+}
+
+enum { MAX_NUMBER = 64 };
+
+/* Sign, digits and point of s; false if there is anything else but "$", commas and white space around. */
+static bool number_of(const char *s, char out[MAX_NUMBER])
+{
+    size_t n = 0, digits = 0, points = 0;
+    while (isspace((unsigned char)*s)) s++;
+    if (*s == '-') out[n++] = *s++;
+    if (*s == '$') s++;
+    for (; *s && n < MAX_NUMBER - 1; s++) {
+        if (*s == ',' && digits && !points) continue;
+        if (isdigit((unsigned char)*s)) digits++;
+        else if (*s == '.') points++;
+        else break;
+        out[n++] = *s;
+    }
+    out[n] = 0;
+    while (isspace((unsigned char)*s)) s++;
+    return !*s && digits > 0 && points <= 1;
+}
+
+bool lb_row_gold_number(const lb_row *row, const char *const *keys, lb_item *it, lb_err *err)
+{
+    const char *key, *mark = NULL, *text;
+    char bare[MAX_NUMBER], gold[MAX_NUMBER];
+    const json_t *v = find(row, keys, &key);
+    if (!v) return missing(row, keys, err);
+    if (json_is_string(v)) {
+        for (const char *p = json_string_value(v); (p = strstr(p, "####")) != NULL; p += 4) mark = p + 4;
+        text = mark ? mark : json_string_value(v);
+    } else if (json_is_number(v) && scalar_text(v, bare, sizeof bare)) {
+        text = bare;
+    } else {
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a number or a string", row->where, key, lb_json_kind(v));
+    }
+    if (!number_of(text, gold))
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' %s '%.40s', wanted a number%s", row->where, key,
+                       mark ? "has behind '####'" : "is", text, mark ? "" : " or a text with one behind '#### '");
+    return lb_item_set(&it->gold, gold, err);
 }
 
 /* ---- prompts ---- */
@@ -129,6 +170,7 @@ bool lb_prompt_choice(lb_item *it, const char *question, const char *const *opti
 bool lb_row_grade_boxed(const lb_item *it, const char *text, const lb_grader *g, lb_grade *out, lb_err *err)
 {
     (void)err;
-    lb_grade_math(it->gold, &(lb_completion){.text = text, .in_thinking = g->in_thinking, .truncated = g->truncated}, out);
+    lb_grade_math(it->gold, &(lb_completion){.text = text, .in_thinking = g->in_thinking, .truncated = g->truncated},
+                  out);
     return true;
 }

@@ -10,8 +10,11 @@ bool lb_row_text(const lb_row *row, const char *const *keys, const char **out, l
 bool lb_row_scalar(const lb_row *row, const char *const *keys, char *out, size_t size, lb_err *err);
 /* it->id from the first of `keys` that the row has, a string or a number; "" if it has none of them. */
 bool lb_row_id(const lb_row *row, const char *const *keys, lb_item *it, lb_err *err);
-/* it->level from "level", if there: 1 … 5, or "Level 3". */
-bool lb_row_level(const lb_row *row, lb_item *it, lb_err *err);
+/* it->level from `key`, if there: 1 … 5, or "Level 3". */
+bool lb_row_level(const lb_row *row, const char *key, lb_item *it, lb_err *err);
+/* it->gold from the first of `keys`: a number, or text that ends with one behind "#### " (GSM8K); without thousands
+ * separators and "$". */
+bool lb_row_gold_number(const lb_row *row, const char *const *keys, lb_item *it, lb_err *err);
 
 /* it->prompt = problem, a blank line, and the studies' instruction to reason and to box the answer (version 1). */
 extern const char lb_prompt_boxed_tail[];
