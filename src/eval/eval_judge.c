@@ -11,12 +11,11 @@ enum { CHUNK = 16 };
 bool lb_eval_grade(const lb_evaluation *x, const lb_item *item, const char *text, bool in_thinking,
                    lb_sample_row *row, lb_err *err)
 {
-    lb_grader g = {.sandbox = x->sandbox, .in_thinking = in_thinking};
+    lb_grader g = {.sandbox = x->sandbox, .in_thinking = in_thinking, .truncated = row->truncated};
     lb_grade grade = {0};
     if (!item->bench->grade(item, text, &g, &grade, err)) return false;
-    if (row->truncated) {
-        if (grade.verdict == LB_RIGHT || !*grade.why)
-            snprintf(grade.why, sizeof grade.why, "truncated: whatever it says counts as wrong");
+    if (row->truncated && grade.verdict != LB_WRONG) { /* a benchmark that does not look at it */
+        snprintf(grade.why, sizeof grade.why, "cut off at the limit of tokens");
         grade.verdict = grade.strict = LB_WRONG;
     }
     row->verdict = (int)grade.verdict, row->strict = (int)grade.strict, row->lenient = (int)grade.lenient;
