@@ -67,14 +67,14 @@ static bool code_item(json_t *row, const char *where, lb_item *out, lb_err *err)
 static bool grade_math(const lb_item *it, const char *text, const lb_grader *g, lb_grade *out, lb_err *err)
 {
     (void)err;
-    lb_grade_math(it->gold, text, g->in_thinking, out);
+    lb_grade_math(it->gold, &(lb_completion){.text = text, .in_thinking = g->in_thinking}, out);
     return true;
 }
 
 static bool grade_letter(const lb_item *it, const char *text, const lb_grader *g, lb_grade *out, lb_err *err)
 {
     (void)err;
-    lb_grade_letter(it->gold, text, g->in_thinking, N_OPTION, out);
+    lb_grade_letter(it->gold, &(lb_completion){.text = text, .in_thinking = g->in_thinking}, N_OPTION, out);
     return true;
 }
 
@@ -99,7 +99,7 @@ static bool grade_code(const lb_item *it, const char *text, const lb_grader *g, 
     while (n < program.n && n && ((unsigned char)program.p[n] & 0xc0) == 0x80) n--; /* not within a character */
     if (n) memcpy(out->extracted, program.p, n);
     bool ok = lb_code_judge(g->sandbox, lb_buf_cstr(&program), it->tests, it->n_test, &pass, out->why, err);
-    out->verdict = pass ? LB_RIGHT : LB_WRONG;
+    lb_grade_same(out, pass ? LB_RIGHT : LB_WRONG);
     lb_buf_free(&program);
     return ok;
 }
