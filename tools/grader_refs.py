@@ -61,25 +61,31 @@ def as_gold(gold):
     return f'${gold}$'
 
 
-def as_completion(answer):
-    """The answer as a model would give it. A formula in its own delimiters goes into the box without them."""
-    for a, b in (('$$', '$$'), ('\\(', '\\)'), ('\\[', '\\]'), ('$', '$')):
-        if answer.startswith(a) and answer.endswith(b) and len(answer) > len(a + b):
-            inner = answer[len(a) : -len(b)]
-            if '$' not in inner:
-                answer = inner
-                break
-    return f'The final answer is $\\boxed{{{answer}}}$.'
+def as_completions(answer):
+    """The answer as a model would give it: in a box, its layout and full stop outside; plain text also as prose."""
+    bold = answer.startswith('**') and answer.endswith('**')
+    inner = answer[2:-2] if bold else answer
+    inner = re.sub(r'(?:[.~\s]|\\[,;\\]|\\quad|\\ ?$)+$', '', inner.replace('\\displaystyle ', ''))
+    for a, b in (('$$', '$$'), ('\\(', '\\)'), ('\\[', '\\]'), ('$', '$'), ('\\boxed{', '}')):
+        if inner.startswith(a) and inner.endswith(b) and len(inner) > len(a + b) and '$' not in inner[len(a) : -len(b)]:
+            inner = inner[len(a) : -len(b)]
+            break
+    out = [f'The final answer is $\\boxed{{{inner.strip()}}}$.']
+    if not re.search(r'[\\${}]', answer):
+        out.append(f'The final answer is {answer.rstrip(".")}.')
+    return out
 
 
 def math_verify(question):
+    """Right if it finds any of the completions right."""
     import math_verify as mv
 
-    gold, answer = mv.parse(as_gold(question['gold'])), mv.parse(as_completion(question['answer']))
-    if not gold or not answer:
-        return {'verdict': 'n/a', 'gold': str(gold), 'answer': str(answer)}
-    said = mv.verify(gold, answer)
-    return {'verdict': 'R' if said else 'W', 'gold': str(gold)[:200], 'answer': str(answer)[:200]}
+    gold = mv.parse(as_gold(question['gold']))
+    answers = [mv.parse(c) for c in as_completions(question['answer'])]
+    if not gold or not any(answers):
+        return {'verdict': 'n/a', 'gold': str(gold), 'answer': str(answers)}
+    said = any(a and mv.verify(gold, a) for a in answers)
+    return {'verdict': 'R' if said else 'W', 'gold': str(gold)[:200], 'answer': str(answers)[:300]}
 
 
 def math_verify_extract(question):
