@@ -9,12 +9,13 @@
 
 enum {
     MAX_ELEMS = 64,            /* of a list compared in any order */
-    WORK = 250000              /* see lb_value_compare; a few milliseconds */
+    WORK = 250000,             /* see lb_value_compare; a few milliseconds */
+    PROOF_MS = 900             /* wall time of all proofs of a comparison */
 };
 
 typedef struct pair {          /* the two sides of a comparison and what it may still cost */
     const lb_tree *g, *a;
-    long work;
+    lb_effort effort;
     char *why;
 } pair;
 
@@ -39,7 +40,7 @@ static lb_verdict say(pair *p, lb_verdict v, const char *why)
 static lb_verdict values(pair *p, elem g, elem a, lb_compare how)
 {
     lb_operand l = {p->g, g.at, -1, g.pm}, r = {p->a, a.at, -1, a.pm};
-    return lb_value_compare(l, r, how, &p->work, p->why);
+    return lb_value_compare(l, r, how, &p->effort, p->why);
 }
 
 /* ---- elements of lists ---- */
@@ -130,7 +131,7 @@ static lb_verdict any_order(pair *p, const elems *g, const elems *a)
             lb_verdict v = compare(p, g->e[i], a->e[j]);
             if (v == LB_RIGHT) found = used[j] = true;
             unknown |= v == LB_UNKNOWN;
-            if (p->work < 0) return LB_UNKNOWN;
+            if (p->effort.work < 0) return LB_UNKNOWN;
         }
         if (!found) return unknown ? LB_UNKNOWN : say(p, LB_WRONG, "a value is missing from the list");
     }
@@ -172,7 +173,7 @@ static lb_verdict one_relation(pair *p, rel g, int gpm, rel a, int apm)
     if (g.op != a.op) return say(p, LB_WRONG, "the relations differ");
     bool ordered = g.op == '<' || g.op == 'l';
     lb_verdict v = lb_value_compare((lb_operand){p->g, g.l, g.r, gpm}, (lb_operand){p->a, a.l, a.r, apm},
-                                    ordered ? LB_PROPORTIONAL_UP : LB_PROPORTIONAL, &p->work, p->why);
+                                    ordered ? LB_PROPORTIONAL_UP : LB_PROPORTIONAL, &p->effort, p->why);
     return v == LB_WRONG ? say(p, v, "the relations differ") : v;
 }
 
@@ -263,7 +264,7 @@ static lb_verdict scalars(pair *p, elem g, elem a)
 static lb_verdict compare(pair *p, elem g, elem a)
 {
     const lb_node *x = &p->g->node[g.at], *y = &p->a->node[a.at];
-    if ((p->work -= 100) < 0) return say(p, LB_UNKNOWN, "too costly to compare");
+    if ((p->effort.work -= 100) < 0) return say(p, LB_UNKNOWN, "too costly to compare");
     if (x->kind == LB_NODE_REL && y->kind == LB_NODE_REL) return relations(p, g, a);
     if (x->kind == LB_NODE_REL) return unwrap(p, g, a, true);
     if (y->kind == LB_NODE_REL) return unwrap(p, a, g, false);
@@ -377,7 +378,7 @@ static lb_verdict by_tree(pair *p, lb_tree *g, lb_tree *a, const char *answer, s
 lb_verdict lb_answer_equal(const char *gold, const char *answer, char why[256])
 {
     lb_tree g = {.root = -1}, a = {.root = -1};
-    pair p = {.g = &g, .a = &a, .work = WORK, .why = why};
+    pair p = {.g = &g, .a = &a, .effort = {.work = WORK, .proof_ms = PROOF_MS}, .why = why};
     size_t gn, an;
     why[0] = 0;
     gold = trim(gold, &gn), answer = trim(answer, &an);
@@ -390,7 +391,7 @@ lb_verdict lb_answer_equal(const char *gold, const char *answer, char why[256])
     if (!lb_tree_parse(&a, answer, an, false)) a.root = -1;
     lb_verdict v = by_tree(&p, &g, &a, answer, an);
     lb_tree_free(&g), lb_tree_free(&a);
-    if (v == LB_RIGHT) why[0] = 0;
+    if (v == LB_RIGHT && strncmp(why, "equal at", 8)) why[0] = 0;
     return v;
 }
 

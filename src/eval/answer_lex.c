@@ -389,7 +389,8 @@ static void lex_punct(lex *x)
 
 bool lb_tree_lex(lb_tree *t, const char *src, size_t n, bool commas_separate)
 {
-    *t = (lb_tree){.root = -1, .cap_tok = 2 * (int)n + 4, .cap_node = 3 * (int)n + 16, .cap_text = 4 * (int)n + 64};
+    *t = (lb_tree){.root = -1, .cap_tok = 2 * (int)n + 4, .cap_node = 3 * (int)n + 16, .cap_text = 4 * (int)n + 64,
+                   .src = src, .n_src = n, .commas_separate = commas_separate};
     t->tok = malloc((size_t)t->cap_tok * sizeof *t->tok);
     t->node = malloc((size_t)t->cap_node * sizeof *t->node);
     t->text = malloc((size_t)t->cap_text);

@@ -63,6 +63,9 @@ typedef struct lb_tree {
     int root;
     bool thousands;    /* a comma was read as a thousands separator only by the look of it: 1,234 */
     bool only_text;    /* nothing but \text{…} and words */
+    const char *src;   /* what was parsed, borrowed; n_src bytes */
+    size_t n_src;
+    bool commas_separate;
     char why[LB_TREE_WHY];
 } lb_tree;
 
@@ -84,6 +87,14 @@ typedef struct lb_operand {
 typedef enum lb_compare { LB_SAME, LB_HUNDREDFOLD /* 100·g = a */, LB_HUNDREDTH /* g = 100·a */,
                           LB_PROPORTIONAL, LB_PROPORTIONAL_UP /* by a positive factor */ } lb_compare;
 
-/* Compares as rational functions. *work is the budget that is left, in products of single-word coefficients. */
-lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, long *work, char why[LB_TREE_WHY]);
+/* What a comparison may still cost, and how it reads. */
+typedef struct lb_effort {
+    long work;         /* in products of single-word coefficients */
+    int proof_ms;      /* wall time for proofs */
+    bool lenient;      /* see lb_grade; at the end of lb_value_compare */
+} lb_effort;
+
+/* Compares values: as rational functions (answer_value.c), by enclosures at random points, and by proof. */
+lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, lb_effort *effort,
+                            char why[LB_TREE_WHY]);
 #endif

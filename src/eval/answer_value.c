@@ -7,7 +7,9 @@
  *   opaque     anything else, such as sin(n/d): equal only if name and argument are. Two values may then be equal in
  *              ways that are not seen here, so "different" becomes LB_UNKNOWN
  * n/d = n'/d' is decided as n·d' = n'·d, which needs no gcd: the cost of every step can be bounded beforehand. */
-#include "eval/answer_tree.h"
+#include "eval/answer_child.h"
+#include "eval/answer_exact.h"
+#include "eval/answer_number.h"
 #include <flint/fmpq.h>
 #include <flint/fmpq_mpoly.h>
 #include <flint/ulong_extras.h>
@@ -437,47 +439,16 @@ typedef struct src {
 
 static bool eval(algebra *A, src s, int at, bool top, val *r);
 
-/* 12, 1.25, .5, 0.(3), 1.5e-3 */
 static bool number(algebra *A, const char *s, val *r)
 {
-    char digit[LB_TREE_BYTES + 64];
-    size_t n = 0, n_frac = 0, n_rep = 0;
-    int where = 0;                         /* 0 whole, 1 fraction, 2 repeating */
-    long ten = 0;
-    for (; *s && *s != 'e' && *s != 'E'; s++) {
-        if (*s == '.') where = 1;
-        else if (*s == '(') where = 2;
-        else if (*s != ')' && n < sizeof digit - 1) digit[n++] = *s, n_frac += where == 1, n_rep += where == 2;
-    }
-    if (*s) {
-        bool negative = s[1] == '-';
-        for (s += 1 + (s[1] == '-' || s[1] == '+'); *s && ten <= MAX_BITS; s++) ten = 10 * ten + (*s - '0');
-        if (negative) ten = -ten;
-    }
-    if ((double)n * 3.33 > MAX_BITS || ten > 10000 || ten < -10000) return stop(A, "a number is too long to compare");
-    if (!charge(A, 10 + (double)(n * n) / 300)) return false;
-    digit[n] = 0;
-    fmpz_t a, b;
+    double n = (double)strlen(s);
+    if (!charge(A, 10 + n * n / 300)) return false;
     fmpq_t c;
-    fmpz_init(a), fmpz_init(b), fmpq_init(c);
-    fmpz_set_str(a, n ? digit : "0", 10);
-    if (n_rep) {                           /* 0.x(y) = (xy − x) / (10^|y| − 1) / 10^|x| */
-        digit[n - n_rep] = 0;
-        if (n > n_rep) fmpz_set_str(b, digit, 10);
-        fmpz_sub(a, a, b);
-        fmpz_set_ui(b, 10), fmpz_pow_ui(b, b, n_rep);
-        fmpz_sub_ui(b, b, 1);
-        fmpq_set_fmpz_frac(c, a, b);
-    } else {
-        fmpq_set_fmpz(c, a);
-    }
-    ten -= (long)n_frac;
-    fmpz_set_ui(b, 10), fmpz_pow_ui(b, b, (ulong)(ten < 0 ? -ten : ten));
-    if (ten >= 0) fmpq_mul_fmpz(c, c, b);
-    else fmpq_div_fmpz(c, c, b);
-    fmpq_mpoly_set_fmpq(r->n, c, A->ctx), fmpq_mpoly_one(r->d, A->ctx);
-    fmpz_clear(a), fmpz_clear(b), fmpq_clear(c);
-    return true;
+    fmpq_init(c);
+    bool ok = lb_number_parse(s, c) || stop(A, "a number is too long to compare");
+    if (ok) fmpq_mpoly_set_fmpq(r->n, c, A->ctx), fmpq_mpoly_one(r->d, A->ctx);
+    fmpq_clear(c);
+    return ok;
 }
 
 static bool sum(algebra *A, src s, int at, val *r)
@@ -687,7 +658,9 @@ static bool decide(algebra *A, val *g, val *a, lb_compare how, bool *equal)
     return ok;
 }
 
-lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, long *work, char why[LB_TREE_WHY])
+/* As rational functions. *final: nothing else may be tried. */
+static lb_verdict algebraic(lb_operand gold, lb_operand answer, lb_compare how, long *work, bool *final,
+                            char why[LB_TREE_WHY])
 {
     algebra A = {.work = work};
     val g, a;
@@ -700,6 +673,7 @@ lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, 
     if (ok) who = "the answer: ", ok = operand(&A, answer, &a);
     if (ok) who = "", ok = decide(&A, &g, &a, how, &equal);
     lb_verdict v = !ok ? LB_UNKNOWN : equal ? LB_RIGHT : A.inexact ? LB_UNKNOWN : LB_WRONG;
+    *final = v != LB_UNKNOWN || *work < 0;
     if (!ok) snprintf(why, LB_TREE_WHY, "%s%s", who, A.error ? A.error : "not understood");
     else if (v == LB_UNKNOWN) snprintf(why, LB_TREE_WHY, "equality of these forms is not decided");
     else if (v == LB_WRONG) snprintf(why, LB_TREE_WHY, "the values differ");
@@ -712,4 +686,69 @@ lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, 
     return v;
 }
 
-void lb_answer_cleanup(void) { flint_cleanup(); }
+/* By enclosures, and constants that seem equal by proof. LB_UNKNOWN leaves why alone where enclosures say nothing. */
+static lb_verdict numeric(lb_operand gold, lb_operand answer, lb_compare how, bool decimal_log, lb_effort *effort,
+                          char why[LB_TREE_WHY])
+{
+    bool constant, ratio = how == LB_PROPORTIONAL || how == LB_PROPORTIONAL_UP;
+    int n_point;
+    lb_sampled s = lb_exact_sample(gold, answer, how, decimal_log, &effort->work, &constant, &n_point);
+    switch (s) {
+    case LB_SAMPLED_DIFFERENT:
+        if (ratio) return LB_UNKNOWN;                  /* other equations may have the same solutions */
+        snprintf(why, LB_TREE_WHY, "the values differ");
+        return LB_WRONG;
+    case LB_SAMPLED_EQUAL:
+        if (!constant) {
+            snprintf(why, LB_TREE_WHY, LB_SAMPLED_WHY, n_point, LB_SAMPLED_DIGITS);
+            return LB_RIGHT;
+        }
+        if (ratio) return LB_UNKNOWN;
+        return lb_child_prove(gold, answer, how, decimal_log, &effort->proof_ms, why);
+    case LB_SAMPLED_EQUAL_POSITIVE:
+        snprintf(why, LB_TREE_WHY, "equal only where the variables are positive");
+        return effort->lenient ? LB_RIGHT : LB_UNKNOWN;
+    case LB_SAMPLED_EQUAL_WHOLE:
+        snprintf(why, LB_TREE_WHY, "equal only where the variables are whole numbers");
+        return effort->lenient ? LB_RIGHT : LB_UNKNOWN;
+    case LB_SAMPLED_NOTHING: break;
+    }
+    return LB_UNKNOWN;
+}
+
+/* Whether a logarithm has no base. */
+static bool has_log(const lb_tree *t, int at)
+{
+    const lb_node *x = &t->node[at];
+    if (x->kind == LB_NODE_FUNC && !strcmp(lb_tree_text(t, x->text), "log") && t->node[x->first].next < 0) return true;
+    for (int k = x->first; k >= 0; k = t->node[k].next)
+        if (has_log(t, k)) return true;
+    return false;
+}
+
+static bool operand_has_log(lb_operand o) { return has_log(o.t, o.node) || (o.minus >= 0 && has_log(o.t, o.minus)); }
+
+lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, lb_effort *effort,
+                            char why[LB_TREE_WHY])
+{
+    bool final, log = operand_has_log(gold) || operand_has_log(answer);
+    lb_verdict v = algebraic(gold, answer, how, &effort->work, &final, why);
+    if (!final) v = numeric(gold, answer, how, false, effort, why);
+    if (!final && log && v != LB_UNKNOWN) {            /* the other reading of log must agree */
+        lb_verdict w = numeric(gold, answer, how, true, effort, why);
+        if (w != v) {
+            snprintf(why, LB_TREE_WHY, "log has no base, and it matters here");
+            v = effort->lenient ? LB_RIGHT : LB_UNKNOWN;
+        }
+    }
+    if (v == LB_RIGHT || !effort->lenient || how == LB_PROPORTIONAL || how == LB_PROPORTIONAL_UP) return v;
+    for (int ten = 0; ten <= log; ten++)
+        if (lb_exact_close(gold, answer, how, ten, &effort->work)) return LB_RIGHT;
+    return v;
+}
+
+void lb_answer_cleanup(void)
+{
+    lb_child_stop();
+    lb_exact_cleanup();
+}
