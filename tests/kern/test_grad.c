@@ -445,7 +445,7 @@ static void memory_is_used_again(void **state)
         assert_ok(lb_grad_backward(g, small_net(g, w, &v, x, step == 3 ? 60 : 200), &err), err);
         if (step == 0) memcpy(first, w[0].d, sizeof first), bytes = lb_grad_bytes(g);
         else if (step != 3) assert_memory_equal(first, w[0].d, sizeof first);
-        assert_true(lb_grad_bytes(g) == bytes);
+        assert_true(lb_grad_bytes(g) <= bytes);
         for (int i = 0; i < 2; i++) memset(w[i].d, 0, (size_t)(w[i].n * w[i].k) * 4);
         lb_grad_reset(g);
     }
