@@ -30,7 +30,7 @@ typedef struct lb_vocab_rows {
     const float *t;                  /* [n, n_vocab] logits, or NULL */
     const int *top_ids;              /* [n, top_k] */
     const float *top_p;              /* [n, top_k] */
-    int top_k;
+    int top_k;                       /* at most LB_VOCAB_TOP */
     float forward, reverse, jsd, beta, tau;
     bool policy, has_old, has_ref;
     float clip_low, clip_high, kl;
@@ -40,4 +40,22 @@ typedef struct lb_vocab_rows {
 } lb_vocab_rows;
 
 extern const lb_op lb_op_vocab_rows;
+
+/* Most ids of a teacher's cache, and the least that all other ids have together: sums of f32 know no less. */
+enum { LB_VOCAB_TOP = 1024 };
+#define LB_VOCAB_REST 0x1p-24
+
+/* ---- shared by the rows ---- */
+typedef struct lb_vocab_kl {
+    double forward, reverse;         /* KL(q‖p), KL(p‖q) */
+    double mid_teacher, mid_student; /* KL(q‖m), KL(p‖m); 0 without a factor for JSD */
+} lb_vocab_kl;
+/* What a row says of its target, logit target/temperature and log Σ exp at `temperature`: fills row, gives the factor of
+ * (p − e_y) in the gradient. */
+double lb_vocab_begin(const lb_vocab_rows *a, int row, double entropy, double target, double log_sum);
+/* Adds the distillation to the row. */
+void lb_vocab_distilled(const lb_vocab_rows *a, int row, const lb_vocab_kl *kl);
+/* The same by the k log-probabilities lp of a cached teacher's ids and the others' probability together; the gradient is
+ * τ·weight·slope[i] for the k, τ·weight·p_j·rest for the others. */
+void lb_vocab_top(const lb_vocab_rows *a, int row, const double *lp, double p_rest, double *slope, double *rest);
 #endif

@@ -14,40 +14,47 @@ void lb_block_shape(const lb_config *c, lb_block_linear which, int *n, int *k)
 }
 
 /* ---- weights ---- */
+bool lb_floats_copy(lb_exec *ex, const float *from, size_t n, float *out, lb_err *err)
+{
+    float *host = lb_alloc(n, sizeof *host, "weights", err);
+    if (!host) return false;
+    lb_exec_get(ex, host, from, n * sizeof *host);
+    lb_exec_put(ex, out, host, n * sizeof *host);
+    free(host);
+    return true;
+}
+
+bool lb_mat_floats(lb_exec *ex, const lb_mat *m, float *out, lb_err *err)
+{
+    size_t bytes = m->num->size(m);
+    char *packed = lb_alloc(bytes, 1, "weights", err);
+    float *row = packed ? lb_alloc((size_t)m->k, sizeof *row, "weights", err) : NULL;
+    lb_mat host = *m;
+    host.data = packed;
+    if (row) lb_exec_get(ex, packed, m->data, bytes);
+    for (int r = 0; row && r < m->n; r++) {
+        host.num->decode(&host, r, 0, m->k, row);
+        lb_exec_put(ex, out + (size_t)r * (size_t)m->k, row, (size_t)m->k * sizeof *row);
+    }
+    free(packed);
+    free(row);
+    return row != NULL;
+}
+
 static float *copy_of(lb_exec *ex, const float *from, size_t n, lb_err *err)
 {
-    float *p = lb_exec_alloc(ex, n, sizeof *p, "weights of a block", err), *host;
-    if (!p || !(host = lb_alloc(n, sizeof *host, "weights of a block", err))) {
-        lb_exec_free(ex, p);
-        return NULL;
-    }
-    lb_exec_get(ex, host, from, n * sizeof *host);
-    lb_exec_put(ex, p, host, n * sizeof *host);
-    free(host);
-    return p;
+    float *p = lb_exec_alloc(ex, n, sizeof *p, "weights of a block", err);
+    if (p && lb_floats_copy(ex, from, n, p, err)) return p;
+    lb_exec_free(ex, p);
+    return NULL;
 }
 
 static float *matrix_of(lb_exec *ex, const lb_mat *m, lb_err *err)
 {
-    size_t n = (size_t)m->n * (size_t)m->k, bytes = m->num->size(m);
-    float *p = lb_exec_alloc(ex, n, sizeof *p, "weights of a block", err);
-    char *packed = lb_alloc(bytes, 1, "weights of a block", err);
-    float *row = lb_alloc((size_t)m->k, sizeof *row, "weights of a block", err);
-    if (p && packed && row) {
-        lb_mat host = *m;
-        lb_exec_get(ex, packed, m->data, bytes);
-        host.data = packed;
-        for (int r = 0; r < m->n; r++) {
-            host.num->decode(&host, r, 0, m->k, row);
-            lb_exec_put(ex, p + (size_t)r * (size_t)m->k, row, (size_t)m->k * sizeof *row);
-        }
-    } else {
-        lb_exec_free(ex, p);
-        p = NULL;
-    }
-    free(packed);
-    free(row);
-    return p;
+    float *p = lb_exec_alloc(ex, (size_t)m->n * (size_t)m->k, sizeof *p, "weights of a block", err);
+    if (p && lb_mat_floats(ex, m, p, err)) return p;
+    lb_exec_free(ex, p);
+    return NULL;
 }
 
 bool lb_block_weights_load(lb_block_weights *b, const lb_model *m, int layer, lb_err *err)

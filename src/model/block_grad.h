@@ -30,6 +30,10 @@ typedef struct lb_block_weights {
  * activation quantizers that its linear layers may have. LB_EUNSUPPORTED for a layer with experts. */
 bool lb_block_weights_load(lb_block_weights *b, const lb_model *m, int layer, lb_err *err);
 void lb_block_weights_free(lb_block_weights *b, lb_exec *ex);
+/* Copies n floats, or a matrix of any number format as f32 (its transform and activation quantizer left aside), to
+ * device memory `out`. */
+bool lb_floats_copy(lb_exec *ex, const float *from, size_t n, float *out, lb_err *err);
+bool lb_mat_floats(lb_exec *ex, const lb_mat *m, float *out, lb_err *err);
 /* Rows and columns of a linear layer. */
 void lb_block_shape(const lb_config *c, lb_block_linear which, int *n, int *k);
 

@@ -1,5 +1,4 @@
-/* model/grad_node.h – what the tape's operators know of the tape; for model/grad*.c and
- * model/block_grad.c only. */
+/* model/grad_node.h – what the tape's operators know of the tape; for model/ only. */
 #ifndef LB_MODEL_GRAD_NODE_H
 #define LB_MODEL_GRAD_NODE_H
 #include "kern/op.h"

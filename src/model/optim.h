@@ -25,7 +25,7 @@ typedef struct lb_optim_group {
     float lr, weight_decay;
     float lo, hi;                /* after a step v is clamped to [lo, hi]; lo == hi: not */
 } lb_optim_group;
-/* p is borrowed until close; its values may be changed between steps. */
+/* p is borrowed until close; its values may be changed between steps. LB_EUSAGE if it is frozen. */
 bool lb_optim_add(lb_optim *o, lb_param *p, const lb_optim_group *group, lb_err *err);
 
 /* One step with every learning rate times lr_factor (a schedule's value); clears the gradients. LB_ENUMERIC if a
@@ -46,6 +46,7 @@ size_t lb_optim_count(const lb_optim *o);        /* parameters, in order of lb_o
  * the pointers may be NULL. */
 void lb_optim_state(lb_optim *o, size_t i, lb_param **p, float **m, float **s);
 void lb_optim_set_steps(lb_optim *o, int steps);
+void lb_optim_set_group(lb_optim *o, size_t i, const lb_optim_group *group);     /* from the next step on */
 size_t lb_optim_bytes(const lb_optim *o);        /* moments held */
 
 /* Factors of the learning rate for step 0 ≤ step < n_step: a linear rise over the first `warmup` steps, then from 1 to

@@ -39,6 +39,7 @@ lb_vocab *lb_vocab_open(lb_exec *ex, int n_vocab, int d, int d_teacher, lb_err *
 void lb_vocab_close(lb_vocab *v);                /* NULL is fine */
 /* What it holds, scratch of the products with it included: below 1 GB at n_vocab 151,936 and d up to 8192. */
 size_t lb_vocab_bytes(int n_vocab, int d, int d_teacher);
+size_t lb_vocab_scratch(int n_vocab, int n_tok); /* the part of it that is scratch of the exec, for n_tok rows */
 int lb_vocab_chunk(int n_vocab);                 /* rows at a time; decides the order of additions in dhead */
 
 /* What of a teacher is learned; all zero: nothing. */
