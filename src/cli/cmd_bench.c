@@ -386,7 +386,8 @@ static bool train_steps(opts *o, lb_exec *ex, train_step *t, const char *dir, co
     }
     if (!lb_limit_fma(ex, 5, &fma1, err)) return false;
     lb_model_grad_held(t->m, &held);
-    double peak = 0.5 * (fma0.median + fma1.median), s = lb_median(all, (size_t)n), best = all[0], flops = step_flops(t->m, &t->docs);
+    double peak = 0.5 * (fma0.median + fma1.median), flops = step_flops(t->m, &t->docs);
+    double s = lb_median(all, (size_t)n), best = all[0];
     for (int i = 1; i < n; i++) best = fmin(best, all[i]);
     double gf = flops / s / 1e9;
     if (!o->c.json)
@@ -410,7 +411,8 @@ static bool bench_train(opts *o, lb_exec *ex, lb_err *err)
     lb_model_plan plan;
     lb_model_grad_opt opt = {.train = LB_TRAIN_ALL, .keep = o->keep};
     int n = (int)o->tokens, n_doc = (n + DOC - 1) / DOC;
-    int *ids = lb_alloc((size_t)n, 2 * sizeof *ids, "tokens", err), *begin = lb_alloc((size_t)n_doc + 1, sizeof *begin, "tokens", err);
+    int *ids = lb_alloc((size_t)n, 2 * sizeof *ids, "tokens", err);
+    int *begin = ids ? lb_alloc((size_t)n_doc + 1, sizeof *begin, "tokens", err) : NULL;
     train_step t = {0};
     bool ok = ids && begin && bench_model(o, ex, dir, sizeof dir, err) && (t.m = lb_model_grad_open(dir, ex, &opt, err));
     if (!ok) goto done;
@@ -449,7 +451,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "decode: positions before (16)", 0, 1 << 24, false},
         {"tokens", 0, LB_ARG_INT, &o.tokens, "N", "prefill: length of the prompt; train: tokens of a step (512)", 1, 1 << 16,
          false},
-        {"keep", 0, LB_ARG_FLAG, &o.keep, NULL, "train: keep all activations instead of a checkpoint per block", 0, 0, false},
+        {"keep", 0, LB_ARG_FLAG, &o.keep, NULL, "train: keep all activations, no checkpoint per block", 0, 0, false},
         {"act", 0, LB_ARG_INT, &o.act, "BITS", "matmul: also with activations of 8 or 4 bits (16)", 4, 16, false},
         {"group", 0, LB_ARG_INT, &o.group, "N", "matmul: columns per scale of integers, 0: a row (128)", 0, 1 << 20,
          false},
@@ -490,5 +492,5 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     return ok;
 }
 
-const lb_command lb_cmd_bench = {"bench", "speed as a share of what the machine can do: membw, peak, matmul, attn, decode, prefill or train",
+const lb_command lb_cmd_bench = {"bench", "share of what the machine can do: membw, peak, matmul, attn, decode, prefill or train",
                                  "lowbit bench decode --scheme w4g128", run};

@@ -6,8 +6,8 @@
  *
  * Sequences are independent; query head h reads kv head h / (n_head / n_kv). Forward leaves the softmax's maximum and
  * sum; backward makes the probabilities again, block by block, so that memory grows with the length and not with its
- * square. Forward unit: LB_CAUSAL_BLOCK queries of one sequence, of all heads of one kv head; backward unit: one kv head
- * of one sequence. Blocks are counted from a sequence's first token, so that its results do not depend on its
+ * square. Forward unit: LB_CAUSAL_BLOCK queries of one sequence, of all heads of one kv head; backward unit: one kv
+ * head of one sequence. Blocks are counted from a sequence's first token, so that its results do not depend on its
  * neighbours; kv heads are the outer order of units, so that threads get equal work. */
 #ifndef LB_KERN_GRAD_ATTN_H
 #define LB_KERN_GRAD_ATTN_H

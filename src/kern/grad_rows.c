@@ -98,12 +98,12 @@ static void route_back_ref(const void *args, int i0, int i1, lb_exec *ex)
         size_t at = (size_t)t * (size_t)a->used;
         float *dx = a->dlogits + (size_t)t * (size_t)a->n_expert;
         double top, all = softmax_sum(x, a->n_expert, &top), mean = 0;
-        for (int u = 0; u < a->used; u++) mean += (double)a->weight[at + (size_t)u] * (double)a->dweight[a->slot[at + (size_t)u]];
+        for (size_t i = at; i < at + (size_t)a->used; i++) mean += (double)a->weight[i] * (double)a->dweight[a->slot[i]];
         for (int e = 0; e < a->n_expert && !a->norm; e++)
             dx[e] = (float)((double)dx[e] - exp((double)x[e] - top) / all * mean);
-        for (int u = 0; u < a->used; u++) {
-            double w = (double)a->weight[at + (size_t)u], dw = (double)a->dweight[a->slot[at + (size_t)u]];
-            float *to = &dx[a->choice[at + (size_t)u]];
+        for (size_t i = at; i < at + (size_t)a->used; i++) {
+            double w = (double)a->weight[i], dw = (double)a->dweight[a->slot[i]];
+            float *to = &dx[a->choice[i]];
             *to = (float)((double)*to + w * (a->norm ? dw - mean : dw));
         }
     }

@@ -81,7 +81,8 @@ void lb_vocab_top(const lb_vocab_rows *a, int row, const double *lp, double p_re
     }
     if (q_rest < LB_VOCAB_REST) q_rest = LB_VOCAB_REST;
     if (a->top_k < a->n_vocab) add_outcome(a, &kl, p_rest, log(p_rest), q_rest, log(q_rest));
-    for (int i = 0; i < a->top_k; i++) slope[i] = outcome_slope(a, &kl, exp(lp[i]), lp[i], (double)q[i], log((double)q[i]));
+    for (int i = 0; i < a->top_k; i++)
+        slope[i] = outcome_slope(a, &kl, exp(lp[i]), lp[i], (double)q[i], log((double)q[i]));
     *rest = p_rest > 0 ? outcome_slope(a, &kl, p_rest, log(p_rest), q_rest, log(q_rest)) / p_rest : 0;
     lb_vocab_distilled(a, row, &kl);
     a->row[row].teacher_top = (float)most;
@@ -174,7 +175,12 @@ static void vocab_ref(const void *args, int i0, int i1, lb_exec *ex)
     }
 }
 
-static bool no_jsd(const void *args) { return !((const lb_vocab_rows *)args)->t || ((const lb_vocab_rows *)args)->jsd == 0; }
+/* The middle distribution's logarithms over a whole vocabulary are the reference's only. */
+static bool no_jsd(const void *args)
+{
+    const lb_vocab_rows *a = args;
+    return !a->t || a->jsd == 0;
+}
 
 static const lb_impl impls[] = {
     {"ref", 0, NULL, vocab_ref, NULL, NULL},

@@ -50,12 +50,12 @@ typedef struct lb_vocab_kl {
     double forward, reverse;         /* KL(q‖p), KL(p‖q) */
     double mid_teacher, mid_student; /* KL(q‖m), KL(p‖m); 0 without a factor for JSD */
 } lb_vocab_kl;
-/* What a row says of its target, logit target/temperature and log Σ exp at `temperature`: fills row, gives the factor of
- * (p − e_y) in the gradient. */
+/* What a row says of its target, logit target/temperature and log Σ exp at `temperature`: fills row, gives the factor
+ * of (p − e_y) in the gradient. */
 double lb_vocab_begin(const lb_vocab_rows *a, int row, double entropy, double target, double log_sum);
 /* Adds the distillation to the row. */
 void lb_vocab_distilled(const lb_vocab_rows *a, int row, const lb_vocab_kl *kl);
-/* The same by the k log-probabilities lp of a cached teacher's ids and the others' probability together; the gradient is
- * τ·weight·slope[i] for the k, τ·weight·p_j·rest for the others. */
+/* The same by the k log-probabilities lp of a cached teacher's ids and the others' probability together; the gradient
+ * is τ·weight·slope[i] for the k, τ·weight·p_j·rest for the others. */
 void lb_vocab_top(const lb_vocab_rows *a, int row, const double *lp, double p_rest, double *slope, double *rest);
 #endif

@@ -11,9 +11,13 @@ static void squares_ref(const void *args, int i0, int i1, lb_exec *ex)
     (void)ex;
     const lb_squares *a = args;
     for (int u = i0; u < i1; u++) {
-        double sum = 0;
-        for (size_t i = (size_t)u * LB_STEP_PIECE; i < end_of(u + 1, a->n); i++) sum += (double)a->x[i] * (double)a->x[i];
-        a->sum[u] = sum;
+        double sum[LB_SQUARES_LANES] = {0}, all = 0;
+        size_t i = (size_t)u * LB_STEP_PIECE, end = end_of(u + 1, a->n);
+        for (; i + LB_SQUARES_LANES <= end; i += LB_SQUARES_LANES)
+            for (size_t j = 0; j < LB_SQUARES_LANES; j++) sum[j] += (double)a->x[i + j] * (double)a->x[i + j];
+        for (size_t j = 0; i + j < end; j++) sum[j] += (double)a->x[i + j] * (double)a->x[i + j];
+        for (size_t j = 0; j < LB_SQUARES_LANES; j++) all += sum[j];
+        a->sum[u] = all;
     }
 }
 

@@ -18,7 +18,8 @@ typedef struct lb_step {
     float lo, hi;
 } lb_step;
 
-/* sum[piece] = Σ x² over the piece, in double, in order. */
+/* sum[piece] = Σ x² over the piece, in double: element i into sum i mod LB_SQUARES_LANES, then those in order. */
+enum { LB_SQUARES_LANES = 8 };
 typedef struct lb_squares {
     double *sum;                 /* [pieces] */
     const float *x;              /* [n] */

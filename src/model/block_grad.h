@@ -4,8 +4,8 @@
  *     h = x + o( attn( rope(norm(q)), rope(norm(k)), v ) )      y = h + down( silu(gate) · up )
  *     with experts:   y = h + Σ_e weight_e · down_e( silu(gate_e) · up_e ),   weight from the router (lb_grad_route)
  *
- * Any architecture of archs.def (query/key norms, biases and experts where the model has them). Sequences of a batch are
- * independent and start at position 0. */
+ * Any architecture of archs.def (query/key norms, biases and experts where the model has them). Sequences of a batch
+ * are independent and start at position 0. */
 #ifndef LB_MODEL_BLOCK_GRAD_H
 #define LB_MODEL_BLOCK_GRAD_H
 #include "model/grad.h"

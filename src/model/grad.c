@@ -11,8 +11,8 @@
 #include <string.h>
 
 /* ---- memory: blocks that are filled in order, so that equal steps find equal places ----
- * A step that needed several blocks is followed by one with a single block of that size: steps of slowly changing shapes
- * would otherwise find every block a little too small. */
+ * A step that needed several blocks is followed by one with a single block of that size: steps of slowly changing
+ * shapes would otherwise find every block a little too small. */
 typedef struct chunk {
     char *p;                     /* owned */
     size_t size, used;

@@ -66,10 +66,10 @@ lb_var *lb_grad_param(lb_grad *g, lb_param *p);                    /* the same p
 lb_var *lb_grad_view(lb_grad *g, lb_var *x, int n, int k);         /* the same n·k numbers in another shape */
 lb_var *lb_grad_detach(lb_grad *g, lb_var *x);                     /* the same numbers, no way back */
 
-/* y = fn(arg, tape, x) of which only y is kept: what fn computes on the way is computed again when the way back comes to
- * y, to the same bits, so that gradients are those of fn(arg, g, x) on g itself. fn puts everything else that it reads on
- * the tape it is given (parameters, constants), does the same every time, and makes no checkpoints of its own. arg is
- * borrowed until the way back is over. The memory of one call at a time is held. Source: arXiv:1604.06174. */
+/* y = fn(arg, tape, x) of which only y is kept: what fn computes on the way is computed again when the way back comes
+ * to y, to the same bits, so that gradients are those of fn(arg, g, x) on g itself. fn puts everything else that it
+ * reads on the tape it is given (parameters, constants), does the same every time, and makes no checkpoints of its own.
+ * arg is borrowed until the way back is over. The memory of one call at a time is held. Source: arXiv:1604.06174. */
 typedef lb_var *(*lb_grad_fn)(void *arg, lb_grad *g, lb_var *x);
 lb_var *lb_grad_checkpoint(lb_grad *g, lb_grad_fn fn, void *arg, lb_var *x);
 
@@ -97,8 +97,8 @@ lb_var *lb_grad_rmsnorm(lb_grad *g, lb_var *x, lb_var *w, float eps);
 
 /* ---- attention ---- */
 /* How the rows of q, k, v are sequences: n_seq independent ones, one after another, positions from 0 in each. All have
- * len tokens, or sequence s is the rows begin[s] … begin[s+1] (packed documents). A row's result does not depend, to the
- * bit, on which other sequences there are. */
+ * len tokens, or sequence s is the rows begin[s] … begin[s+1] (packed documents). A row's result does not depend, to
+ * the bit, on which other sequences there are. */
 typedef struct lb_grad_heads {
     int n_seq, len, n_head, n_kv, d_head;
     const int *begin;            /* [n_seq+1] host, copied; begin[0] = 0, rising; NULL: len */

@@ -17,7 +17,8 @@ static lb_var *sigmoid(lb_grad *g, lb_var *x)
     if (!x) return NULL;
     lb_node *y = lb_node_new(g, x->n, x->k, NULL, sigmoid_back, &x, 1);
     if (!y) return NULL;
-    for (size_t i = 0; i < lb_node_count(x) && !lb_grad_is_dry(g); i++) y->var.v[i] = (float)(1 / (1 + exp(-(double)x->v[i])));
+    if (lb_grad_is_dry(g)) return &y->var;
+    for (size_t i = 0; i < lb_node_count(x); i++) y->var.v[i] = (float)(1 / (1 + exp(-(double)x->v[i])));
     return &y->var;
 }
 

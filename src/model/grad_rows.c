@@ -80,7 +80,8 @@ static bool group(lb_grad *g, route_aux *x, const int *choice)
 {
     int n = x->r.n_tok, used = x->r.used, n_expert = x->r.n_expert;
     size_t rows = (size_t)n * (size_t)used;
-    int *begin = lb_node_aux(g, ((size_t)n_expert + 1) * sizeof *begin), *next = lb_node_aux(g, (size_t)n_expert * sizeof *next);
+    int *begin = lb_node_aux(g, ((size_t)n_expert + 1) * sizeof *begin);
+    int *next = lb_node_aux(g, (size_t)n_expert * sizeof *next);
     int *token = lb_node_aux(g, 2 * rows * sizeof *token), *slot = token ? token + rows : NULL;
     if (!begin || !next || !token) return false;
     if (lb_grad_is_dry(g)) {
@@ -105,7 +106,8 @@ const lb_route *lb_grad_route(lb_grad *g, lb_var *logits, int used, bool norm)
     int rows = logits->n * used;
     lb_node *w = lb_node_new(g, rows, 1, NULL, route_back, &logits, 1);
     route_aux *x = w ? lb_node_aux(g, sizeof *x) : NULL;
-    int *host = x ? lb_node_aux(g, (size_t)rows * sizeof *host) : NULL, *choice = host ? lb_node_ints(g, NULL, (size_t)rows) : NULL;
+    int *host = x ? lb_node_aux(g, (size_t)rows * sizeof *host) : NULL;
+    int *choice = host ? lb_node_ints(g, NULL, (size_t)rows) : NULL;
     float *weight = choice ? lb_node_floats(g, (size_t)rows) : NULL;
     if (!weight) return NULL;
     w->aux = x;

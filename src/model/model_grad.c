@@ -8,8 +8,12 @@
 const lb_config *lb_model_grad_config(const lb_model_grad *m) { return m->cfg; }
 lb_grad *lb_model_grad_tape(lb_model_grad *m) { return m->g; }
 size_t lb_model_grad_count(const lb_model_grad *m) { return m->n_tensor; }
-const lb_model_tensor *lb_model_grad_tensor(const lb_model_grad *m, size_t i) { return i < m->n_tensor ? &m->tensors[i] : NULL; }
 const lb_linear *lb_model_grad_head(const lb_model_grad *m) { return &m->head_linear; }
+
+const lb_model_tensor *lb_model_grad_tensor(const lb_model_grad *m, size_t i)
+{
+    return i < m->n_tensor ? &m->tensors[i] : NULL;
+}
 
 lb_param *lb_model_grad_linear(const lb_model_grad *m, int layer, int expert, lb_block_linear which)
 {
@@ -132,8 +136,9 @@ static size_t loss_bytes(const lb_model_grad *m, int n_tok)
 {
     const lb_config *c = m->cfg;
     size_t turned = lb_vocab_scratch(c->n_vocab, n_tok), scratch = lb_grad_scratch(m->g);
-    return lb_vocab_bytes(c->n_vocab, c->d_model, m->opt.d_teacher) - lb_vocab_scratch(c->n_vocab, lb_vocab_chunk(c->n_vocab)) +
-           (turned > scratch ? turned : scratch) + (size_t)n_tok * (size_t)c->d_model * sizeof(float);
+    size_t most = lb_vocab_scratch(c->n_vocab, lb_vocab_chunk(c->n_vocab));
+    size_t chunk = lb_vocab_bytes(c->n_vocab, c->d_model, m->opt.d_teacher) - most;
+    return chunk + (turned > scratch ? turned : scratch) + (size_t)n_tok * (size_t)c->d_model * sizeof(float);
 }
 
 static void total(lb_model_plan *p) { p->total = p->weights + p->gradients + p->moments + p->tape + p->loss; }

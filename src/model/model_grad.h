@@ -7,9 +7,9 @@
  *     lb_optim_step(o, …)
  *
  * Weights are copied from a model folder as f32, whatever format they are stored in; transforms and activation
- * quantizers that a folder asks for are an error, not dropped: train a float model and put quantizers in by hooks. A tied
- * head is the embedding: one tensor, one gradient. Results are the same bits for any number of threads, with and without
- * checkpoints; those of a document (hidden states, log-probabilities) also for any packing. */
+ * quantizers that a folder asks for are an error, not dropped: train a float model and put quantizers in by hooks. A
+ * tied head is the embedding: one tensor, one gradient. Results are the same bits for any number of threads, with and
+ * without checkpoints; those of a document (hidden states, log-probabilities) also for any packing. */
 #ifndef LB_MODEL_MODEL_GRAD_H
 #define LB_MODEL_MODEL_GRAD_H
 #include "model/block_grad.h"
@@ -58,8 +58,8 @@ const lb_model_tensor *lb_model_grad_tensor(const lb_model_grad *m, size_t i);
 /* A linear layer's weight; expert −1 in a dense layer. NULL if there is none. */
 lb_param *lb_model_grad_linear(const lb_model_grad *m, int layer, int expert, lb_block_linear which);
 /* What is done to block `layer` from now on (a copy is kept, arg is borrowed); NULL: nothing. Hooks run twice in a step
- * with checkpoints, and put all that they need on the tape that they are given. Parameters of their own may be frozen or
- * trained. */
+ * with checkpoints, and put all that they need on the tape that they are given. Parameters of their own may be frozen
+ * or trained. */
 void lb_model_grad_hook(lb_model_grad *m, int layer, const lb_block_hooks *hooks);
 
 /* Documents one after another, each attending to itself only. */
@@ -73,13 +73,15 @@ typedef struct lb_docs {
  * call. NULL with LB_EUSAGE naming the position for an id outside the vocabulary, or the document for one longer than
  * the context. The way back from them: lb_grad_backward_from on the tape. */
 lb_var *lb_model_grad_hidden(lb_model_grad *m, const lb_docs *docs, lb_err *err);
-/* The same without any way back, in the memory of one block and two rows of hidden states: out [n_tok, d_model] device. */
+/* The same without any way back, in the memory of one block and two rows of hidden states: out [n_tok, d_model] device.
+ * */
 bool lb_model_grad_infer(lb_model_grad *m, const lb_docs *docs, float *out, lb_err *err);
 /* The head [n_vocab, d_model] as a linear layer (f32): what lb_teacher and lb_linear_run read. Borrowed from m. */
 const lb_linear *lb_model_grad_head(const lb_model_grad *m);
 
 /* lb_model_grad_hidden, lb_vocab_loss_run with a's n_tok, h, head, dh and dhead filled in, and the way back: gradients
- * are added to every trained tensor (and to the hooks' parameters). An error leaves gradients as rubbish: clear them. */
+ * are added to every trained tensor (and to the hooks' parameters). An error leaves gradients as rubbish: clear them.
+ * */
 bool lb_model_grad_loss(lb_model_grad *m, const lb_docs *docs, const lb_vocab_loss *a, lb_vocab_sums *out, lb_err *err);
 /* Loss and rows only: no gradients are computed or touched. */
 bool lb_model_grad_measure(lb_model_grad *m, const lb_docs *docs, const lb_vocab_loss *a, lb_vocab_sums *out,
@@ -93,8 +95,8 @@ typedef struct lb_model_plan {
     size_t loss;                     /* chunk of the vocabulary, hidden gradients, scratch */
     size_t total;
 } lb_model_plan;
-/* A step of lb_model_grad_loss over docs of the given lengths (begin), counted by a dry run: within 10 % of what is then
- * held. hooks: as every block will have, or NULL; called with a dry tape. */
+/* A step of lb_model_grad_loss over docs of the given lengths (begin), counted by a dry run: within 10 % of what is
+ * then held. hooks: as every block will have, or NULL; called with a dry tape. */
 bool lb_model_grad_bytes(const lb_config *cfg, lb_exec *ex, const lb_model_grad_opt *opt, int n_doc, const int *begin,
                          const lb_block_hooks *hooks, lb_model_plan *out, lb_err *err);
 /* What m holds now, in the same parts (moments 0). */

@@ -285,8 +285,8 @@ lb_model_grad *lb_model_grad_open(const char *dir, lb_exec *ex, const lb_model_g
     lb_model_grad *m = NULL;
     for (int i = 0; i < from->cfg.n_layer; i++)
         if (from->layers[i].q_rope || from->layers[i].k_rope) {
-            lb_fail(err, LB_EUNSUPPORTED, "%s: layer %d transforms its keys online: train the float model it was made from", dir,
-                    i);
+            lb_fail(err, LB_EUNSUPPORTED,
+                    "%s: layer %d transforms its keys online: train the float model it was made from", dir, i);
             goto done;
         }
     m = make(dir, NULL, from->lm_head.w.data == from->embed.data, false, ex, opt, err);

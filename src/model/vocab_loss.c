@@ -148,7 +148,8 @@ static bool check_teacher(const lb_vocab *v, const lb_vocab_loss *a, lb_err *err
     bool learns = d->forward != 0 || d->reverse != 0 || d->jsd != 0, by_h = t->h || t->head;
     if (learns && !by_h && !t->top_k) return lb_fail(err, LB_EUSAGE, "distillation wants a teacher, and there is none");
     if (by_h && t->top_k) return lb_fail(err, LB_EUSAGE, "a teacher is hidden states or cached probabilities, not both");
-    if (by_h && (!t->h || !t->head)) return lb_fail(err, LB_EUSAGE, "a teacher has hidden states and a head; one is missing");
+    if (by_h && (!t->h || !t->head))
+        return lb_fail(err, LB_EUSAGE, "a teacher has hidden states and a head; one is missing");
     if (by_h && t->head->w.n != v->n_vocab)
         return lb_fail(err, LB_EUSAGE, "the teacher's vocabulary has %d ids, the student's %d: distillation wants the same",
                        t->head->w.n, v->n_vocab);
@@ -156,8 +157,8 @@ static bool check_teacher(const lb_vocab *v, const lb_vocab_loss *a, lb_err *err
         return lb_fail(err, LB_EUSAGE, "the teacher's hidden states have %d numbers; the loss was opened for %d",
                        t->head->w.k, v->d_teacher);
     if (t->top_k && (t->top_k < 1 || t->top_k > LB_VOCAB_TOP || t->top_k > v->n_vocab || !t->top_ids || !t->top_p))
-        return lb_fail(err, LB_EUSAGE, "a cached teacher has 1 to %d of %d ids a row with probabilities, not %d", LB_VOCAB_TOP,
-                       v->n_vocab, t->top_k);
+        return lb_fail(err, LB_EUSAGE, "a cached teacher has 1 to %d of %d ids a row with probabilities, not %d",
+                       LB_VOCAB_TOP, v->n_vocab, t->top_k);
     if (!positive(or_one(d->temperature)))
         return lb_fail(err, LB_EUSAGE, "the temperature of distillation is above 0, not %g", (double)d->temperature);
     if (d->jsd != 0 && d->beta != 0 && !(d->beta > 0 && d->beta < 1))
@@ -171,7 +172,8 @@ static bool check(const lb_vocab *v, const lb_vocab_loss *a, lb_err *err)
     if (a->n_tok < 1 || !a->h || !a->head) return lb_fail(err, LB_EUSAGE, "a loss wants hidden states and a head");
     if (!positive(or_one(a->temperature)))
         return lb_fail(err, LB_EUSAGE, "the temperature is above 0, not %g", (double)a->temperature);
-    if (!(a->norm >= 0) || !isfinite(a->norm)) return lb_fail(err, LB_EUSAGE, "the norm of a loss is above 0, not %g", a->norm);
+    if (!(a->norm >= 0) || !isfinite(a->norm))
+        return lb_fail(err, LB_EUSAGE, "the norm of a loss is above 0, not %g", a->norm);
     if ((a->ce != 0 || p->advantage) && !a->target) return lb_fail(err, LB_EUSAGE, "this loss wants target ids");
     if (p->advantage && (!(p->clip_low >= 0) || !(p->clip_high >= 0) || !isfinite(p->kl)))
         return lb_fail(err, LB_EUSAGE, "clips %g and %g are not at least 0", (double)p->clip_low, (double)p->clip_high);

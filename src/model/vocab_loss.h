@@ -21,8 +21,8 @@
  *
  * A teacher known by its top k probabilities only: all other ids are one outcome, of which the teacher's probability is
  * q_rest = 1 − Σ q and the student's is p_rest = Σ p over them; the same formulas over these k+1 outcomes. With
- * G_i = d(term)/d(p_i) of an outcome, ds_j = τ·p_j·(G_outcome(j) − Σ_i p_i·G_i): for KL(q‖p), τ·(p_j − q_j) for the k and
- * τ·p_j·(1 − q_rest/p_rest) for the rest.
+ * G_i = d(term)/d(p_i) of an outcome, ds_j = τ·p_j·(G_outcome(j) − Σ_i p_i·G_i): for KL(q‖p), τ·(p_j − q_j) for the k
+ * and τ·p_j·(1 − q_rest/p_rest) for the rest.
  *
  * Sources: KL and generalised JSD: arXiv:2306.13649 (β as there); CAKLD: arXiv:2402.10631; GRPO: arXiv:2402.03300 with
  * token-level mean and separate clips of arXiv:2503.14476; k3: Schulman 2020. Results do not depend on the number of

@@ -1,5 +1,5 @@
-/* test_train.c – training of whole models against PyTorch (tools/train_fixtures.py): loss, the gradient of every tensor,
- * and 20 steps of AdamW with clipping and a schedule; dense, with biases, with experts. */
+/* test_train.c – training of whole models against PyTorch (tools/train_fixtures.py): loss, the gradient of every
+ * tensor, and 20 steps of AdamW with clipping and a schedule; dense, with biases, with experts. */
 #include "test.h"
 #include "base/file.h"
 #include "model/model_grad.h"

@@ -229,8 +229,8 @@ static void step_rows(void **state)
         size_t n = counts[i];
         float *v = randoms(n, 1), *d = randoms(n, 2), *m = randoms(n, 3), *s = randoms(n, 4);
         for (size_t j = 0; j < n; j++) s[j] *= s[j];
-        lb_step a = {.n = n, .lr = 0.01f, .keep = 0.999f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .fix1 = 1.7f, .fix2 = 2.1f,
-                     .lo = i % 2 ? -0.5f : 0, .hi = i % 2 ? 0.7f : 0};
+        lb_step a = {.n = n, .lr = 0.01f, .keep = 0.999f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .fix1 = 1.7f,
+                     .fix2 = 2.1f, .lo = i % 2 ? -0.5f : 0, .hi = i % 2 ? 0.7f : 0};
         each_row("", &lb_op_adamw, &a, (out[]){{&a.v, n, v, 0}, {&a.d, n, d, 0}, {&a.m, n, m, 0}, {&a.s, n, s, 0}}, 4);
         each_row("", &lb_op_sign_step, &a, (out[]){{&a.v, n, v, 0}, {&a.d, n, d, 0}}, 2);
         lb_times t = {.n = n, .f = -0.3f};

@@ -1,5 +1,6 @@
-/* test_model_grad.c – a whole model on the tape: the forward pass of model/forward.c, the same bits for any packing, any
- * number of threads, with and without checkpoints, and after a resume; plans that hold; what is frozen stays; errors. */
+/* test_model_grad.c – a whole model on the tape: the forward pass of model/forward.c, the same bits for any packing,
+ * any number of threads, with and without checkpoints, and after a resume; plans that hold; what is frozen stays;
+ * errors. */
 #include "test.h"
 #include "base/rng.h"
 #include "model/forward.h"
@@ -454,7 +455,8 @@ static void mistakes(void **state)
     memcpy(far, b->ids, sizeof far);
     far[60] = 320;
     const struct { lb_docs docs; const char *says; lb_code code; } cases[] = {
-        {{.n_tok = 300, .n_doc = 1, .ids = many, .begin = long_doc}, "document 0 has 300 tokens; the model's context is 128", LB_EUSAGE},
+        {{.n_tok = 300, .n_doc = 1, .ids = many, .begin = long_doc},
+         "document 0 has 300 tokens; the model's context is 128", LB_EUSAGE},
         {{.n_tok = 5, .n_doc = 3, .ids = many, .begin = empty}, "document 1 of 3 is empty", LB_EUSAGE},
         {{.n_tok = 5, .n_doc = 1, .ids = many, .begin = short_of}, "do not make 5 tokens", LB_EUSAGE},
         {{.n_tok = N_TOK, .n_doc = N_DOC, .ids = far, .begin = BEGIN}, "token 60 has the id 320", LB_EUSAGE},

@@ -1,5 +1,5 @@
-/* test_vocab_loss.c – losses over the vocabulary in chunks: against plain double arithmetic over all rows, row by row the
- * same bits, any number of threads, bounded memory, clear errors. */
+/* test_vocab_loss.c – losses over the vocabulary in chunks: against plain double arithmetic over all rows, row by row
+ * the same bits, any number of threads, bounded memory, clear errors. */
 #include "test.h"
 #include "base/rng.h"
 #include "model/vocab_loss.h"
