@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "model/grad_node.h"
 #include "model/model_grad_parts.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,9 +74,23 @@ lb_var *lb_model_grad_hidden(lb_model_grad *m, const lb_docs *docs, lb_err *err)
     return lb_grad_ok(m->g, err) ? x : NULL;
 }
 
-bool lb_model_grad_infer(lb_model_grad *m, const lb_docs *docs, float *out, lb_err *err)
+/* The first number of x [n] that is not finite; n if there is none. */
+static bool find_bad(lb_model_grad *m, const float *x, size_t n, size_t *at, lb_err *err)
+{
+    float *host = lb_alloc(n, sizeof *host, "a look at numbers", err);
+    if (!host) return false;
+    lb_exec_get(m->ex, host, x, n * sizeof *host);
+    for (*at = 0; *at < n && isfinite(host[*at]);) ++*at;
+    free(host);
+    return true;
+}
+
+/* Embedding, blocks and norm, one after another, each from `out` to `out`; look: stops at the first that is not
+ * finite. */
+static bool infer(lb_model_grad *m, const lb_docs *docs, float *out, bool look, lb_err *err)
 {
     int n = docs->n_tok, d = m->cfg->d_model;
+    size_t count = (size_t)n * (size_t)d, at = count;
     if (!take_docs(m, docs, err)) return false;
     for (int i = -1; i <= m->cfg->n_layer; i++) {
         lb_grad_reset(m->g);
@@ -84,10 +99,21 @@ bool lb_model_grad_infer(lb_model_grad *m, const lb_docs *docs, float *out, lb_e
             : i < m->cfg->n_layer ? block(&m->layers[i], m->g, x)
                                     : final_norm(m, x);
         if (!lb_grad_ok(m->g, err)) return false;
-        lb_node_copy(m->g, out, x->v, (size_t)n * (size_t)d);
+        lb_node_copy(m->g, out, x->v, count);
+        if (look && !find_bad(m, out, count, &at, err)) return false;
+        if (look && at < count)
+            return i < 0 || i == m->cfg->n_layer
+                       ? lb_fail(err, LB_ENUMERIC, "the %s of token %zu is not finite", i < 0 ? "embedding" : "final norm",
+                                 at / (size_t)d)
+                       : lb_fail(err, LB_ENUMERIC, "layer %d: the output for token %zu is not finite", i, at / (size_t)d);
     }
     lb_grad_reset(m->g);
     return true;
+}
+
+bool lb_model_grad_infer(lb_model_grad *m, const lb_docs *docs, float *out, lb_err *err)
+{
+    return infer(m, docs, out, false, err);
 }
 
 /* ---- losses ---- */
@@ -103,6 +129,36 @@ static bool room(lb_model_grad *m, int n_tok, lb_err *err)
     return m->rows != NULL;
 }
 
+/* Gradients of all tensors, or their weights. */
+static bool tensors_finite(lb_model_grad *m, bool weights, lb_err *err)
+{
+    for (size_t i = 0; i < m->n_tensor; i++) {
+        const lb_param *p = &m->params[i];
+        size_t n = (size_t)p->n * (size_t)p->k, at;
+        const float *x = weights ? p->v : p->d;
+        if (!x) continue;
+        if (!find_bad(m, x, n, &at, err)) return false;
+        if (at < n)
+            return lb_fail(err, LB_ENUMERIC, "the %s of '%s' is not finite at [%zu,%zu]", weights ? "weight" : "gradient",
+                           m->tensors[i].name, at / (size_t)p->k, at % (size_t)p->k);
+    }
+    return true;
+}
+
+bool lb_model_grad_finite(lb_model_grad *m, const lb_docs *docs, lb_err *err)
+{
+    return tensors_finite(m, true, err) &&
+           (!docs || (room(m, docs->n_tok, err) && infer(m, docs, m->rows, true, err))) && tensors_finite(m, false, err);
+}
+
+/* A loss that is not finite has a place where that began. */
+static bool say_where(lb_model_grad *m, const lb_docs *docs, lb_err *err)
+{
+    lb_err where = {0};
+    if (err && err->code == LB_ENUMERIC && !lb_model_grad_finite(m, docs, &where)) lb_wrap(err, "%s", where.msg);
+    return false;
+}
+
 bool lb_model_grad_loss(lb_model_grad *m, const lb_docs *docs, const lb_vocab_loss *a, lb_vocab_sums *out, lb_err *err)
 {
     lb_var *h = room(m, docs->n_tok, err) ? lb_model_grad_hidden(m, docs, err) : NULL;
@@ -110,7 +166,8 @@ bool lb_model_grad_loss(lb_model_grad *m, const lb_docs *docs, const lb_vocab_lo
     lb_vocab_loss x = *a;
     x.n_tok = docs->n_tok, x.h = h->v, x.head = m->head->v;
     x.dh = h->need ? m->rows : NULL, x.dhead = m->head->d;
-    return lb_vocab_loss_run(m->vocab, &x, out, err) && (!h->need || lb_grad_backward_from(m->g, h, m->rows, err));
+    if (!lb_vocab_loss_run(m->vocab, &x, out, err)) return say_where(m, docs, err);
+    return !h->need || lb_grad_backward_from(m->g, h, m->rows, err);
 }
 
 bool lb_model_grad_measure(lb_model_grad *m, const lb_docs *docs, const lb_vocab_loss *a, lb_vocab_sums *out, lb_err *err)
@@ -118,7 +175,7 @@ bool lb_model_grad_measure(lb_model_grad *m, const lb_docs *docs, const lb_vocab
     if (!room(m, docs->n_tok, err) || !lb_model_grad_infer(m, docs, m->rows, err)) return false;
     lb_vocab_loss x = *a;
     x.n_tok = docs->n_tok, x.h = m->rows, x.head = m->head->v, x.dh = x.dhead = NULL;
-    return lb_vocab_loss_run(m->vocab, &x, out, err);
+    return lb_vocab_loss_run(m->vocab, &x, out, err) || say_where(m, docs, err);
 }
 
 /* ---- memory ---- */

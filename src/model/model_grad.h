@@ -83,6 +83,11 @@ const lb_linear *lb_model_grad_head(const lb_model_grad *m);
  * are added to every trained tensor (and to the hooks' parameters). An error leaves gradients as rubbish: clear them.
  * */
 bool lb_model_grad_loss(lb_model_grad *m, const lb_docs *docs, const lb_vocab_loss *a, lb_vocab_sums *out, lb_err *err);
+/* Where numbers stopped being finite, after a loss or a gradient that is not: LB_ENUMERIC naming the first tensor whose
+ * weights hold a NaN or an infinity, else the first block whose output does, else the first tensor whose gradient does;
+ * true if there is none. lb_model_grad_loss says it by itself. Runs the model without a way back; docs NULL: tensors
+ * only. */
+bool lb_model_grad_finite(lb_model_grad *m, const lb_docs *docs, lb_err *err);
 /* Loss and rows only: no gradients are computed or touched. */
 bool lb_model_grad_measure(lb_model_grad *m, const lb_docs *docs, const lb_vocab_loss *a, lb_vocab_sums *out,
                            lb_err *err);

@@ -8,10 +8,10 @@
 #include <string.h>
 
 /* ---- which tensors there are ---- */
-typedef enum what { EMBED, FINAL_NORM, HEAD, ATTN_NORM, MLP_NORM, Q_NORM, K_NORM, WEIGHT, BIAS, ROUTER, EXPERT } what;
+typedef enum role { EMBED, FINAL_NORM, HEAD, ATTN_NORM, MLP_NORM, Q_NORM, K_NORM, WEIGHT, BIAS, ROUTER, EXPERT } role;
 
 typedef struct item {
-    what what;
+    role what;
     int layer, expert;               /* −1: none */
     lb_block_linear linear;          /* of WEIGHT, BIAS, EXPERT */
     int n, k;
@@ -30,7 +30,7 @@ typedef struct walk {
     int layer;
 } walk;
 
-static bool say(const walk *w, what what, const char *module, unsigned kind, int n, int k, lb_param **slot)
+static bool say(const walk *w, role what, const char *module, unsigned kind, int n, int k, lb_param **slot)
 {
     item it = {.what = what, .layer = w->layer, .expert = -1, .n = n, .k = k, .kind = kind, .module = module, .slot = slot};
     return w->fn(w->arg, &it, w->err);

@@ -474,6 +474,34 @@ static void mistakes(void **state)
     lb_exec_close(ex);
 }
 
+/* A loss that is no number says where that began. */
+static void where_numbers_end(void **state)
+{
+    (void)state;
+    lb_exec *ex = open_exec(NULL, 1);
+    lb_model_grad *m = open_model(TINY "qwen3_moe", ex, (lb_model_grad_opt){.train = LB_TRAIN_ALL});
+    batch *b = batch_of(lb_model_grad_config(m)->n_vocab);
+    lb_vocab_sums s;
+    lb_vocab_loss a = {.target = b->target, .ce = 1};
+    lb_err err = {0};
+    float *w = &lb_model_grad_linear(m, 1, -1, LB_BLOCK_O)->v[70], *d = lb_model_grad_linear(m, 0, 2, LB_BLOCK_UP)->d, was = *w;
+    assert_ok(lb_model_grad_finite(m, &b->docs, &err), err);
+    *w = NAN;
+    assert_false(lb_model_grad_loss(m, &b->docs, &a, &s, &err));
+    assert_int_equal(err.code, LB_ENUMERIC);
+    assert_non_null(strstr(err.msg, "the weight of 'model.layers.1.self_attn.o_proj.weight' is not finite at [1,6]"));
+    *w = 3e38f; /* finite itself, but what it is multiplied with is not */
+    assert_false(lb_model_grad_measure(m, &b->docs, &a, &s, &err));
+    if (!strstr(err.msg, "layer 1: the output for token")) fail_msg("%s", err.msg);
+    *w = was;
+    clear(m);
+    *d = INFINITY;
+    assert_false(lb_model_grad_finite(m, &b->docs, &err));
+    assert_non_null(strstr(err.msg, "the gradient of 'model.layers.0.mlp.experts.2.up_proj.weight' is not finite at [0,0]"));
+    lb_model_grad_close(m);
+    lb_exec_close(ex);
+}
+
 /* Weights from a seed: the same for any number of threads, other ones for another seed, and they learn. */
 static void from_scratch(void **state)
 {
@@ -519,7 +547,7 @@ int main(void)
         cmocka_unit_test(checkpoints_and_threads_change_nothing), cmocka_unit_test(steps_repeat),
         cmocka_unit_test(a_resume_gives_the_same_bits), cmocka_unit_test(micro_batches_add_up),
         cmocka_unit_test(only_what_was_asked_for_is_trained), cmocka_unit_test(policy_on_policy), cmocka_unit_test(plans_hold),
-        cmocka_unit_test(mistakes), cmocka_unit_test(from_scratch),
+        cmocka_unit_test(mistakes), cmocka_unit_test(where_numbers_end), cmocka_unit_test(from_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
