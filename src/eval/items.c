@@ -159,7 +159,8 @@ static bool read_document(reading *r, size_t size, lb_err *err)
     if (size > LB_JSON_MAX_BYTES)
         return lb_fail(err, LB_EFORMAT, "%s has %zu bytes, more than the %zu MiB that one JSON document may have; JSON lines may be larger",
                        r->name, size, LB_JSON_MAX_BYTES >> 20);
-    json_t *doc = lb_json_parse(r->text, size, r->name, err);
+    size_t bom = size >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    json_t *doc = lb_json_parse(r->text + bom, size - bom, r->name, err);
     bool ok = doc && (each_of_document(r, doc, err) || r->enough);
     json_decref(doc);
     return ok;

@@ -171,8 +171,9 @@ static bool letter_gold(const task_file *t, const lb_row *row, lb_item *it, cons
     const json_t *v = json_object_get(row->json, t->answer);
     const char *s = json_string_value(v);
     int at = -1, same = 0, n = o->n ? o->n : MAX_OPTION;
-    if (s && isalpha((unsigned char)*s) && !s[1]) at = toupper((unsigned char)*s) - 'A', same = 1;
-    for (int i = 0; s && !same && i < o->n; i++)
+    bool letter = s && isalpha((unsigned char)*s) && !s[1];
+    if (letter) at = toupper((unsigned char)*s) - 'A', same = 1;
+    for (int i = 0; s && !letter && i < o->n; i++)
         if (strcmp(o->p[i], s) == 0) at = i, same++;
     if (json_is_integer(v) && t->first_option >= 0) {
         json_int_t k = json_integer_value(v);
