@@ -74,9 +74,9 @@ static void read_as(const lb_bench *b, const unsigned char *data, size_t size, c
     lb_items_free(&items);
 }
 
-static char dir[] = "/tmp/lowbit-fuzz-XXXXXX", path[sizeof dir + 16];
+static char task_dir[] = "/tmp/lowbit-fuzz-XXXXXX", task_path[sizeof task_dir + 16];
 
-static void remove_dir(void) { rmdir(dir); }
+static void remove_dir(void) { rmdir(task_dir); }
 
 /* A task file and its rows, with a line "----" between. */
 static void task_file(const unsigned char *data, size_t size)
@@ -84,19 +84,19 @@ static void task_file(const unsigned char *data, size_t size)
     static const char mark[] = "\n----\n";
     const unsigned char *cut = memmem(data, size, mark, sizeof mark - 1);
     if (!cut || data[0] != '{') return;
-    if (!*path) {
-        if (!mkdtemp(dir) || atexit(remove_dir) != 0) abort();
-        snprintf(path, sizeof path, "%s/task.json", dir);
+    if (!*task_path) {
+        if (!mkdtemp(task_dir) || atexit(remove_dir) != 0) abort();
+        snprintf(task_path, sizeof task_path, "%s/task.json", task_dir);
     }
-    FILE *f = fopen(path, "wb");
+    FILE *f = fopen(task_path, "wb");
     if (!f || fwrite(data, 1, (size_t)(cut - data), f) != (size_t)(cut - data) || fclose(f) != 0) abort();
     lb_err e = {0};
-    lb_bench *b = lb_bench_from_file(path, &e);
-    if (!b && (e.code == LB_OK || strncmp(e.msg, path, strlen(path)) != 0)) abort();
+    lb_bench *b = lb_bench_from_file(task_path, &e);
+    if (!b && (e.code == LB_OK || strncmp(e.msg, task_path, strlen(task_path)) != 0)) abort();
     const unsigned char *rows = cut + sizeof mark - 1;
     if (b) read_as(b, rows, size - (size_t)(rows - data), "fuzz.jsonl");
     lb_bench_free(b);
-    unlink(path);
+    unlink(task_path);
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
