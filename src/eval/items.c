@@ -56,7 +56,8 @@ static bool cluster_of(reading *r, lb_item *it, const json_t *row, const char *g
     if (!group) return true;
     const json_t *known = json_object_get(r->clusters, group);
     if (known) it->cluster = (int)json_integer_value(known);
-    else if (json_object_set_new(r->clusters, group, json_integer(it->number)) != 0) return lb_fail_mem(err, 0, "the items");
+    else if (json_object_set_new(r->clusters, group, json_integer(it->number)) != 0)
+        return lb_fail_mem(err, 0, "the items");
     return true;
 }
 
@@ -73,7 +74,12 @@ static bool add_row(reading *r, json_t *json, const char *where, const char *gro
         return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(json));
     if (!lb_grow(&out->p, &r->cap, (size_t)out->n + 1, sizeof *out->p, "the items", err)) return false;
     lb_item *it = &out->p[out->n];
-    *it = (lb_item){.bench = r->bench, .source = r->source, .number = out->n + 1, .cluster = out->n + 1, .path = r->path, .offset = offset,
+    *it = (lb_item){.bench = r->bench,
+                    .source = r->source,
+                    .number = out->n + 1,
+                    .cluster = out->n + 1,
+                    .path = r->path,
+                    .offset = offset,
                     .n_byte = n_byte};
     lb_row row = {.json = json, .where = where, .group = group, .source = r->source, .opt = r->opt};
     bool skip = false, ok = cluster_of(r, it, json, group, err) && r->bench->item(r->bench, &row, it, &skip, err);
@@ -157,8 +163,10 @@ static bool each_of_document(reading *r, json_t *doc, lb_err *err)
 static bool read_document(reading *r, size_t size, lb_err *err)
 {
     if (size > LB_JSON_MAX_BYTES)
-        return lb_fail(err, LB_EFORMAT, "%s has %zu bytes, more than the %zu MiB that one JSON document may have; JSON lines may be larger",
-                       r->name, size, LB_JSON_MAX_BYTES >> 20);
+        return lb_fail(
+            err, LB_EFORMAT,
+            "%s has %zu bytes, more than the %zu MiB that one JSON document may have; JSON lines may be larger",
+            r->name, size, LB_JSON_MAX_BYTES >> 20);
     size_t bom = size >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     json_t *doc = lb_json_parse(r->text + bom, size - bom, r->name, err);
     bool ok = doc && (each_of_document(r, doc, err) || r->enough);
@@ -191,8 +199,8 @@ static bool is_document(const reading *r, size_t size)
 static bool read_all(reading *r, size_t size, lb_err *err)
 {
     if (size >= 4 && memcmp(r->text, "PAR1", 4) == 0)
-        return lb_fail(err, LB_EUNSUPPORTED, "%s is a Parquet file, which is not read here; make JSON lines of it: %s", r->name,
-                       LB_PARQUET_HOW);
+        return lb_fail(err, LB_EUNSUPPORTED, "%s is a Parquet file, which is not read here; make JSON lines of it: %s",
+                       r->name, LB_PARQUET_HOW);
     if (ends_with(r->name, ".csv")) return lb_csv_each(r->text, size, r->name, each_record, r, err) || r->enough;
     if (is_document(r, size)) return read_document(r, size, err);
     return lb_jsonl_lines(r->text, size, each_line, r, err) || r->enough;
@@ -247,7 +255,8 @@ static char *find_source(const lb_source *s, const char *data_dir, lb_err *err)
         lb_buf_fmt(&tried, "%s%s", i ? ", " : "", s->files[i]);
         free(path);
     }
-    lb_fail(err, LB_EIO, "no %s in '%.200s': none of %.400s; from %.300s", s->name, data_dir, lb_buf_cstr(&tried), s->url);
+    lb_fail(err, LB_EIO, "no %s in '%.200s': none of %.400s; from %.300s", s->name, data_dir, lb_buf_cstr(&tried),
+            s->url);
     lb_buf_free(&tried);
     return NULL;
 }
@@ -257,7 +266,8 @@ char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err
 {
     if (!b->own && lb_file_exists(data_dir) && !lb_is_folder(data_dir)) {
         if (b->sources[1])
-            return lb_fail_null(err, LB_EUSAGE, "'%.200s' is a file, and %s needs more than one: --data wants the folder with them",
+            return lb_fail_null(err, LB_EUSAGE,
+                                "'%.200s' is a file, and %s needs more than one: --data wants the folder with them",
                                 data_dir, b->name);
         char *copy = strdup(data_dir);
         if (!copy) lb_fail_mem(err, strlen(data_dir) + 1, "a path");
@@ -281,7 +291,9 @@ bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *
              read_source(&r, i, (const char *)map.p, map.size, out->paths[i], err);
         lb_map_close(&map);
     }
-    if (ok && out->n == 0) ok = lb_fail(err, LB_EFORMAT, "task %s: no row is from %s to %s", b->name, r.opt->from ? r.opt->from : "the beginning", r.opt->to ? r.opt->to : "the end");
+    if (ok && out->n == 0)
+        ok = lb_fail(err, LB_EFORMAT, "task %s: no row is from %s to %s", b->name,
+                     r.opt->from ? r.opt->from : "the beginning", r.opt->to ? r.opt->to : "the end");
     json_decref(r.clusters);
     if (!ok) lb_items_free(out);
     return ok;

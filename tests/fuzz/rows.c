@@ -23,8 +23,10 @@ static void check_tests(const lb_bench *b, const lb_item *it)
 
 static void check(const lb_bench *b, const lb_item *it)
 {
-    if (!it->id || !it->prompt || !it->prompt[0] || !it->gold || it->level < 0 || it->level > 5 || it->bench != b) abort();
-    if (!it->row != b->keeps_no_row || it->number < 1 || it->cluster < 1 || it->cluster > it->number || !it->path) abort();
+    if (!it->id || !it->prompt || !it->prompt[0] || !it->gold || it->level < 0 || it->level > 5 || it->bench != b)
+        abort();
+    if (!it->row != b->keeps_no_row || it->number < 1 || it->cluster < 1 || it->cluster > it->number || !it->path)
+        abort();
     check_tests(b, it);
     if (b->runs_code) return; /* graded by running programs */
     lb_err e = {0};
@@ -33,7 +35,8 @@ static void check(const lb_bench *b, const lb_item *it)
     lb_buf_fmt(&text, "<think>\n%s", it->prompt);
     if (!strstr(it->prompt, "</think>") && (!b->grade(it, text.p, &(lb_grader){0}, &g, &e) || g.verdict != LB_WRONG))
         abort(); /* never right: not finished */
-    lb_buf_fmt(&text, "</think>Solution Correctness: %s First Error Step: %s Error Reason: \\boxed{%s}", it->gold, it->gold, it->gold);
+    lb_buf_fmt(&text, "</think>Solution Correctness: %s First Error Step: %s Error Reason: \\boxed{%s}", it->gold,
+               it->gold, it->gold);
     if (!b->grade(it, text.p, &(lb_grader){0}, &g, &e)) abort();
     if (g.strict == LB_RIGHT && g.verdict != LB_RIGHT) abort();
     if (!memchr(g.extracted, 0, sizeof g.extracted) || !memchr(g.why, 0, sizeof g.why)) abort();
@@ -68,7 +71,8 @@ static void read_as(const lb_bench *b, const unsigned char *data, size_t size, c
     if (items.n < 1) abort();
     for (int i = 0; i < items.n && i < 4; i++) check(b, &items.p[i]);
     score(b, &items);
-    if (!lb_items_parse(b, 0, (const char *)data, size, name, &(lb_items_opt){.limit = 1}, &one, &e) || one.n != 1) abort();
+    if (!lb_items_parse(b, 0, (const char *)data, size, name, &(lb_items_opt){.limit = 1}, &one, &e) || one.n != 1)
+        abort();
     if (!same(one.p->hash, items.p->hash)) abort();
     lb_items_free(&one);
     lb_items_free(&items);

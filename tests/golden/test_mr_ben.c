@@ -19,10 +19,10 @@ static void item_of(const char *gold, int source, lb_items *items)
 {
     lb_err e = {0};
     bool correct = strcmp(gold, "correct") == 0;
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:[s], s:s, s:s}", "Question_UUID", "u", "Subject", "college_x", "Question", "q",
-                            "Options", "A: 1", "Model_Solution_Steps", "Step 1: s", "Model_Solution_Correctness",
-                            correct ? "correct" : "incorrect", "Model_Solution_First_Error_Step",
-                            correct ? "N/A" : gold + strlen("incorrect; "));
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:[s], s:s, s:s}", "Question_UUID", "u", "Subject", "college_x",
+                            "Question", "q", "Options", "A: 1", "Model_Solution_Steps", "Step 1: s",
+                            "Model_Solution_Correctness", correct ? "correct" : "incorrect",
+                            "Model_Solution_First_Error_Step", correct ? "N/A" : gold + strlen("incorrect; "));
     char *text = json_dumps(row, 0);
     assert_ok(lb_items_parse(bench(), source, text, strlen(text), "row.jsonl", NULL, items, &e), e);
     assert_string_equal(items->p->gold, gold);
@@ -48,7 +48,8 @@ static void one_reply(const json_t *j, const char *where)
     graded(items.p, reply, &g);
     if ((g.strict == LB_RIGHT) != right) fail_msg("%s: %s\n is %d (%s)", where, reply, g.strict, g.extracted);
     if (g.strict == LB_RIGHT && g.verdict != LB_RIGHT) fail_msg("%s: strict without verdict", where);
-    if (g.verdict == LB_RIGHT && (g.lenient != LB_RIGHT || g.why[0])) fail_msg("%s: verdict without lenient: %s", where, g.why);
+    if (g.verdict == LB_RIGHT && (g.lenient != LB_RIGHT || g.why[0]))
+        fail_msg("%s: verdict without lenient: %s", where, g.why);
     lb_buf b = {0}; /* the same behind thinking, and with thinking that never ends */
     lb_buf_fmt(&b, "<think>Solution Correctness: neither\nFirst Error Step: 99\nError Reason: x</think>%s", reply);
     graded(items.p, b.p, &thought);
@@ -78,7 +79,8 @@ static void one_score(const json_t *j, const char *where)
         item_of(json_string_value(json_array_get(s, 2)), source, &items[i]);
         items[i].p->cluster = 1 + (int)json_integer_value(json_array_get(s, 1));
         graded(items[i].p, json_string_value(json_array_get(s, 3)), &grades[i]);
-        scored[i] = (lb_scored){.item = items[i].p, .extracted = grades[i].extracted, .right = grades[i].verdict == LB_RIGHT};
+        scored[i] =
+            (lb_scored){.item = items[i].p, .extracted = grades[i].extracted, .right = grades[i].verdict == LB_RIGHT};
     }
     json_t *out = json_object(), *again = json_object();
     assert_ok(bench()->metrics(bench(), scored, n, out, &e), e);
@@ -91,7 +93,8 @@ static void one_score(const json_t *j, const char *where)
         double mcc = json_real_value(json_object_get(out, key));
         snprintf(key, sizeof key, "first_error_step/%s", subject);
         double step = json_real_value(json_object_get(out, key)), got = 0.2 * fmax(0, mcc) + 0.3 * step;
-        if (fabs(got - json_real_value(v)) > 1e-12) fail_msg("%s: %s is %.12f, wanted %.12f", where, subject, got, json_real_value(v));
+        if (fabs(got - json_real_value(v)) > 1e-12)
+            fail_msg("%s: %s is %.12f, wanted %.12f", where, subject, got, json_real_value(v));
         mean += json_real_value(v) / (double)json_object_size(want);
     }
     double got = json_real_value(json_object_get(out, "mr_score_without_reason"));

@@ -127,12 +127,14 @@ static void what_is_written_is_read(void **state)
                 char field[12];
                 int len = 0;
                 seed = seed * 1103515245 + 12345;
-                for (unsigned k = 0; k < (seed >> 16) % 8; k++) field[len++] = alphabet[(seed >> (k * 3)) % (sizeof alphabet - 1)];
+                for (unsigned k = 0; k < (seed >> 16) % 8; k++)
+                    field[len++] = alphabet[(seed >> (k * 3)) % (sizeof alphabet - 1)];
                 field[len] = 0;
                 bool quote = strpbrk(field, ",\"\n\r") || (n_col == 1 && !len) || seed % 3 == 0;
                 lb_buf_fmt(&want, "k%d=%s|", c, field);
                 lb_buf_fmt(&text, "%s%s", c ? "," : "", quote ? "\"" : "");
-                for (int k = 0; k < len; k++) lb_buf_fmt(&text, "%s%c", field[k] == '"' ? "\"" : "", field[k]), line += field[k] == '\n';
+                for (int k = 0; k < len; k++)
+                    lb_buf_fmt(&text, "%s%c", field[k] == '"' ? "\"" : "", field[k]), line += field[k] == '\n';
                 lb_buf_str(&text, quote ? "\"" : "");
             }
             line++;
@@ -148,6 +150,7 @@ static void what_is_written_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(records_are_read), cmocka_unit_test(what_is_no_csv_is_named),
-                                       cmocka_unit_test(a_failing_reader_ends_it), cmocka_unit_test(what_is_written_is_read)};
+                                       cmocka_unit_test(a_failing_reader_ends_it),
+                                       cmocka_unit_test(what_is_written_is_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,8 @@ static void known_hashes_are_hashes(void **state)
     for (int i = 0; lb_benches[i]; i++)
         for (int s = 0; lb_benches[i]->sources[s]; s++)
             for (const lb_known_file *k = lb_benches[i]->sources[s]->known; k && k->sha256; k++, n++)
-                assert_true(strlen(k->sha256) == 64 && strspn(k->sha256, "0123456789abcdef") == 64 && k->what && *k->what);
+                assert_true(strlen(k->sha256) == 64 && strspn(k->sha256, "0123456789abcdef") == 64 && k->what &&
+                            *k->what);
     assert_true(n >= 4);
 }
 
@@ -81,7 +82,8 @@ static void look(const char *task, int i, bool check, lb_data_state state, int n
     lb_data_file f;
     assert_ok(lb_data_look(bench(task), i, dir, check, &f, &e), e);
     if (f.state != state || f.n_row != n_row || !strstr(f.why.msg, says))
-        fail_msg("%s: state %d, %d rows, '%s'; wanted %d, %d, '%s'", task, f.state, f.n_row, f.why.msg, state, n_row, says);
+        fail_msg("%s: state %d, %d rows, '%s'; wanted %d, %d, '%s'", task, f.state, f.n_row, f.why.msg, state, n_row,
+                 says);
     assert_true((f.state == LB_DATA_MISSING) == (f.path == NULL) && (f.state == LB_DATA_FOUND) == (f.why.msg[0] == 0));
     assert_int_equal(strlen(f.sha256), f.path ? 64 : 0);
     json_t *j = lb_data_json(&f);
@@ -102,7 +104,8 @@ static void files_are_found_checked_and_missed(void **state)
 {
     (void)state;
     look("gsm8k", 0, true, LB_DATA_MISSING, -1, "none of gsm8k/test.jsonl");
-    write_text("gsm8k/test.jsonl", "{\"question\": \"q\", \"answer\": \"#### 1\"}\n{\"question\": \"q\", \"answer\": \"#### 2\"}\n");
+    write_text("gsm8k/test.jsonl",
+               "{\"question\": \"q\", \"answer\": \"#### 1\"}\n{\"question\": \"q\", \"answer\": \"#### 2\"}\n");
     look("gsm8k", 0, false, LB_DATA_FOUND, -1, ""); /* the rows were not read */
     look("gsm8k", 0, true, LB_DATA_FOUND, 2, "");
     write_text("gsm8k/test.jsonl", "{\"question\": \"q\", \"answer\": \"#### 1\"}\n{\"question\": \"q\"}\n");

@@ -13,7 +13,8 @@ static const lb_bench *bench(const char *name)
 }
 
 /* From an exact copy on the heap, so that a sanitizer sees a read past the end. */
-static bool parse(const char *task, const char *name, const char *text, const lb_items_opt *opt, lb_items *items, lb_err *e)
+static bool parse(const char *task, const char *name, const char *text, const lb_items_opt *opt, lb_items *items,
+                  lb_err *e)
 {
     size_t n = strlen(text);
     char *exact = malloc(n ? n : 1);
@@ -40,7 +41,8 @@ static void one(const char *task, const char *text, const char *gold, const char
     if (!parse(task, "r.jsonl", text, NULL, &items, &e)) fail_msg("%s: %s: %s", task, text, e.msg);
     assert_int_equal(items.n, 1);
     if (strcmp(items.p->gold, gold) != 0 || strcmp(items.p->id, id) != 0 || items.p->level != level)
-        fail_msg("%s: '%s' '%s' %d, wanted '%s' '%s' %d", text, items.p->gold, items.p->id, items.p->level, gold, id, level);
+        fail_msg("%s: '%s' '%s' %d, wanted '%s' '%s' %d", text, items.p->gold, items.p->id, items.p->level, gold, id,
+                 level);
     lb_items_free(&items);
 }
 
@@ -68,14 +70,17 @@ static void gsm8k_rows(void **state)
                                          {"{\"question\": \"q\", \"answer\": \"so it is 5\"}", "one behind '#### '"},
                                          {"{\"question\": \"q\", \"answer\": [5]}", "'answer' is an array"},
                                          {"{\"question\": \"q\", \"answer\": 1, \"id\": []}", "'id' is an array"}};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) refused("gsm8k", "r.jsonl", bad[i][0], "r.jsonl:1:", bad[i][1]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        refused("gsm8k", "r.jsonl", bad[i][0], "r.jsonl:1:", bad[i][1]);
 }
 
 static void math500_rows(void **state)
 {
     (void)state;
-    one("math500", "{\"problem\": \"p\", \"solution\": \"s\", \"answer\": \"\\\\frac{1}{2}\", \"subject\": \"Algebra\", "
-                   "\"level\": 3, \"unique_id\": \"test/algebra/1.json\"}", "\\frac{1}{2}", "test/algebra/1.json", 3);
+    one("math500",
+        "{\"problem\": \"p\", \"solution\": \"s\", \"answer\": \"\\\\frac{1}{2}\", \"subject\": \"Algebra\", "
+        "\"level\": 3, \"unique_id\": \"test/algebra/1.json\"}",
+        "\\frac{1}{2}", "test/algebra/1.json", 3);
     one("math500", "{\"problem\": \"p\", \"answer\": \"1\", \"level\": \"Level 5\"}", "1", "", 5);
     one("math500", "{\"problem\": \"p\", \"answer\": \"1\", \"level\": \"2\"}", "1", "", 2);
     one("math500", "{\"problem\": \"p\", \"answer\": 12}", "12", "", 0);
@@ -83,34 +88,64 @@ static void math500_rows(void **state)
     one("math500", "{\"problem\": \"p\", \"answer\": null, \"solution\": \"\\\\boxed{2}\"}", "2", "", 0);
     refused("math500", "r.jsonl", "{\"problem\": \"p\"}", "r.jsonl:1:", "'answer' is missing");
     refused("math500", "r.jsonl", "{\"problem\": \"p\", \"solution\": \"no box\"}", "r.jsonl:1:", "no \\boxed{}");
-    refused("math500", "r.jsonl", "{\"problem\": \"p\", \"answer\": \"1\", \"level\": \"Level ?\"}", "r.jsonl:1:", "'Level ?'");
-    refused("math500", "r.jsonl", "{\"problem\": \"p\", \"answer\": \"1\", \"level\": 9}", "r.jsonl:1:", "'level' is 9");
+    refused("math500", "r.jsonl", "{\"problem\": \"p\", \"answer\": \"1\", \"level\": \"Level ?\"}",
+            "r.jsonl:1:", "'Level ?'");
+    refused("math500", "r.jsonl", "{\"problem\": \"p\", \"answer\": \"1\", \"level\": 9}",
+            "r.jsonl:1:", "'level' is 9");
     refused("math500", "r.jsonl", "{\"problem\": \"p\", \"answer\": true}", "r.jsonl:1:", "'answer' is a boolean");
 }
 
 static void aime_rows(void **state)
 {
     (void)state;
-    one("aime24", "{\"id\": 60, \"problem\": \"p\", \"solution\": \"s\", \"answer\": \"204\", \"url\": \"u\", \"year\": \"2024\"}",
+    one("aime24",
+        "{\"id\": 60, \"problem\": \"p\", \"solution\": \"s\", \"answer\": \"204\", \"url\": \"u\", \"year\": "
+        "\"2024\"}",
         "204", "60", 0);
-    one("aime24", "{\"ID\": \"2024-I-1\", \"Problem\": \"p\", \"Solution\": \"s\", \"Answer\": 33}", "33", "2024-I-1", 0);
+    one("aime24", "{\"ID\": \"2024-I-1\", \"Problem\": \"p\", \"Solution\": \"s\", \"Answer\": 33}", "33", "2024-I-1",
+        0);
     one("aime25", "{\"id\": \"0\", \"question\": \"p\", \"answer\": 70.0}", "70", "0", 0);
-    one("aime25", "{\"problem_idx\": 3, \"problem\": \"p\", \"answer\": 117, \"problem_type\": [\"Algebra\"]}", "117", "3", 0);
-    static const char *const forms[][2] = {{"033", "33"},      {"000", "0"},   {"0", "0"},         {"999", "999"},
-                                           {" 25 ", "25"},     {"70.0", "70"}, {"336^\\\\circ", "336"},
-                                           {"336^{\\\\circ}", "336"}, {"336\u00b0", "336"}, {"$336^\\\\circ$", "336"}, {"0080", "80"}};
+    one("aime25", "{\"problem_idx\": 3, \"problem\": \"p\", \"answer\": 117, \"problem_type\": [\"Algebra\"]}", "117",
+        "3", 0);
+    static const char *const forms[][2] = {{"033", "33"},
+                                           {"000", "0"},
+                                           {"0", "0"},
+                                           {"999", "999"},
+                                           {" 25 ", "25"},
+                                           {"70.0", "70"},
+                                           {"336^\\\\circ", "336"},
+                                           {"336^{\\\\circ}", "336"},
+                                           {"336\u00b0", "336"},
+                                           {"$336^\\\\circ$", "336"},
+                                           {"0080", "80"}};
     char text[200];
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         snprintf(text, sizeof text, "{\"problem\": \"p\", \"answer\": \"%s\"}", forms[i][0]);
         one("aime90", text, forms[i][1], "", 0);
     }
-    static const char *const bad[] = {"\"1000\"", "\"-1\"", "\"\"", "\"12.5\"", "12.5", "-1", "1000", "1e300", "\"x\"", "\"1 2\"",
-                                      "null",     "[1]",    "true", "\"\\\\frac12\"", "\"\\u00b0\"", "\"$\"", "99999999999999999999"};
+    static const char *const bad[] = {"\"1000\"",
+                                      "\"-1\"",
+                                      "\"\"",
+                                      "\"12.5\"",
+                                      "12.5",
+                                      "-1",
+                                      "1000",
+                                      "1e300",
+                                      "\"x\"",
+                                      "\"1 2\"",
+                                      "null",
+                                      "[1]",
+                                      "true",
+                                      "\"\\\\frac12\"",
+                                      "\"\\u00b0\"",
+                                      "\"$\"",
+                                      "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(text, sizeof text, "{\"problem\": \"p\", \"answer\": %s}", bad[i]);
         refused("aime25", "r.jsonl", text, "r.jsonl:1:", "");
     }
-    refused("aime25", "r.jsonl", "{\"problem\": \"p\", \"answer\": \"x\"}", "r.jsonl:1:", "wanted an integer from 0 to 999");
+    refused("aime25", "r.jsonl", "{\"problem\": \"p\", \"answer\": \"x\"}",
+            "r.jsonl:1:", "wanted an integer from 0 to 999");
     refused("aime25", "r.jsonl", "{\"answer\": 1}", "r.jsonl:1:", "'problem' or 'Problem' or 'question' is missing");
 }
 
@@ -202,7 +237,8 @@ static void two(const char *name, const char *text)
     lb_err e = {0};
     lb_items items;
     if (!parse("aime25", name, text, NULL, &items, &e)) fail_msg("%s: %s: %s", name, text, e.msg);
-    if (items.n != 2 || strcmp(items.p[0].gold, "1") != 0 || strcmp(items.p[1].gold, "2") != 0) fail_msg("%s: %s", name, text);
+    if (items.n != 2 || strcmp(items.p[0].gold, "1") != 0 || strcmp(items.p[1].gold, "2") != 0)
+        fail_msg("%s: %s", name, text);
     lb_items_free(&items);
     assert_ok(parse("aime25", name, text, &(lb_items_opt){.limit = 1}, &items, &e), e);
     assert_int_equal(items.n, 1);
@@ -223,7 +259,8 @@ static void files_of_every_form(void **state)
     two("R.CSV", "answer,more,problem\r\n\"1\",\"x\r\ny\",p\r\n2,,\"q\"\r\n");
     refused("aime25", "r.json", "[" ROW1 ", 3]", "r.json, row 2", "is an integer, wanted an object");
     refused("aime25", "r.json", "[" ROW1 ", {\"problem\": \"p\"}]", "r.json, row 2:", "is missing");
-    refused("aime25", "r.json", "{\n\"u\": [" ROW1 "], \"v\": [{\"problem\": 1}]}", "r.json, row 2:", "'problem' is an integer");
+    refused("aime25", "r.json", "{\n\"u\": [" ROW1 "], \"v\": [{\"problem\": 1}]}",
+            "r.json, row 2:", "'problem' is an integer");
     refused("aime25", "r.json", "[]", "r.json has no rows", "");
     refused("aime25", "r.json", "{\n\"u\": []}", "r.json has no rows", "");
     refused("aime25", "r.json", "{\n\"u\": [" ROW1 "]", "r.json:", "JSON");
@@ -240,7 +277,9 @@ static void files_of_every_form(void **state)
 
 /* ---- GPQA ---- */
 
-#define GPQA_HEAD "Pre-Revision Question,Question,Correct Answer,Incorrect Answer 1,Incorrect Answer 2,Incorrect Answer 3,Record ID,Canary String\n"
+#define GPQA_HEAD                                                                                                      \
+    "Pre-Revision Question,Question,Correct Answer,Incorrect Answer 1,Incorrect Answer 2,Incorrect Answer 3,Record "   \
+    "ID,Canary String\n"
 
 static int place(const char *record, uint64_t seed, lb_hash *hash)
 {
@@ -327,8 +366,9 @@ static void mr_ben_rows(void **state)
     (void)state;
     lb_err e = {0};
     lb_items items;
-    static const char doc[] = "{\n\"u1\": [" MR("u1", "college_math", "[\"Step 1: a\"]", "correct", "\"N/A\"") ", "
-                              MR("u1", "college_math", "[]", "incorrect", "\"5\"") "],\n\"u2\": [" MR("u9", "coding", "\"x = 1\"", "incorrect", "\"x = 1\"") "]}";
+    static const char doc[] = "{\n\"u1\": [" MR("u1", "college_math", "[\"Step 1: a\"]", "correct", "\"N/A\"") ", " MR(
+        "u1", "college_math", "[]", "incorrect", "\"5\"") "],\n\"u2\": [" MR("u9", "coding", "\"x = 1\"", "incorrect",
+                                                                             "\"x = 1\"") "]}";
     assert_ok(parse("mr_ben", "math.json", doc, NULL, &items, &e), e);
     assert_int_equal(items.n, 3);
     static const int cluster[] = {1, 1, 3};
@@ -339,23 +379,33 @@ static void mr_ben_rows(void **state)
         assert_string_equal(items.p[i].id, id[i]);
     }
     lb_grade g; /* of programs the line is not compared */
-    assert_ok(bench("mr_ben")->grade(&items.p[2], "Solution Correctness: incorrect\nFirst Error Step: y = 2\nError Reason: r",
-                                     &(lb_grader){0}, &g, &e), e);
+    assert_ok(bench("mr_ben")->grade(&items.p[2],
+                                     "Solution Correctness: incorrect\nFirst Error Step: y = 2\nError Reason: r",
+                                     &(lb_grader){0}, &g, &e),
+              e);
     assert_true(g.verdict == LB_RIGHT && g.strict == LB_RIGHT);
-    assert_ok(bench("mr_ben")->grade(&items.p[1], "Solution Correctness: incorrect\nFirst Error Step: Step 4\nError Reason: r",
-                                     &(lb_grader){0}, &g, &e), e);
+    assert_ok(bench("mr_ben")->grade(&items.p[1],
+                                     "Solution Correctness: incorrect\nFirst Error Step: Step 4\nError Reason: r",
+                                     &(lb_grader){0}, &g, &e),
+              e);
     assert_true(g.verdict == LB_WRONG && strstr(g.why, "incorrect; 5"));
     assert_string_equal(g.extracted, "incorrect; 4");
     lb_items_free(&items);
     /* rows one a line: their own key makes the clusters */
-    assert_ok(parse("mr_ben", "m.jsonl", MR("a", "x", "[]", "correct", "null") "\n" MR("b", "x", "[]", "correct", "null") "\n"
-                    MR("a", "x", "[]", "incorrect", "3"), NULL, &items, &e), e);
+    assert_ok(parse("mr_ben", "m.jsonl",
+                    MR("a", "x", "[]", "correct", "null") "\n" MR("b", "x", "[]", "correct",
+                                                                  "null") "\n" MR("a", "x", "[]", "incorrect", "3"),
+                    NULL, &items, &e),
+              e);
     assert_true(items.p[0].cluster == 1 && items.p[1].cluster == 2 && items.p[2].cluster == 1);
     lb_items_free(&items);
-    refused("mr_ben", "m.jsonl", MR("a", "x", "{}", "correct", "null"), "m.jsonl:1:", "'Model_Solution_Steps' is an object");
-    refused("mr_ben", "m.jsonl", MR("a", "x", "[1]", "correct", "null"), "m.jsonl:1:", "Model_Solution_Steps[0] is an integer");
+    refused("mr_ben", "m.jsonl", MR("a", "x", "{}", "correct", "null"),
+            "m.jsonl:1:", "'Model_Solution_Steps' is an object");
+    refused("mr_ben", "m.jsonl", MR("a", "x", "[1]", "correct", "null"),
+            "m.jsonl:1:", "Model_Solution_Steps[0] is an integer");
     refused("mr_ben", "m.jsonl", MR("a", "x", "[]", "wrong", "null"), "m.jsonl:1:", "wanted 'correct' or 'incorrect'");
-    refused("mr_ben", "m.jsonl", MR("a", "x", "[]", "incorrect", "\"N/A\""), "m.jsonl:1:", "wanted the number of a step");
+    refused("mr_ben", "m.jsonl", MR("a", "x", "[]", "incorrect", "\"N/A\""),
+            "m.jsonl:1:", "wanted the number of a step");
     refused("mr_ben", "m.jsonl", MR("a", "x", "[]", "incorrect", "null"), "m.jsonl:1:", "is missing");
 }
 
@@ -383,7 +433,8 @@ static void published_files_are_read_and_their_gold_is_right(void **state)
             n_level += it->level > 0;
             lb_buf_fmt(&text, "<think>\nx\n</think>\nSo it is $\\boxed{%s}$.", it->gold);
             assert_ok(b->grade(it, text.p, &(lb_grader){0}, &g, &e), e);
-            if (g.verdict != LB_RIGHT || g.strict != LB_RIGHT) fail_msg("%s %d: %s is not right: %s", b->name, it->number, it->gold, g.why);
+            if (g.verdict != LB_RIGHT || g.strict != LB_RIGHT)
+                fail_msg("%s %d: %s is not right: %s", b->name, it->number, it->gold, g.why);
             lb_buf_free(&text);
             for (int j = 0; j < i; j++) assert_memory_not_equal(&it->hash, &items.p[j].hash, sizeof it->hash);
         }
@@ -402,9 +453,14 @@ static int cleanup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gsm8k_rows),           cmocka_unit_test(math500_rows),         cmocka_unit_test(aime_rows),
-        cmocka_unit_test(aime120_is_two_files), cmocka_unit_test(files_of_every_form),  cmocka_unit_test(gpqa_order_is_of_seed_and_record),
-        cmocka_unit_test(gpqa_rows_and_grades), cmocka_unit_test(mr_ben_rows),
+        cmocka_unit_test(gsm8k_rows),
+        cmocka_unit_test(math500_rows),
+        cmocka_unit_test(aime_rows),
+        cmocka_unit_test(aime120_is_two_files),
+        cmocka_unit_test(files_of_every_form),
+        cmocka_unit_test(gpqa_order_is_of_seed_and_record),
+        cmocka_unit_test(gpqa_rows_and_grades),
+        cmocka_unit_test(mr_ben_rows),
         cmocka_unit_test(published_files_are_read_and_their_gold_is_right),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);

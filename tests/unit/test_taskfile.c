@@ -44,7 +44,8 @@ static void item(const lb_bench *b, const char *rows, lb_items *items)
 {
     lb_err e = {0};
     write_file("rows.jsonl", rows);
-    if (!lb_items_load(b, "nowhere", NULL, items, &e)) fail_msg("%s: %s", rows, e.msg); /* the data folder is not asked */
+    if (!lb_items_load(b, "nowhere", NULL, items, &e))
+        fail_msg("%s: %s", rows, e.msg); /* the data folder is not asked */
 }
 
 static void asks(const char *text, const char *rows, const char *prompt, const char *gold)
@@ -64,31 +65,43 @@ static void asks(const char *text, const char *rows, const char *prompt, const c
 static void prompts_come_from_fields_and_templates(void **state)
 {
     (void)state;
-    asks(TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\""), "{\"q\": \"x\", \"a\": \"1/2\"}", "x" BOXED, "1/2");
+    asks(TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\""), "{\"q\": \"x\", \"a\": \"1/2\"}",
+         "x" BOXED, "1/2");
     asks(TASK("{\"prompt\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\""), "{\"q\": \"x\", \"a\": 5}", "x", "5");
-    asks(TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"number\""), "{\"q\": \"x\", \"a\": \"so\\n#### 1,000\"}",
-         "x" BOXED, "1000");
-    asks(TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"text\""), "{\"q\": \"x\", \"a\": \"Evelyn\"}", "x", "Evelyn");
+    asks(TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"number\""),
+         "{\"q\": \"x\", \"a\": \"so\\n#### 1,000\"}", "x" BOXED, "1000");
+    asks(TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"text\""), "{\"q\": \"x\", \"a\": \"Evelyn\"}",
+         "x", "Evelyn");
     asks(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": [\"o1\", \"o2\"]}", "\"grader\": \"letter\""),
          "{\"q\": \"x\", \"o1\": \"first\", \"o2\": \"second\", \"a\": \"b\"}",
-         "Answer the following multiple choice question. The last line of your response should be of the following format: "
-         "'Answer: $LETTER' (without quotes) where LETTER is one of AB. Think step by step before answering.\n\nx\n\nA) first\nB) "
-         "second", "B");
+         "Answer the following multiple choice question. The last line of your response should be of the following "
+         "format: "
+         "'Answer: $LETTER' (without quotes) where LETTER is one of AB. Think step by step before "
+         "answering.\n\nx\n\nA) first\nB) "
+         "second",
+         "B");
     asks(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": \"o\", \"id\": \"n\"}",
-              "\"grader\": \"letter\", \"template\": \"{n}/{id}: {problem} {{q}} {} {B} {year}\\n{options}\\n\\\\boxed{}\""),
+              "\"grader\": \"letter\", \"template\": \"{n}/{id}: {problem} {{q}} {} {B} "
+              "{year}\\n{options}\\n\\\\boxed{}\""),
          "{\"q\": \"x {y}\", \"o\": [\"1\", \"2\", \"3\"], \"a\": \"3\", \"n\": 7, \"year\": 2024.0}",
          "7/7: x {y} {q} {} 2 2024\nA) 1\nB) 2\nC) 3\n\\boxed{}", "C");
-    asks(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": \"o\"}", "\"grader\": \"letter\", \"first_option\": 0"),
+    asks(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": \"o\"}",
+              "\"grader\": \"letter\", \"first_option\": 0"),
          "{\"q\": \"x\", \"o\": [\"u\", \"v\"], \"a\": 1}",
-         "Answer the following multiple choice question. The last line of your response should be of the following format: "
-         "'Answer: $LETTER' (without quotes) where LETTER is one of AB. Think step by step before answering.\n\nx\n\nA) u\nB) v", "B");
-    asks(TASK("{\"problem\": \"q\"}", "\"grader\": \"code\""), "{\"q\": \"x\", \"tests\": [{\"input\": \"1\", \"output\": \"2\"}]}", "x", "");
+         "Answer the following multiple choice question. The last line of your response should be of the following "
+         "format: "
+         "'Answer: $LETTER' (without quotes) where LETTER is one of AB. Think step by step before "
+         "answering.\n\nx\n\nA) u\nB) v",
+         "B");
+    asks(TASK("{\"problem\": \"q\"}", "\"grader\": \"code\""),
+         "{\"q\": \"x\", \"tests\": [{\"input\": \"1\", \"output\": \"2\"}]}", "x", "");
 }
 
 static void keys_of_a_task_file_are_kept(void **state)
 {
     (void)state;
-    lb_bench *b = task("{\"name\": \"mine\", \"like\": \"Mine\", \"file\": \"rows.jsonl\", \"max_new\": 100, \"version\": 3, \"grader\": \"math\", "
+    lb_bench *b = task("{\"name\": \"mine\", \"like\": \"Mine\", \"file\": \"rows.jsonl\", \"max_new\": 100, "
+                       "\"version\": 3, \"grader\": \"math\", "
                        "\"fields\": {\"problem\": \"q\", \"answer\": \"a\", \"level\": \"d\", \"id\": \"name\"}}");
     lb_items items;
     item(b, "{\"q\": \"x\", \"a\": \"1\", \"d\": 4, \"name\": \"n1\"}\n{\"q\": \"y\", \"a\": \"1\"}", &items);
@@ -120,7 +133,8 @@ static void graders_are_the_named_ones(void **state)
 {
     (void)state;
     static const char math[] = TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\""),
-                      line[] = TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\", \"form\": \"line\""),
+                      line[] =
+                          TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\", \"form\": \"line\""),
                       text[] = TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"text\""),
                       letter[] = TASK("{\"prompt\": \"q\", \"answer\": \"a\"}", "\"grader\": \"letter\"");
     lb_grade g = graded(math, "{\"q\": \"x\", \"a\": \"\\\\frac12\"}", "\\boxed{0.5}");
@@ -163,20 +177,26 @@ static void mistakes_in_a_task_file_are_named(void **state)
     refused("{\"name\": \"t\", \"file\": \"\", \"grader\": \"math\", \"fields\": " QA "}", "'file' is empty");
     refused("{\"name\": \"a/b\", \"file\": \"f\", \"grader\": \"math\", \"fields\": " QA "}", "wanted a plain name");
     refused("{\"name\": \"a,b\", \"file\": \"f\", \"grader\": \"math\", \"fields\": " QA "}", "wanted a plain name");
-    refused("{\"name\": \"gsm8k\", \"file\": \"f\", \"grader\": \"math\", \"fields\": " QA "}", "'gsm8k', which lowbit has already");
+    refused("{\"name\": \"gsm8k\", \"file\": \"f\", \"grader\": \"math\", \"fields\": " QA "}",
+            "'gsm8k', which lowbit has already");
     refused("{\"name\": \"studies\", \"file\": \"f\", \"grader\": \"math\", \"fields\": " QA "}", "has already");
     refused(TASK(QA, "\"grader\": \"maths\""), "there are math, number, letter, text, code");
     refused(TASK(QA, "\"grader\": \"math\", \"colour\": 1"), "the key 'colour', which means nothing here");
     refused(TASK("{\"problem\": \"q\", \"answr\": \"a\"}", "\"grader\": \"math\""), "'fields' has the key 'answr'");
     refused(TASK("{\"problem\": \"q\"}", "\"grader\": \"math\""), "fields has no 'answer'");
     refused(TASK("{\"answer\": \"q\"}", "\"grader\": \"math\""), "either 'prompt'");
-    refused(TASK("{\"problem\": \"q\", \"prompt\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\""), "either 'prompt'");
-    refused(TASK("{\"prompt\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\", \"template\": \"{q}\""), "there is a 'template' too");
+    refused(TASK("{\"problem\": \"q\", \"prompt\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\""),
+            "either 'prompt'");
+    refused(TASK("{\"prompt\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\", \"template\": \"{q}\""),
+            "there is a 'template' too");
     refused(TASK("{\"problem\": 1, \"answer\": \"a\"}", "\"grader\": \"math\""), "fields: 'problem' is an integer");
     refused(TASK(QA, "\"grader\": \"letter\""), "fields has no 'options'");
-    refused(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": 1}", "\"grader\": \"letter\""), "fields.options is an integer");
-    refused(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": [\"x\"]}", "\"grader\": \"letter\""), "fields.options is an array");
-    refused(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": [\"x\", 1]}", "\"grader\": \"letter\""), "fields.options is an array");
+    refused(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": 1}", "\"grader\": \"letter\""),
+            "fields.options is an integer");
+    refused(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": [\"x\"]}", "\"grader\": \"letter\""),
+            "fields.options is an array");
+    refused(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": [\"x\", 1]}", "\"grader\": \"letter\""),
+            "fields.options is an array");
     refused(TASK(QA, "\"grader\": \"math\", \"template\": \"no fields\""), "shows no field");
     refused(TASK(QA, "\"grader\": \"math\", \"template\": \"{{problem}}\""), "shows no field");
     refused(TASK(QA, "\"grader\": \"math\", \"template\": \"{problem} {answer}\""), "shows {answer}, the answer");
@@ -197,15 +217,18 @@ static void refused_row(const char *text, const char *rows, const char *says)
     lb_items items;
     write_file("rows.jsonl", rows);
     if (lb_items_load(b, "nowhere", NULL, &items, &e)) fail_msg("took %s", rows);
-    if (e.code != LB_EFORMAT || !strstr(e.msg, "rows.jsonl:1") || !strstr(e.msg, says)) fail_msg("%s: '%s', wanted '%s'", rows, e.msg, says);
+    if (e.code != LB_EFORMAT || !strstr(e.msg, "rows.jsonl:1") || !strstr(e.msg, says))
+        fail_msg("%s: '%s', wanted '%s'", rows, e.msg, says);
     lb_bench_free(b);
 }
 
 static void mistakes_in_rows_are_named(void **state)
 {
     (void)state;
-    static const char math[] = TASK(QA, "\"grader\": \"math\""), tmpl[] = TASK(QA, "\"grader\": \"math\", \"template\": \"{problem} {year}\""),
-                      letter[] = TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": \"o\"}", "\"grader\": \"letter\"");
+    static const char math[] = TASK(QA, "\"grader\": \"math\""),
+                      tmpl[] = TASK(QA, "\"grader\": \"math\", \"template\": \"{problem} {year}\""),
+                      letter[] =
+                          TASK("{\"problem\": \"q\", \"answer\": \"a\", \"options\": \"o\"}", "\"grader\": \"letter\"");
     refused_row(math, "{\"q\": \"x\"}", "'a' is missing");
     refused_row(math, "{\"a\": \"x\"}", "'q' is missing");
     refused_row(math, "{\"q\": \"x\", \"a\": []}", "'a' is an array");
@@ -215,14 +238,16 @@ static void mistakes_in_rows_are_named(void **state)
     refused_row(letter, "{\"q\": \"x\", \"a\": \"A\", \"o\": [\"1\"]}", "1 options, wanted 2 to 26");
     refused_row(letter, "{\"q\": \"x\", \"a\": \"A\", \"o\": [\"1\", 2]}", "option 2 of 'o' is an integer");
     refused_row(letter, "{\"q\": \"x\", \"a\": \"A\", \"o\": [\"1\", \"\"]}", "option 2 of 'o' is empty");
-    refused_row(letter, "{\"q\": \"x\", \"a\": \"C\", \"o\": [\"1\", \"2\"]}", "'a' is 'C', wanted a letter from A to B");
+    refused_row(letter, "{\"q\": \"x\", \"a\": \"C\", \"o\": [\"1\", \"2\"]}",
+                "'a' is 'C', wanted a letter from A to B");
     refused_row(letter, "{\"q\": \"x\", \"a\": \"zz\", \"o\": [\"1\", \"2\"]}", "or the text of one option");
     refused_row(letter, "{\"q\": \"x\", \"a\": \"same\", \"o\": [\"same\", \"same\"]}", "wanted a letter");
     refused_row(letter, "{\"q\": \"x\", \"a\": 1, \"o\": [\"1\", \"2\"]}", "'first_option' in the task file");
-    refused_row(TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"number\""), "{\"q\": \"x\", \"a\": \"x\"}", "wanted a number");
+    refused_row(TASK("{\"problem\": \"q\", \"answer\": \"a\"}", "\"grader\": \"number\""),
+                "{\"q\": \"x\", \"a\": \"x\"}", "wanted a number");
     refused_row(TASK("{\"problem\": \"q\"}", "\"grader\": \"code\""), "{\"q\": \"x\"}", "'tests' is missing");
-    refused_row(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"level\": \"d\"}", "\"grader\": \"math\""), "{\"q\": \"x\", \"a\": \"1\", \"d\": 9}",
-                "'d' is 9");
+    refused_row(TASK("{\"problem\": \"q\", \"answer\": \"a\", \"level\": \"d\"}", "\"grader\": \"math\""),
+                "{\"q\": \"x\", \"a\": \"1\", \"d\": 9}", "'d' is 9");
 }
 
 int main(void)
