@@ -106,7 +106,7 @@ struct lb_bench {
     void *own;                   /* a row's private data (lb_bench_from_file) */
 
     /* Fills id, prompt, gold, level of *out, which is zeroed but for what the reader knows (bench, source, number,
-     * cluster, path, offset, n_byte; row comes afterwards). *skip = true leaves the row out. It sets hash only where
+     * path, offset, n_byte; cluster and row come afterwards). *skip = true leaves the row out. It sets hash only where
      * more than prompt and gold makes the problem, starting from lb_item_hash. LB_EFORMAT names row->where and the
      * field. */
     bool (*item)(const lb_bench *b, const lb_row *row, lb_item *out, bool *skip, lb_err *err);

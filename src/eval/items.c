@@ -82,9 +82,10 @@ static bool add_row(reading *r, json_t *json, const char *where, const char *gro
                     .offset = offset,
                     .n_byte = n_byte};
     lb_row row = {.json = json, .where = where, .group = group, .source = r->source, .opt = r->opt};
-    bool skip = false, ok = cluster_of(r, it, json, group, err) && r->bench->item(r->bench, &row, it, &skip, err);
+    bool skip = false, ok = r->bench->item(r->bench, &row, it, &skip, err);
     if (ok && !skip) {
-        if (!it->id) ok = lb_item_set(&it->id, "", err);
+        ok = cluster_of(r, it, json, group, err);
+        if (ok && !it->id) ok = lb_item_set(&it->id, "", err);
         if (ok && !it->gold) ok = lb_item_set(&it->gold, "", err);
         if (ok && !it->hash.hi && !it->hash.lo) it->hash = lb_item_hash(it);
         if (!r->bench->keeps_no_row) it->row = json_incref(json);
@@ -236,7 +237,7 @@ bool lb_items_parse(const lb_bench *b, int source, const char *text, size_t size
     static const lb_items_opt none = {0};
     reading r = {.bench = b, .out = out, .opt = opt ? opt : &none};
     bool ok = items_begin(out, source + 1, &r, err);
-    ok = ok && (out->paths[source] = strdup(name)) != NULL;
+    if (ok && !(out->paths[source] = strdup(name))) ok = lb_fail_mem(err, strlen(name) + 1, "the items");
     ok = ok && read_source(&r, source, text, size, name, err);
     json_decref(r.clusters);
     if (!ok) lb_items_free(out);
