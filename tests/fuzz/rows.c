@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
 static void check(const lb_bench *b, const lb_item *it)
 {
-    if (!it->id || !it->prompt[0] || !it->gold || it->level < 0 || it->level > 5 || !it->row) abort();
+    if (!it->id || !it->prompt[0] || !it->gold || it->level < 0 || it->level > 5 || !it->row != b->keeps_no_row) abort();
     lb_err e = {0};
     lb_code_tests tests;
     if (b->runs_code && b->tests(it, &tests, &e)) {
