@@ -117,11 +117,15 @@ struct lb_bench {
     /* Optional: numbers over all graded samples of a task beside accuracy. Adds "name" and "name_stderr" pairs (reals)
      * to out, an object; deterministic. */
     bool (*metrics)(const lb_bench *b, const lb_scored *s, size_t n, json_t *out, lb_err *err);
+    /* Optional: the part of the benchmark that the task NAME:TEXT names, text [n] being what follows the first colon. The
+     * row is static: it lives as long as the process. NULL with LB_EUSAGE that says what there is. */
+    const lb_bench *(*variant)(const lb_bench *b, const char *text, size_t n, lb_err *err);
 };
 
 extern const lb_bench *const lb_benches[];       /* NULL-terminated */
 
-/* A comma list of benchmark and suite names, in the order given, without repeats. *out is allocated (free it), *n long.
+/* A comma list of benchmark and suite names and of NAME:PART (lb_bench.variant), in the order given, without repeats.
+ * *out is allocated (free it), *n long.
  * LB_EUSAGE lists what there is. */
 bool lb_benches_of(const char *names, const lb_bench ***out, int *n, lb_err *err);
 

@@ -227,7 +227,7 @@ static bool read_source(reading *r, int source, const char *text, size_t size, c
     r->name = name;
     r->path = r->out->paths[source];
     if (!read_all(r, size, err)) return false;
-    return r->out->n > before || r->enough || (r->rows > 0 && (r->opt->from || r->opt->to)) ||
+    return r->out->n > before || r->enough || (r->rows > 0 && (r->opt->from || r->opt->to || r->bench->variant)) ||
            lb_fail(err, LB_EFORMAT, "%s has no rows", name);
 }
 
@@ -293,8 +293,7 @@ bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *
         lb_map_close(&map);
     }
     if (ok && out->n == 0)
-        ok = lb_fail(err, LB_EFORMAT, "task %s: no row is from %s to %s", b->name,
-                     r.opt->from ? r.opt->from : "the beginning", r.opt->to ? r.opt->to : "the end");
+        ok = lb_fail(err, LB_EFORMAT, "task %s: none of %d rows is within the dates asked for", b->name, r.rows);
     json_decref(r.clusters);
     if (!ok) lb_items_free(out);
     return ok;
