@@ -601,22 +601,31 @@ static void readers_take_what_is_there(void **state)
     assert_true(has(db, &key0));
     lb_db_close(db);
     lb_db_close(w);
-    /* Read-only media: no right to write, no file of locks, no log. */
+    /* Read-only media: no right to write, no file of locks, no log. Root writes everywhere, so another user reads. */
     unlink(in_dir("media/r.sqlite-claims"));
-    chmod(in_dir("media/r.sqlite"), 0400);
-    chmod(in_dir("media"), 0500);
-    db = lb_db_open_existing(in_dir("media/r.sqlite"), &e);
-    if (!db) fail_msg("%s", e.msg);
-    char *text = text_of(db, &key0, &row);
-    assert_string_equal(text, "kept");
-    free(text);
-    if (geteuid() != 0) { /* root writes everywhere */
-        assert_false(lb_db_put(db, &key0, &row, &e));
-        assert_int_equal(e.code, LB_EIO);
-        refused(in_dir("media/r.sqlite"), LB_EIO, "r.sqlite");
+    chmod(in_dir("media/r.sqlite"), 0444);
+    chmod(in_dir("media"), 0555);
+    chmod(dir, 0755);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) _exit(2);
+        bool found = false;
+        db = lb_db_open_existing(in_dir("media/r.sqlite"), &e);
+        if (!db || !lb_db_find(db, &key0, true, &found, &row, &e) || !found || strcmp(row.text, "kept") != 0) {
+            fprintf(stderr, "%s\n", e.msg);
+            _exit(3);
+        }
+        bool wrote = lb_db_put(db, &key0, &row, &e);
+        lb_db_close(db);
+        if (wrote || e.code != LB_EIO || strstr(e.msg, "reading") == NULL) _exit(4);
+        e = (lb_err){0};
+        db = lb_db_open(in_dir("media/r.sqlite"), &e); /* to write */
+        _exit(db || e.code != LB_EIO || !strstr(e.msg, "r.sqlite") ? 5 : 0);
     }
-    lb_db_close(db);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
     chmod(in_dir("media"), 0700);
+    if (!WIFEXITED(status) || WEXITSTATUS(status)) fail_msg("the reader ended with %x", (unsigned)status);
 }
 
 /* ---- sharing ---- */
