@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "eval/db_parts.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,19 +29,22 @@ static const char *const sql[LB_DB_N_SQL] = {
 
 bool lb_db_fail(lb_db *db, lb_err *err)
 {
-    int rc = sqlite3_errcode(db->db), os = sqlite3_system_errno(db->db); /* SQLITE_ERROR: not its tables */
-    db->rc = rc;
-    bool format = rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT || rc == SQLITE_ERROR;
-    lb_code code = format ? LB_EFORMAT : rc == SQLITE_NOMEM ? LB_ENOMEM : LB_EIO;
-    if (rc == SQLITE_FULL)
-        return lb_fail(err, code, "%s: the disk is full; what is finished is kept, the same command continues", db->path);
-    bool say = os && (rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN);
+    int os = sqlite3_system_errno(db->db) ? sqlite3_system_errno(db->db) : errno; /* a commit's is not kept by SQLite */
+    db->rc = sqlite3_errcode(db->db);
+    bool format = db->rc == SQLITE_NOTADB || db->rc == SQLITE_CORRUPT || db->rc == SQLITE_ERROR; /* ERROR: not its tables */
+    lb_code code = format ? LB_EFORMAT : db->rc == SQLITE_NOMEM ? LB_ENOMEM : LB_EIO;
+    bool io = db->rc == SQLITE_IOERR, full = db->rc == SQLITE_FULL || (io && (os == ENOSPC || os == EFBIG || os == EDQUOT));
+    if (full)
+        return lb_fail(err, code, "%s: %s; what is finished is kept, the same command continues when there is room", db->path,
+                       db->rc == SQLITE_FULL ? "the disk is full" : strerror(os));
+    bool say = os && (io || db->rc == SQLITE_CANTOPEN);
     return lb_fail(err, code, "%s: %s%s%s%s", db->path, sqlite3_errmsg(db->db), say ? " (" : "", say ? strerror(os) : "",
                    say ? ")" : "");
 }
 
 bool lb_db_exec(lb_db *db, const char *text, lb_err *err)
 {
+    errno = 0;
     return sqlite3_exec(db->db, text, NULL, NULL, NULL) == SQLITE_OK || lb_db_fail(db, err);
 }
 
@@ -84,6 +88,7 @@ static bool connect(lb_db *db, const char *name, int flags, lb_err *err)
 {
     sqlite3_close(db->db);
     db->db = NULL;
+    errno = 0;
     if (sqlite3_open_v2(name, &db->db, flags, NULL) != SQLITE_OK)
         return db->db ? lb_db_fail(db, err) : lb_fail_mem(err, 0, "the results database");
     sqlite3_busy_timeout(db->db, BUSY_MS);
@@ -213,6 +218,7 @@ static void bind_grade(sqlite3_stmt *st, const lb_sample_row *row)
 
 static bool run(lb_db *db, sqlite3_stmt *st, lb_err *err)
 {
+    errno = 0;
     bool ok = sqlite3_step(st) == SQLITE_DONE || lb_db_fail(db, err);
     sqlite3_reset(st);
     return ok;
