@@ -256,7 +256,7 @@ static const char *skip_adverbs(const char *s)
 
 static bool is_colon(const char *s, size_t *n)
 {
-    *n = starts(s, "：") ? 3 : *s == ':' || *s == '=' ? 1 : 0;
+    *n = starts(s, "：") ? strlen("：") : *s == ':' || *s == '=' ? 1 : 0;
     return *n != 0;
 }
 
@@ -314,9 +314,10 @@ const char *lb_find_announced(const char *text, bool *bold)
             const char *bare = s;
             while (*s == '*' || *s == '_' || *s == ' ') s++;
             if (is_colon(s, &n)) q = s + n;
+            else if (*s == '>' && p > text && p[-1] == '<') q = s + 1;          /* <answer>5</answer> */
             else if ((n = copula(s)) != 0) q = s + n;
-            else if (s > bare && (q = answer_to(s)) != NULL) ;
-            else q = heading(text, p, bare);
+            else q = s > bare ? answer_to(s) : NULL;
+            if (!q) q = heading(text, p, bare);
         } else if (starts(p, "答案")) {
             const char *s = p + strlen("答案");
             while (*s == '*' || *s == ' ') s++;
@@ -491,7 +492,7 @@ static const char *end_of_prose(const char *s, bool bold)
         lb_span in;
         const char *behind;
         if (bold && starts(p, "**")) break;
-        if (sentence_ends(s, p)) break;
+        if (sentence_ends(s, p) || starts(p, "</")) break;
         if (p > s && *p == ',' && p[1] == ' ' && another_clause(p + 2)) break;
         if (p > s && *p == ' ' && another_clause(p + 1) && p[-1] != ',') break;
         if (p > s && (starts(p, " (since") || starts(p, " (because") || starts(p, " (as ") || starts(p, " (i.e") ||

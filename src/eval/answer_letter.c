@@ -38,7 +38,7 @@ static const char *leading(const char *s, int n_options, bool lower_too)
     }
     char c = lower_too ? (char)toupper((unsigned char)*s) : *s;
     if (!is_letter(c, n_options) || isalnum((unsigned char)s[1])) return NULL;
-    if (s[1] && strchr("+-/=^_<>'", s[1])) return NULL;
+    if (s[1] && strchr("+-/=^_<>'", s[1]) && !starts(s + 1, "</")) return NULL;
     if (c == 'A' && s[1] == ' ' && islower((unsigned char)s[2])) return NULL;  /* "is A ball" */
     return another_follows(s + 1, n_options) ? NULL : s;
 }
@@ -67,7 +67,8 @@ static char lower_letter(const char *s, int n_options)
 /* Behind the last "option", "choice", "选项", "选"; or in front of the last "is correct" and the like. */
 static char option_letter(const char *text, int n_options)
 {
-    static const char *const before[] = {"option ", "Option ", "choice ", "Choice ", "选项", "故选", "应选"};
+    static const char *const before[] = {"option is ", "choice is ", "option ", "Option ", "choice ", "Choice ", "选项",
+                                         "故选", "应选"};
     static const char *const behind[] = {" is correct", " is the correct", " is right", " is the right", " is the best"};
     char found = 0;
     for (const char *p = text; *p; p++) {
