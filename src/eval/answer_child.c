@@ -254,25 +254,35 @@ static bool tell(child *c, const ask *a, size_t n)
 lb_verdict lb_child_prove(lb_operand gold, lb_operand answer, lb_compare how, bool decimal_log, int *ms_left,
                           char why[LB_TREE_WHY])
 {
+    if (*ms_left <= 0) {
+        snprintf(why, LB_TREE_WHY, "equal to %d digits, but a proof takes too long", LB_SAMPLED_DIGITS);
+        return LB_UNKNOWN;
+    }
     child *c = mine();
     ask a;
     reply r;
+    int status = 0;
+    bool late = false;
     size_t n = pack(&a, gold, answer, how, decimal_log);
-    if (!c || !tell(c, &a, n)) {
-        snprintf(why, LB_TREE_WHY, "equal to %d digits, but the process that proves it cannot be started",
-                 LB_SAMPLED_DIGITS);
-        return LB_UNKNOWN;
+    for (int turn = 0; turn < 2; turn++) {
+        if (!c || !tell(c, &a, n)) {
+            snprintf(why, LB_TREE_WHY, "equal to %d digits, but the process that proves it cannot be started",
+                     LB_SAMPLED_DIGITS);
+            return LB_UNKNOWN;
+        }
+        int64_t t0 = now_ms();
+        c->n_proof++;
+        ssize_t got = receive(c->fd, &r, sizeof r, t0 + *ms_left);
+        *ms_left -= (int)(now_ms() - t0);
+        if (got == (ssize_t)sizeof r) {
+            memcpy(why, r.why, LB_TREE_WHY), why[LB_TREE_WHY - 1] = 0;
+            return r.verdict == LB_RIGHT || r.verdict == LB_WRONG ? (lb_verdict)r.verdict : LB_UNKNOWN;
+        }
+        status = end(c, got < 0);
+        late = got < 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF);
+        if (late || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) break;
+        /* somebody else killed it: the proof is not to blame yet */
     }
-    int64_t t0 = now_ms();
-    c->n_proof++;
-    ssize_t got = receive(c->fd, &r, sizeof r, t0 + (*ms_left > 0 ? *ms_left : 0));
-    *ms_left -= (int)(now_ms() - t0);
-    if (got == (ssize_t)sizeof r) {
-        memcpy(why, r.why, LB_TREE_WHY), why[LB_TREE_WHY - 1] = 0;
-        return r.verdict == LB_RIGHT || r.verdict == LB_WRONG ? (lb_verdict)r.verdict : LB_UNKNOWN;
-    }
-    int status = end(c, got < 0);
-    bool late = got < 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF);
     if (late) *ms_left = 0;
     snprintf(why, LB_TREE_WHY, "equal to %d digits, but a proof takes too %s", LB_SAMPLED_DIGITS,
              late ? "long" : "much memory");

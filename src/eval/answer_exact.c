@@ -20,7 +20,7 @@
 
 enum {
     MAX_NAMES = 16,
-    N_POSITIVE = 8, N_MIXED = 4, N_WHOLE = 3, N_POINT = N_POSITIVE + N_MIXED + N_WHOLE,
+    N_POSITIVE = 8, N_MIXED = 8, N_WHOLE = 3, N_POINT = N_POSITIVE + N_MIXED + N_WHOLE,
     ENOUGH_POSITIVE = 6,       /* points where both must be defined */
     PREC_FIRST = 128,          /* enough to tell what differs */
     PREC = 1024,
@@ -134,6 +134,18 @@ static void ball_abs(acb_t r, const acb_t x, slong prec)
     arb_clear(a);
 }
 
+static void ball_round(acb_t r, const acb_t x, slong prec, void (*round)(arb_t, const arb_t, slong))
+{
+    if (!arb_is_zero(acb_imagref(x))) {
+        acb_indeterminate(r);
+        return;
+    }
+    round(acb_realref(r), acb_realref(x), prec);
+    arb_zero(acb_imagref(r));
+}
+
+static void ball_floor(acb_t r, const acb_t x, slong prec) { ball_round(r, x, prec, arb_floor); }
+static void ball_ceil(acb_t r, const acb_t x, slong prec) { ball_round(r, x, prec, arb_ceil); }
 static void exact_sin(ca_t r, const ca_t x, ca_ctx_t ctx) { ca_sin_cos(r, NULL, x, ctx); }
 static void exact_cos(ca_t r, const ca_t x, ca_ctx_t ctx) { ca_sin_cos(NULL, r, x, ctx); }
 
@@ -142,7 +154,8 @@ static const basic basics[] = {
     [EXP] = {"exp", ca_exp, acb_exp}, [LOG] = {"ln", ca_log, acb_log}, [SIN] = {"sin", exact_sin, acb_sin},
     [COS] = {"cos", exact_cos, acb_cos}, [SQRT] = {"", ca_sqrt, acb_sqrt},
     {"tan", ca_tan, acb_tan}, {"arcsin", ca_asin, acb_asin}, {"arccos", ca_acos, acb_acos},
-    {"arctan", ca_atan, acb_atan}, {"abs", ca_abs, ball_abs},
+    {"arctan", ca_atan, acb_atan}, {"abs", ca_abs, ball_abs}, {"floor", ca_floor, ball_floor},
+    {"ceil", ca_ceil, ball_ceil},
 };
 
 static bool apply(calc *c, const basic *f, num *r)
@@ -281,13 +294,13 @@ static bool whole_power(calc *c, num *r, const fmpz_t k)
     return charge(c, 100 + c->prec + (long)fmpz_bits(k) * (20 + c->prec / 8));
 }
 
-/* r = r^e for a subtree e. */
+/* r = r^e for a subtree e; of_e: r is Euler's number and was not evaluated. */
 static bool power(calc *c, num *r, int e, bool of_e)
 {
     fmpq_t q;
     fmpq_init(q);
-    bool ok, exact = rational(c, e, q);
-    if (exact && fmpz_cmp_ui(fmpq_denref(q), 64) <= 0 && !(of_e && !fmpz_is_one(fmpq_denref(q)))) {
+    bool ok;
+    if (!of_e && rational(c, e, q) && fmpz_cmp_ui(fmpq_denref(q), 64) <= 0) {
         ok = root(c, r, fmpz_get_si(fmpq_denref(q))) && whole_power(c, r, fmpq_numref(q));
     } else {
         num y;
@@ -473,7 +486,7 @@ static bool eval(calc *c, int at, bool top, num *r)
     case LB_NODE_ROOT: return (b < 0 || degree_of(c, b, &q)) && eval(c, a, false, r) && root(c, r, q);
     case LB_NODE_POW: {
         bool of_e = is_euler(c->t, a) && !c->t->node[a].unit;
-        return eval(c, a, false, r) && power(c, r, b, of_e);
+        return (of_e || eval(c, a, false, r)) && power(c, r, b, of_e);
     }
     default: return stop(c, "a list, interval, text or infinity stands inside an expression");
     }
@@ -539,15 +552,17 @@ static uint64_t mix(uint64_t *state)           /* splitmix64 */
     return z ^ z >> 31;
 }
 
-/* Positive points first, then points with a negative coordinate, then whole numbers; always the same ones. */
+/* Positive points first, then points with a negative coordinate, then whole numbers; always the same ones. Sizes go from
+ * hundredths to thousands, so that an expression which changes its form somewhere is seen on both sides. */
 static void place(calc *c, int point)
 {
+    static const ulong size[] = {1009, 50021, 31, 1};
     uint64_t state = (uint64_t)point;
     for (int i = 0; i < c->n_name; i++) {
         uint64_t z = mix(&state);
         bool negative = point >= N_POSITIVE && (i == (point & 1) % c->n_name || (z >> 40) % 2);
         if (point >= N_POSITIVE + N_MIXED) fmpq_set_si(&c->value[i], 2 + (slong)(z % 9), 1);
-        else fmpq_set_si(&c->value[i], (slong)(1 + z % 2017) * (negative ? -1 : 1), 1009);
+        else fmpq_set_si(&c->value[i], (slong)(1 + z % 2017) * (negative ? -1 : 1), size[(point + i) % 4]);
     }
 }
 

@@ -1,5 +1,5 @@
 /* eval/answer_explain.c – an answer as the grader understood it, for people. */
-#include "eval/answer_tree.h"
+#include "eval/answer_exact.h"
 #include <string.h>
 
 static void list(const lb_tree *t, int at, const char *open, const char *between, const char *close, lb_buf *out);
@@ -55,16 +55,29 @@ static void list(const lb_tree *t, int at, const char *open, const char *between
     lb_buf_str(out, close);
 }
 
+/* The value of a constant, on its own line; of the elements of a list, one each. */
+static void values(const lb_tree *t, int at, lb_buf *out)
+{
+    char decimal[128];
+    const lb_node *x = &t->node[at];
+    bool many = x->kind == LB_NODE_LIST || x->kind == LB_NODE_SET || x->kind == LB_NODE_TUPLE || x->kind == LB_NODE_MATRIX;
+    if (many)
+        for (int k = x->first; k >= 0; k = t->node[k].next) values(t, k, out);
+    else if (lb_node_is_scalar(x) && lb_exact_decimal((lb_operand){t, at, -1, 0}, decimal, sizeof decimal))
+        lb_buf_fmt(out, "  value %s\n", decimal);
+}
+
 bool lb_answer_explain(const char *answer, lb_buf *out)
 {
     lb_tree t;
-    size_t n = strlen(answer);
+    size_t n;
+    answer = lb_answer_trim(answer, &n);
     if (n > LB_TREE_BYTES) {
         lb_buf_fmt(out, "not understood: longer than %d bytes\n", LB_TREE_BYTES);
         return false;
     }
     bool ok = lb_tree_parse(&t, answer, n, false);
-    if (ok) write_node(&t, t.root, out), lb_buf_byte(out, '\n');
+    if (ok) write_node(&t, t.root, out), lb_buf_byte(out, '\n'), values(&t, t.root, out);
     else lb_buf_fmt(out, "not understood: %s\n", t.why);
     lb_tree_free(&t);
     return ok && !out->oom;

@@ -171,7 +171,26 @@ static void verdicts(void **state)
         lb_verdict v = lb_answer_equal(row[i].gold, row[i].answer, why);
         if ("WRU"[v] != row[i].want)
             fail_msg("%s || %s: %c (%s), wanted %c", row[i].gold, row[i].answer, "WRU"[v], why, row[i].want);
-        assert_true((v == LB_RIGHT) == (why[0] == 0));
+        assert_true(v == LB_RIGHT ? !why[0] || !strncmp(why, "equal at ", 9) : why[0]);
+    }
+}
+
+static void forms(void **state)
+{
+    (void)state;
+    static const struct { const char *category; char want; const char *gold, *answer; } row[] = {
+#include "grade_forms.inc"
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        lb_grade g;
+        lb_answer_compare(row[i].gold, row[i].answer, &g);
+        if ("WRU"[g.verdict] != row[i].want)
+            fail_msg("%s: %s || %s: %c (%s), wanted %c", row[i].category, row[i].gold, row[i].answer, "WRU"[g.verdict], g.why,
+                     row[i].want);
+        assert_true(g.verdict == LB_RIGHT ? !g.why[0] || !strncmp(g.why, "equal at ", 9) : g.why[0]);
+        /* strict implies counted implies lenient */
+        assert_true(g.strict != LB_RIGHT || g.verdict == LB_RIGHT);
+        assert_true(g.verdict != LB_RIGHT || g.lenient == LB_RIGHT);
     }
 }
 
@@ -306,7 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(part_after_thinking), cmocka_unit_test(last_box), cmocka_unit_test(final_answer),
-        cmocka_unit_test(option_letters), cmocka_unit_test(code_blocks), cmocka_unit_test(verdicts),
+        cmocka_unit_test(option_letters), cmocka_unit_test(code_blocks), cmocka_unit_test(verdicts), cmocka_unit_test(forms),
         cmocka_unit_test(equality_is_reflexive_and_symmetric_on_scalars), cmocka_unit_test(hostile_answers_cost_little),
         cmocka_unit_test(whole_completions),
     };
