@@ -54,6 +54,10 @@ class Child:
             self.p.wait()
 
 
+def is_complex(gold):
+    return bool(re.fullmatch(r'-?\d+ ?[-+] ?\d+i', gold))
+
+
 # ---- math-verify ----
 
 
