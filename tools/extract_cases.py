@@ -155,7 +155,7 @@ MATH = [
     ('9', '9', 'The answer is 9 (since 81 = 9 squared).'),
     ('9', '9', 'Final answer is 9'),
     # no announcement: formulas and numbers
-    ('5', 'x = 5', r'Solving gives $x = 5$.'),
+    ('5', '5', r'Solving gives $x = 5$.'),
     ('5', '5', 'In total there are $2+3$ apples. That makes $5$.'),
     (r'\frac{7}{4}', r'\frac{7}{4}', r'Thus we obtain $\frac{7}{4}$ for every $n$.'),
     (r'\frac{7}{4}', r'\frac{7}{4}', r'Thus we obtain \[ \frac{7}{4} \]'),

@@ -2,7 +2,7 @@
  *
  * extract_cases.jsonl (tools/extract_cases.py): "kind" math, thinking or letter; "text"; "gold", the answer it means; "want",
  * what must be extracted. Without the last two the completion answers nothing. "found" and "right" are what math-verify
- * and lighteval make of it, for the record. */
+ * and lighteval make of it, for the record. LB_TEST_DATA says where the published data lies (../shared/data). */
 #include "test.h"
 #include "base/file.h"
 #include "base/jsonl.h"
@@ -63,7 +63,7 @@ static void the_rule_is_told(void **state)
         {"#### 5", LB_RULE_ANNOUNCED},
         {"so $x=5$", LB_RULE_FORMULA},
         {"so 5", LB_RULE_NUMBER},
-        {"so $x=5$ or 6", LB_RULE_NUMBER},
+        {"so $x=5$. Total: 6", LB_RULE_NUMBER},
         {"so $x$", LB_RULE_SYMBOLS},
         {"no", LB_RULE_NONE},
     };
@@ -89,6 +89,63 @@ static void the_rule_is_told(void **state)
     lb_buf_free(&a), lb_buf_free(&b);
 }
 
+/* ---- the published solutions of MATH-500, GSM8K and AIME 24, where the data lies beside the project ---- */
+
+typedef struct solutions {
+    const char *answer, *solution;   /* keys of a row; answer NULL: behind #### of the solution */
+    bool bare;                       /* without the \boxed in front of its braces */
+    int n, right, wrong_shown;
+} solutions;
+
+static bool one_solution(void *arg, json_t *row, const char *where, lb_err *err)
+{
+    solutions *t = arg;
+    lb_grade g;
+    char *text = strdup(word(row, t->solution)), *gold = NULL;
+    (void)err;
+    assert_non_null(text);
+    const json_t *a = t->answer ? json_object_get(row, t->answer) : NULL;
+    if (!t->answer) gold = strdup(strstr(text, "####") + 5);
+    else gold = strdup(json_is_string(a) ? json_string_value(a) : "");
+    for (char *p = text; t->bare && (p = strstr(p, "\\boxed")) != NULL;) memmove(p, p + 6, strlen(p + 6) + 1);
+    lb_grade_math(gold, &(lb_completion){.text = text}, &g);
+    t->n++, t->right += g.verdict == LB_RIGHT;
+    if (g.verdict != LB_RIGHT && !t->bare && t->wrong_shown++ < 5) print_message("%s: %s, '%s': %s\n", where, gold, g.extracted, g.why);
+    free(text), free(gold);
+    json_decref(row);
+    return true;
+}
+
+static solutions read_solutions(const char *name, solutions t)
+{
+    char path[600];
+    const char *data = getenv("LB_TEST_DATA");
+    lb_err err = {0};
+    size_t size;
+    snprintf(path, sizeof path, "%s/%s", data ? data : "../shared/data", name);
+    if (!lb_file_exists(path)) return t;
+    char *text = lb_file_read(path, 64 << 20, &size, &err);
+    if (!text || !lb_jsonl_each(text, size, path, 0, one_solution, &t, NULL, &err)) fail_msg("%s", err.msg);
+    free(text);
+    return t;
+}
+
+static void published_solutions_are_right(void **state)
+{
+    (void)state;
+    solutions math = read_solutions("math500/test.jsonl", (solutions){"answer", "solution", .n = 0}),
+              bare = read_solutions("math500/test.jsonl", (solutions){"answer", "solution", .bare = true}),
+              gsm = read_solutions("gsm8k/test.jsonl", (solutions){NULL, "answer", .n = 0}),
+              aime = read_solutions("aime24/test.jsonl", (solutions){"answer", "solution", .n = 0});
+    if (!math.n && !gsm.n && !aime.n) skip();
+    print_message("right: %d of %d of MATH-500, %d without their boxes, %d of %d of GSM8K, %d of %d of AIME 24\n", math.right,
+                  math.n, bare.right, gsm.right, gsm.n, aime.right, aime.n);
+    assert_int_equal(math.right, math.n);
+    assert_int_equal(gsm.right, gsm.n);
+    assert_int_equal(aime.right, aime.n);
+    assert_true(bare.right >= 0.85 * bare.n);
+}
+
 static int cleanup(void **state)
 {
     (void)state;
@@ -98,6 +155,7 @@ static int cleanup(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(completions_say_what_they_mean), cmocka_unit_test(the_rule_is_told)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(completions_say_what_they_mean), cmocka_unit_test(the_rule_is_told),
+                                       cmocka_unit_test(published_solutions_are_right)};
     return cmocka_run_group_tests(tests, NULL, cleanup);
 }
