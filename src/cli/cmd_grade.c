@@ -218,7 +218,7 @@ static void print_text(const question *q, const graded *r)
     if (r->g.strict != r->g.verdict || r->g.lenient != r->g.verdict)
         printf(" (read strictly %s, leniently %s)", verdict_text(r->g.strict), verdict_text(r->g.lenient));
     printf("\n");
-    if (r->g.why[0]) print_line(r->g.verdict == LB_RIGHT ? "proof" : "reason", "", r->g.why);
+    if (r->g.why[0]) print_line(r->g.verdict == LB_RIGHT ? "how" : "reason", "", r->g.why);
 }
 
 /* ---- many pairs from a file ---- */

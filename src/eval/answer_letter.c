@@ -94,7 +94,7 @@ static char last_line_letter(const char *text, int n_options)
     for (s = end; s > text && s[-1] != '\n';) s--;
     const char *at = leading(s, n_options, false);
     if (!at || at >= end) return 0;
-    if (strchr("):.", at[1]) && at[2] == ' ') return *at;
+    if (at[1] && strchr("):.", at[1]) && at[2] == ' ') return *at;
     for (const char *p = s; p < end; p++)
         if ((isalnum((unsigned char)*p) && p != at) || p - s > 16) return 0;
     return *at;

@@ -113,7 +113,8 @@ void lb_find_formulas(const char *text, lb_formulas *f)
         size_t n;
         if (isdigit((unsigned char)*p)) has_digit = true;
         if (open && (n = closes(p, open, kind)) != 0) {
-            if (p > open) add_formula(f, (lb_span){begin, p + n}, (lb_span){open, p}, has_digit);
+            lb_span in = lb_trimmed((lb_span){open, p});
+            if (in.s < in.e) add_formula(f, (lb_span){begin, p + n}, in, has_digit);
             p += n - 1;
             kind = 0, open = NULL;
         } else if (kind != 'D' && kind != 'E' && kind != '[' && (n = opens(text, p, &next)) != 0) {
@@ -134,8 +135,8 @@ static bool formula_at(const char *s, lb_span *in, const char **behind)
     if (!n) return false;
     for (const char *p = s + n; *p && !given_up(p, kind) && p - s < MAX_PROSE; p++) {
         if ((close = closes(p, s + n, kind)) != 0) {
-            *in = (lb_span){s + n, p}, *behind = p + close;
-            return p > s + n;
+            *in = lb_trimmed((lb_span){s + n, p}), *behind = p + close;
+            return in->s < in->e;
         }
         if (*p == '\\' && p[1]) p++;
     }
