@@ -49,6 +49,8 @@ lb_exec *lb_cmd_exec(const lb_common *c, lb_err *err);
 /* --thinking on|off|auto as template arguments: a new {"enable_thinking": …}, or NULL for auto. */
 bool lb_cmd_thinking(const char *how, json_t **kwargs, lb_err *err);
 bool lb_cmd_progress(const lb_common *c, lb_progress_mode *mode, lb_err *err);
+/* Prints a result for --json and releases it. NULL (memory ran out while it was made) is LB_ENOMEM. */
+bool lb_cmd_print_json(json_t *j, lb_err *err);
 /* Set by SIGINT and SIGTERM; the second SIGINT kills. */
 extern volatile sig_atomic_t lb_cmd_stop;
 extern volatile sig_atomic_t lb_cmd_signal;

@@ -393,3 +393,8 @@ lb_verdict lb_answer_equal(const char *gold, const char *answer, char why[256])
     if (v == LB_RIGHT) why[0] = 0;
     return v;
 }
+
+void lb_answer_compare(const char *gold, const char *answer, lb_grade *out)
+{
+    lb_grade_same(out, lb_answer_equal(gold, answer, out->why));
+}

@@ -66,7 +66,7 @@ static bool plan_task(run *x, task *k, const lb_bench *b)
     k->max_new = x->o->max_new > 0 ? x->o->max_new : b->max_new;
     lb_sampling_text(&x->o->sampling, k->max_new, kv_name(x), k->sampling);
     lb_sampling_text_budget(x->o->think_budget, x->o->think_extend, k->sampling);
-    if (!lb_items_load(b, x->o->data_dir, x->o->limit, &k->items, x->err)) return false;
+    if (!lb_items_load(b, x->o->data_dir, &(lb_items_opt){.limit = x->o->limit}, &k->items, x->err)) return false;
     size_t n = (size_t)k->items.n;
     k->prompts = lb_alloc(n, sizeof *k->prompts, "the prompts", x->err);
     k->prompt_hash = lb_alloc(n, sizeof *k->prompt_hash, "the prompts", x->err);
@@ -134,7 +134,7 @@ static bool store(run *x, job *j)
 {
     const lb_request *r = &j->r;
     lb_buf text = {0};
-    lb_sample_row row = {.n_tokens = r->n_out, .truncated = r->finish == LB_FINISH_LENGTH, .verdict = -1};
+    lb_sample_row row = {.n_tokens = r->n_out, .truncated = r->finish == LB_FINISH_LENGTH, .verdict = -1, .strict = -1, .lenient = -1};
     int n = r->n_out;
     if (r->finish == LB_FINISH_STOP && n > 0) n--; /* the stop token is not part of the answer */
     bool ok = lb_tokenizer_decode(x->t->tok, r->out, (size_t)n, false, &text, x->err);
@@ -228,7 +228,10 @@ static bool judge_chunk(run *x, verdict_job *v, int n)
             ok = false;
             if (x->err) *x->err = v[i].err;
         }
-        ok = ok && lb_db_set_verdict(x->db, &v[i].key, v[i].grade.verdict, v[i].grade.extracted, v[i].grade.why, x->err);
+        lb_sample_row row = {.verdict = v[i].grade.verdict, .strict = -1, .lenient = -1};
+        memcpy(row.extracted, v[i].grade.extracted, sizeof row.extracted);
+        memcpy(row.why, v[i].grade.why, sizeof row.why);
+        ok = ok && lb_db_set_grade(x->db, &v[i].key, &row, x->err);
         free(v[i].text);
     }
     if (ok && x->o->stop && *x->o->stop)
@@ -391,7 +394,7 @@ bool lb_eval_count(const lb_eval_opt *o, int64_t *n, lb_err *err)
     *n = 0;
     for (int k = 0; k < o->n_task; k++) {
         lb_items items;
-        if (!lb_items_load(o->tasks[k], o->data_dir, o->limit, &items, err)) return false;
+        if (!lb_items_load(o->tasks[k], o->data_dir, &(lb_items_opt){.limit = o->limit}, &items, err)) return false;
         *n += (int64_t)items.n * o->n_seed * o->n_sample;
         if (*n > 1 << 30) {
             lb_items_free(&items);

@@ -118,7 +118,7 @@ static bool add_row(void *arg, json_t *row, const char *where, lb_err *err)
 static bool add_bench(reading *r, const lb_bench *b, const char *data_dir, int limit, lb_err *err)
 {
     lb_items items;
-    if (!lb_items_load(b, data_dir, limit, &items, err)) return false;
+    if (!lb_items_load(b, data_dir, &(lb_items_opt){.limit = limit}, &items, err)) return false;
     bool ok = true;
     for (int i = 0; ok && i < items.n; i++) {
         char where[64];

@@ -266,32 +266,32 @@ static void whole_completions(void **state)
 {
     (void)state;
     lb_grade g;
-    lb_grade_math("\\frac{89}{42}", "3 + 4</think>The answer is $\\boxed{\\dfrac{178}{84}}$.", true, &g);
+    lb_grade_math("\\frac{89}{42}", &(lb_completion){.text = "3 + 4</think>The answer is $\\boxed{\\dfrac{178}{84}}$.", .in_thinking = true}, &g);
     assert_int_equal(g.verdict, LB_RIGHT);
     assert_string_equal(g.extracted, "\\dfrac{178}{84}");
     assert_string_equal(g.why, "");
-    lb_grade_math("5", "the answer is \\boxed{5}", true, &g);
+    lb_grade_math("5", &(lb_completion){.text = "the answer is \\boxed{5}", .in_thinking = true}, &g);
     assert_int_equal(g.verdict, LB_WRONG);
     assert_string_equal(g.why, "thinking was not finished");
-    lb_grade_math("5", "</think>hm", true, &g);
+    lb_grade_math("5", &(lb_completion){.text = "</think>hm", .in_thinking = true}, &g);
     assert_string_equal(g.why, "no answer was found");
-    lb_grade_math("5", "</think>\\boxed{}", true, &g);
+    lb_grade_math("5", &(lb_completion){.text = "</think>\\boxed{}", .in_thinking = true}, &g);
     assert_int_equal(g.verdict, LB_WRONG);
     char *s = malloc(2000);
     memset(s, 0, 2000);
     strcpy(s, "\\boxed{a");
     for (int i = 0; i < 400; i++) strcat(s, "\xc3\xa9");
     strcat(s, "}");
-    lb_grade_math("5", s, false, &g);
+    lb_grade_math("5", &(lb_completion){.text = s}, &g);
     assert_int_equal(g.verdict, LB_UNKNOWN);
     assert_int_equal(strlen(g.extracted), 255);   /* 'a' and 127 whole characters */
     free(s);
-    lb_grade_letter("C", "x</think>The answer is $\\boxed{C}$.", true, 4, &g);
+    lb_grade_letter("C", &(lb_completion){.text = "x</think>The answer is $\\boxed{C}$.", .in_thinking = true}, 4, &g);
     assert_int_equal(g.verdict, LB_RIGHT);
-    lb_grade_letter("C", "x</think>The answer is $\\boxed{B}$.", true, 4, &g);
+    lb_grade_letter("C", &(lb_completion){.text = "x</think>The answer is $\\boxed{B}$.", .in_thinking = true}, 4, &g);
     assert_int_equal(g.verdict, LB_WRONG);
     assert_string_equal(g.extracted, "B");
-    lb_grade_letter("C", "x</think>none of them", true, 4, &g);
+    lb_grade_letter("C", &(lb_completion){.text = "x</think>none of them", .in_thinking = true}, 4, &g);
     assert_string_equal(g.why, "no option letter was found");
 }
 
