@@ -1,8 +1,10 @@
 /* study/page.c – the shell of a page, figures, and cells. */
 #include "study/page.h"
 #include "study/report_parts.h"
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---- shell ---- */
 
@@ -10,7 +12,7 @@ void lb_page_start(lb_page *p, const char *title, const char *rules)
 {
     lb_buf *b = p->b;
     lb_buf_str(b, "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
-                  "<meta charset=\"utf-8\"/>\n"
+                  "<meta charset=\"utf-8\"/>\n" LB_PAGE_MARK "\n"
                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
                   "<meta name=\"color-scheme\" content=\"light dark\"/>\n");
     lb_html_element(b, "title", "", title);
@@ -50,7 +52,10 @@ void lb_page_fact(lb_buf *b, const char *name, const char *value)
 void lb_page_link(lb_buf *b, const char *href, const char *text)
 {
     lb_buf_str(b, "<a href=\"");
-    lb_html_text(b, href);
+    for (const char *p = href; *p; p++) {
+        bool plain = isalnum((unsigned char)*p) || strchr("-._~/#", *p);
+        lb_buf_fmt(b, plain ? "%c" : "%%%02X", (unsigned char)*p);
+    }
     lb_buf_str(b, "\">");
     lb_html_text(b, text);
     lb_buf_str(b, "</a>\n");
@@ -128,12 +133,19 @@ void lb_cell(lb_buf *b, const char *attributes, const char *fmt, double v)
     lb_buf_fmt(b, text[0] == '-' ? "−%s</td>" : "%s</td>", text + (text[0] == '-'));
 }
 
-void lb_cell_pm(lb_buf *b, const char *attributes, double v, double se)
+void lb_pm(lb_buf *b, double v, double se)
 {
     double shown = fabs(v) < 0.05 ? 0 : v;
+    if (!isfinite(v)) return;
+    lb_buf_fmt(b, "%s%.1f <span class=\"pm\">± ", shown < 0 ? "−" : "", fabs(shown));
+    if (isfinite(se)) lb_buf_fmt(b, "%.1f</span>", se);
+    else lb_buf_str(b, "?</span>");
+}
+
+void lb_cell_pm(lb_buf *b, const char *attributes, double v, double se)
+{
     cell_start(b, attributes);
-    if (isfinite(v)) lb_buf_fmt(b, "%s%.1f", shown < 0 ? "−" : "", fabs(shown));
-    if (isfinite(v) && isfinite(se)) lb_buf_fmt(b, " <span class=\"pm\">± %.1f</span>", se);
+    lb_pm(b, v, se);
     lb_buf_str(b, "</td>");
 }
 

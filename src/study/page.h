@@ -18,12 +18,15 @@ typedef struct lb_page {
 
 /* From the doctype to <main>, with the style of all reports and `rules` after it ("" for none). */
 void lb_page_start(lb_page *p, const char *title, const char *rules);
+/* The line of the head by which pages of ours are known again. */
+#define LB_PAGE_MARK "<meta name=\"generator\" content=\"lowbit report\"/>"
 /* From </main> on: the switch of colours, and `script` ("" for none) after it. Scripts hold neither '<' nor '&'. */
 void lb_page_end(lb_page *p, const char *script);
 
 void lb_page_heading(lb_page *p, const char *id, const char *title, const char *about);
 /* One <li> of <ul class="facts">; nothing for an empty value. */
 void lb_page_fact(lb_buf *b, const char *name, const char *value);
+/* href: a path of ours or of the user's, and perhaps #id; what an address cannot hold is escaped. */
 void lb_page_link(lb_buf *b, const char *href, const char *text);
 
 /* Figures side by side where there is room. f is made if `there`, is drawn in both widths, and freed. */
@@ -38,7 +41,9 @@ void lb_table_body(lb_buf *b);                              /* after the last he
 void lb_table_end(lb_buf *b);
 /* "<td attributes>" with v by fmt, a minus sign that is one, a dash for NaN. */
 void lb_cell(lb_buf *b, const char *attributes, const char *fmt, double v);
-/* "97.6 ± 0.7"; empty for NaN. */
+/* "97.6 ± 0.7"; nothing for NaN; "± ?" where the error cannot be told. No number stands alone. */
+void lb_pm(lb_buf *b, double v, double se);
+/* The same as a cell. */
 void lb_cell_pm(lb_buf *b, const char *attributes, double v, double se);
 /* Both by fmt, for numbers that are no per cents: a dash for NaN. */
 void lb_cell_number_pm(lb_buf *b, const char *fmt, double v, double se);

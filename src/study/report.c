@@ -7,6 +7,7 @@
 
 typedef struct page {
     const lb_rep *r;
+    const char *answers;             /* the first of the evaluation pages, as seen from here; NULL: there are none */
     lb_page p;
 } page;
 
@@ -211,6 +212,7 @@ static void group_link(page *p, const char *group)
 static void contents(page *p)
 {
     lb_buf_str(p->p.b, "<nav aria-label=\"Contents\">\n");
+    if (p->answers) lb_page_link(p->p.b, p->answers, "Every answer, problem by problem →");
     each_group(p, group_link);
     if (any_run(p, is_done)) {
         link_to(p, "levels", "", "Difficulty");
@@ -264,34 +266,66 @@ static void page_body(page *p)
     lb_page_end(&p->p, "");
 }
 
-static bool make(const char *study_dir, const char *png_dir, lb_buf *out, int *n_plot, lb_err *err)
+static bool make(const lb_rep *r, const char *png_dir, const char *answers, lb_buf *out, int *n_plot, lb_err *err)
 {
-    lb_rep r;
-    if (!lb_rep_load(&r, study_dir, err)) return false;
-    page p = {.r = &r, .p = {.b = out, .png_dir = png_dir, .ok = true, .err = err}};
+    page p = {.r = r, .answers = answers, .p = {.b = out, .png_dir = png_dir, .ok = true, .err = err}};
     page_body(&p);
-    lb_rep_free(&r);
     if (n_plot) *n_plot = p.p.n_plot;
     return p.p.ok && lb_buf_ok(out, "the report", err);
 }
 
 bool lb_report_html(const char *study_dir, lb_buf *out, int *n_plot, lb_err *err)
 {
-    return make(study_dir, NULL, out, n_plot, err);
+    lb_rep r;
+    if (!lb_rep_load(&r, study_dir, err)) return false;
+    bool ok = make(&r, NULL, NULL, out, n_plot, err);
+    lb_rep_free(&r);
+    return ok;
 }
 
-bool lb_report_write(const char *study_dir, const lb_report_opt *o, int *n_plot, lb_err *err)
+/* Where things go: the folder of the page with its slash (or ""), its name, and the name without its ending. */
+typedef struct place { char folder[1000], name[260], stem[260]; } place;
+
+static bool place_of(const char *path, place *w, lb_err *err)
 {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    if ((size_t)(name - path) >= sizeof w->folder || strlen(name) >= 250 || !*name)
+        return lb_fail(err, LB_EUSAGE, "--output wants the name of a file, got '%.200s'", path);
+    snprintf(w->folder, sizeof w->folder, "%.*s", (int)(name - path), path);
+    snprintf(w->name, sizeof w->name, "%.250s", name);
+    snprintf(w->stem, sizeof w->stem, "%.*s", dot && dot > name ? (int)(dot - name) : 250, name);
+    return true;
+}
+
+static bool write_answers(const lb_rep *r, const place *w, const lb_pages_opt *o, char index[300], lb_pages_written *n,
+                          lb_err *err)
+{
+    char dir[1300], back[270];
+    snprintf(dir, sizeof dir, "%s%s-eval", w->folder, w->stem);
+    snprintf(back, sizeof back, "../%s", w->name);
+    snprintf(index, 300, "%s-eval/index.html", w->stem);
+    return lb_pages_of_study(r, dir, back, o, n, err);
+}
+
+bool lb_report_write(const char *study_dir, const lb_report_opt *o, lb_report_written *n, lb_err *err)
+{
+    lb_rep r;
     lb_buf html = {0};
-    char *own = o->out ? NULL : lb_path_join(study_dir, "report.html", err);
-    const char *path = o->out ? o->out : own;
-    char plots[1100] = "";
-    if (!path) return false;
-    const char *slash = strrchr(path, '/');
-    if (o->png) snprintf(plots, sizeof plots, "%.*splots", slash ? (int)(slash + 1 - path) : 0, path);
-    bool ok = (!o->png || lb_mkdirs(plots, err)) && make(study_dir, o->png ? plots : NULL, &html, n_plot, err) &&
-              lb_write_file(path, html.p, html.n, err);
+    place w;
+    char plots[1100] = "", index[300] = "";
+    lb_report_written own;
+    if (!n) n = &own;
+    *n = (lb_report_written){0};
+    if (!lb_rep_load(&r, study_dir, err)) return false;
+    char *beside = o->out ? NULL : lb_path_join(study_dir, "report.html", err);
+    const char *path = o->out ? o->out : beside;
+    bool ok = path && place_of(path, &w, err), answers = ok && o->pages && lb_pages_study_has(&r);
+    if (ok && o->png) snprintf(plots, sizeof plots, "%splots", w.folder);
+    ok = ok && (!o->png || lb_mkdirs(plots, err)) && (!answers || write_answers(&r, &w, o->pages, index, &n->pages, err)) &&
+         make(&r, o->png ? plots : NULL, answers ? index : NULL, &html, &n->n_plot, err) &&
+         lb_write_file(path, html.p, html.n, err);
+    lb_rep_free(&r);
     lb_buf_free(&html);
-    free(own);
+    free(beside);
     return ok;
 }

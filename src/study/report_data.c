@@ -45,9 +45,15 @@ static bool read_task(const lb_rep *rep, const json_t *results, lb_rep_run *r, i
     int n;
     snprintf(where, sizeof where, "%.600s: %.60s", in, rep->task[k]);
     if (!lb_rep_object(results, rep->task[k], &t, in, err) || !lb_rep_number(t, "accuracy", &r->acc[k], where, err) ||
-        !lb_rep_number(t, "accuracy_stderr", &r->acc_se[k], where, err) || !lb_rep_whole(t, "n", &n, where, err))
+        !lb_rep_number(t, "accuracy_stderr", &r->acc_se[k], where, err) || !lb_rep_whole(t, "n", &n, where, err) ||
+        !lb_rep_text(t, "sampling", &r->task_sampling[k], where, err) ||
+        !lb_rep_whole(t, "version", &r->task_version[k], where, err) ||
+        !lb_rep_number(t, "strict", &r->acc_strict[k], where, err) ||
+        !lb_rep_number(t, "strict_stderr", &r->strict_se[k], where, err) ||
+        !lb_rep_number(t, "lenient", &r->acc_lenient[k], where, err) ||
+        !lb_rep_number(t, "lenient_stderr", &r->lenient_se[k], where, err))
         return false;
-    r->n_problem += n;
+    r->n_problem += n, r->task_n[k] = n;
     const json_t *seeds = json_object_get(t, "per_seed");
     json_array_foreach (seeds, i, v)
         if ((int)i < rep->n_seed) r->seed_mean[i] += json_number_value(v) / rep->n_task;
@@ -61,7 +67,8 @@ static bool read_results(const lb_rep *rep, const json_t *o, lb_rep_run *r, cons
     for (int k = 0; k < rep->n_task; k++)
         if (!read_task(rep, results, r, k, where, err)) return false;
     r->compared = json_object_get(o, "drop") != NULL;
-    return lb_rep_text(config, "sampling", &r->sampling, where, err) && lb_rep_number(o, "bits_per_weight", &r->bits, where, err) &&
+    return lb_rep_text(config, "sampling", &r->sampling, where, err) &&
+           lb_rep_text(o, "model_hash", &r->model_hash, where, err) && lb_rep_number(o, "bits_per_weight", &r->bits, where, err) &&
            lb_rep_number(o, "size_bytes", &r->size_bytes, where, err) && lb_rep_number(o, "average", &r->average, where, err) &&
            lb_rep_number(o, "average_stderr", &r->average_se, where, err) && lb_rep_number(o, "drop", &r->drop, where, err) &&
            lb_rep_number(o, "drop_stderr", &r->drop_se, where, err) && lb_rep_text(o, "class", &r->class_name, where, err) &&
@@ -85,6 +92,7 @@ static bool read_run(const lb_rep *rep, const json_t *o, lb_rep_run *r, const ch
                       .bits = NAN,
                       .size_bytes = NAN,
                       .class_name = "",
+                      .model_hash = "",
                       .sampling = "",
                       .transform = "",
                       .verdict = ""};

@@ -17,6 +17,11 @@ typedef struct lb_rep_kl { double begin, end, mean, p99; } lb_rep_kl;
 
 /* A run; accuracies and drops are fractions, NaN where not known. Text is borrowed from the JSON documents. */
 typedef struct lb_rep_run {
+    const char *model_hash;          /* of its samples' keys; "" if the study does not say */
+    const char *task_sampling[LB_REP_TASKS];     /* of each task's samples, "" if it is not said */
+    int task_version[LB_REP_TASKS], task_n[LB_REP_TASKS];            /* version, problems */
+    double acc_strict[LB_REP_TASKS], acc_lenient[LB_REP_TASKS];      /* the other readings; NaN where not known */
+    double strict_se[LB_REP_TASKS], lenient_se[LB_REP_TASKS];
     const char *id, *label, *group, *base, *scheme, *method, *kv, *error, *class_name, *calib_source;
     bool done, failed, is_baseline, compared;
     int baseline;                    /* index, −1 if the study does not have it */

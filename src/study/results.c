@@ -90,6 +90,7 @@ static void add_results(const lb_study_run *r, json_t *j)
     for (int l = 0; l < LB_N_LEVEL; l++) levels[l] = lb_study_level_mean(&r->result, l, &n);
     lb_study_means m = lb_study_mean(&r->result);
     set(j, "model", json_string(r->dir));
+    set(j, "model_hash", json_string(r->model_hash));
     set(j, "bits_per_weight", json_real(r->bits_per_weight));
     set(j, "size_bytes", json_real(r->size_bytes));
     json_object_update(j, e);

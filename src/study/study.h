@@ -66,6 +66,7 @@ typedef struct lb_study_run {
     lb_study_state state;
     char error[1024];                /* of a failed run */
     char dir[512];                   /* the model that was evaluated */
+    char model_hash[33];             /* its hash: the samples' key in the database */
     double bits_per_weight, size_bytes;              /* of the block linears; of all tensors */
     lb_eval_result result;
     int baseline;                    /* index of the run it is compared with; its own: it is one */
