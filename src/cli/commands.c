@@ -13,4 +13,5 @@ const lb_command *const lb_commands[] = {
     &lb_cmd_verify,
     &lb_cmd_inspect,
     &lb_cmd_bench,
+    &lb_cmd_data,
     NULL};

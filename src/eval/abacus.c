@@ -92,14 +92,14 @@ static bool code_item(const lb_bench *b, const lb_row *row, lb_item *out, bool *
 static bool grade_math(const lb_item *it, const char *text, const lb_grader *g, lb_grade *out, lb_err *err)
 {
     (void)err;
-    lb_grade_math(it->gold, &(lb_completion){.text = text, .in_thinking = g->in_thinking}, out);
+    lb_grade_math(it->gold, &(lb_completion){.text = text, .in_thinking = g->in_thinking, .truncated = g->truncated}, out);
     return true;
 }
 
 static bool grade_letter(const lb_item *it, const char *text, const lb_grader *g, lb_grade *out, lb_err *err)
 {
     (void)err;
-    lb_grade_letter(it->gold, &(lb_completion){.text = text, .in_thinking = g->in_thinking}, N_OPTION, out);
+    lb_grade_letter(it->gold, &(lb_completion){.text = text, .in_thinking = g->in_thinking, .truncated = g->truncated}, N_OPTION, out);
     return true;
 }
 
@@ -127,6 +127,10 @@ static bool grade_code(const lb_item *it, const char *text, const lb_grader *g, 
     bool ok = it->bench->tests(it, &tests, err);
     ok = ok && lb_code_judge(g->sandbox, lb_buf_cstr(&program), tests.p, tests.n, &pass, out->why, err);
     lb_grade_same(out, pass ? LB_RIGHT : LB_WRONG);
+    if (g->truncated && pass) {
+        out->verdict = out->strict = LB_WRONG;
+        snprintf(out->why, sizeof out->why, "cut off at the limit of tokens");
+    }
     lb_code_tests_free(&tests);
     lb_buf_free(&program);
     return ok;

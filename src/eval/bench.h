@@ -15,6 +15,7 @@ typedef struct lb_bench lb_bench;
 /* One problem. Strings are owned (malloc); item() fills them through lb_item_set. */
 typedef struct lb_item {
     const lb_bench *bench;       /* borrowed */
+    int source;                  /* which of the benchmark's sources the row is from */
     int number;                  /* 1 … in the order of the files, rows left out not counted */
     int cluster;                 /* items that share a question (MR-Ben's three solutions) have the same; else number */
     char *id;                    /* the row's own name of itself; "" if it has none */
@@ -40,6 +41,7 @@ void lb_code_tests_free(lb_code_tests *t);
 typedef struct lb_grader {
     const lb_sandbox *sandbox;   /* NULL unless the benchmark runs code; borrowed */
     bool in_thinking;            /* the prompt had already opened <think> */
+    bool truncated;              /* the completion ended at the limit of tokens */
 } lb_grader;
 
 /* Zero means default in every field. */
@@ -65,12 +67,18 @@ typedef struct lb_known_file {
     const char *what;            /* "openai/grade-school-math, test.jsonl" */
 } lb_known_file;
 
+/* How a Parquet file becomes one that is read here. */
+#define LB_PARQUET_HOW \
+    "python3 -c \"import sys, pandas; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient='records', " \
+    "lines=True)\" IN.parquet OUT.jsonl"
+
 /* One file that a benchmark needs; most need one. */
 typedef struct lb_source {
     const char *name;            /* "aime90": the part's name in messages */
     const char *const *files;    /* names below the data folder, NULL-terminated; the first that is there is read */
+    bool whole_path;             /* files are paths as they stand (task files) */
     int n_row;                   /* rows as published; 0: not known */
-    const lb_known_file *known;  /* ends with {0}; NULL: no hash is known */
+    const lb_known_file *known;  /* ends with {0}; NULL, or nothing before that: no hash is known */
     const char *url;             /* where it comes from */
     const char *licence;         /* with gating */
     const char *convert;         /* how to get a file that is read here from what is downloaded; NULL: as it is */
@@ -93,13 +101,13 @@ struct lb_bench {
     const char *prompt_from;     /* whose prompt it is, in words */
     bool runs_code;
     bool keeps_no_row;           /* lb_item.row stays NULL (rows of megabytes) */
+    const char *cluster_key;     /* rows with the same string under this key share a question; row->group wins; or NULL */
     size_t max_line;             /* bytes of a row; 0: LB_JSONL_MAX_LINE */
     void *own;                   /* a row's private data (lb_bench_from_file) */
 
-    /* Fills id, prompt, gold, level of *out (zeroed but for bench, number, path, offset; row is set afterwards). *skip =
-     * true leaves the row out. It may set cluster (through lb_items_cluster of its group, done by the reader where
-     * row->group is there) and hash, where more than prompt and gold makes the problem: start from lb_item_hash.
-     * LB_EFORMAT names row->where and the field. */
+    /* Fills id, prompt, gold, level of *out, which is zeroed but for what the reader knows (bench, source, number,
+     * cluster, path, offset, n_byte; row comes afterwards). *skip = true leaves the row out. It sets hash only where more
+     * than prompt and gold makes the problem, starting from lb_item_hash. LB_EFORMAT names row->where and the field. */
     bool (*item)(const lb_bench *b, const lb_row *row, lb_item *out, bool *skip, lb_err *err);
     /* Grades a whole completion. False only if grading itself broke (no sandbox to be had, a data file that changed). */
     bool (*grade)(const lb_item *item, const char *completion, const lb_grader *g, lb_grade *out, lb_err *err);
@@ -131,7 +139,7 @@ typedef struct lb_items {
     int n_path;
 } lb_items;
 
-/* data_dir: the data folder, or the file itself for a benchmark with one source. opt may be NULL. */
+/* data_dir as of lb_source_path. opt may be NULL. */
 bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *opt, lb_items *out, lb_err *err);
 /* The same from memory: text [n] as the file `name` of source `source`, which decides by its ending between CSV and
  * JSON. *out is empty after a failure. */
@@ -139,8 +147,9 @@ bool lb_items_parse(const lb_bench *b, int source, const char *text, size_t n, c
                     const lb_items_opt *opt, lb_items *out, lb_err *err);
 void lb_items_free(lb_items *items);
 
-/* The path of one source's file below data_dir, or NULL with LB_EIO that lists the names tried. The caller frees it. */
-char *lb_source_find(const lb_source *s, const char *data_dir, lb_err *err);
+/* The file of source `i` of b: below data_dir, or data_dir itself if that is a file and b has one source. NULL with LB_EIO
+ * that lists the names tried. The caller frees it. */
+char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err);
 
 /* ---- for rows ---- */
 

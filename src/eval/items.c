@@ -3,12 +3,15 @@
  *   find     the first name of each source that is there
  *   read     JSON lines, a JSON array, a JSON object of arrays, or CSV: one object after the other
  *   item     the benchmark makes of each what it asks and wants */
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/jsonl.h"
 #include "base/mem.h"
 #include "eval/bench.h"
+#include "eval/csv.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 typedef struct reading {
     const lb_bench *bench;
@@ -47,8 +50,9 @@ static void item_free(lb_item *it)
 }
 
 /* The number of the group's cluster: that of its first item. */
-static bool cluster_of(reading *r, lb_item *it, const char *group, lb_err *err)
+static bool cluster_of(reading *r, lb_item *it, const json_t *row, const char *group, lb_err *err)
 {
+    if (!group && r->bench->cluster_key) group = json_string_value(json_object_get(row, r->bench->cluster_key));
     if (!group) return true;
     const json_t *known = json_object_get(r->clusters, group);
     if (known) it->cluster = (int)json_integer_value(known);
@@ -69,10 +73,10 @@ static bool add_row(reading *r, json_t *json, const char *where, const char *gro
         return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(json));
     if (!lb_grow(&out->p, &r->cap, (size_t)out->n + 1, sizeof *out->p, "the items", err)) return false;
     lb_item *it = &out->p[out->n];
-    *it = (lb_item){.bench = r->bench, .number = out->n + 1, .cluster = out->n + 1, .path = r->path, .offset = offset,
+    *it = (lb_item){.bench = r->bench, .source = r->source, .number = out->n + 1, .cluster = out->n + 1, .path = r->path, .offset = offset,
                     .n_byte = n_byte};
     lb_row row = {.json = json, .where = where, .group = group, .source = r->source, .opt = r->opt};
-    bool skip = false, ok = cluster_of(r, it, group, err) && r->bench->item(r->bench, &row, it, &skip, err);
+    bool skip = false, ok = cluster_of(r, it, json, group, err) && r->bench->item(r->bench, &row, it, &skip, err);
     if (ok && !skip) {
         if (!it->id) ok = lb_item_set(&it->id, "", err);
         if (ok && !it->gold) ok = lb_item_set(&it->gold, "", err);
@@ -102,8 +106,94 @@ static bool each_line(void *arg, const char *line, size_t n, size_t line_no, lb_
     return ok;
 }
 
+static bool each_record(void *arg, json_t *row, const char *where, lb_err *err)
+{
+    bool ok = add_row(arg, row, where, NULL, 0, 0, err);
+    json_decref(row);
+    return ok;
+}
+
+/* A row of a document: its number stands in for the line. */
+static bool add_numbered(reading *r, json_t *json, const char *group, lb_err *err)
+{
+    char where[LB_JSONL_WHERE];
+    snprintf(where, sizeof where, "%.500s, row %d", r->name, r->rows + 1);
+    return add_row(r, json, where, group, 0, 0, err);
+}
+
+/* Whether every value is an array of objects, and there is one: {"ca43…": [solution, solution, solution], …} */
+static bool is_groups(json_t *o)
+{
+    const char *key;
+    json_t *v, *row;
+    size_t i;
+    json_object_foreach (o, key, v) {
+        if (!json_is_array(v)) return false;
+        json_array_foreach (v, i, row)
+            if (!json_is_object(row)) return false;
+    }
+    return json_object_size(o) > 0;
+}
+
+/* An array of rows, an object of arrays of rows, or a single row. */
+static bool each_of_document(reading *r, json_t *doc, lb_err *err)
+{
+    const char *key;
+    json_t *v, *row;
+    size_t i;
+    if (json_is_array(doc)) {
+        json_array_foreach (doc, i, row)
+            if (!add_numbered(r, row, NULL, err)) return false;
+    } else if (is_groups(doc)) {
+        json_object_foreach (doc, key, v)
+            json_array_foreach (v, i, row)
+                if (!add_numbered(r, row, key, err)) return false;
+    } else {
+        return add_numbered(r, doc, NULL, err);
+    }
+    return true;
+}
+
+static bool read_document(reading *r, size_t size, lb_err *err)
+{
+    if (size > LB_JSON_MAX_BYTES)
+        return lb_fail(err, LB_EFORMAT, "%s has %zu bytes, more than the %zu MiB that one JSON document may have; JSON lines may be larger",
+                       r->name, size, LB_JSON_MAX_BYTES >> 20);
+    json_t *doc = lb_json_parse(r->text, size, r->name, err);
+    bool ok = doc && (each_of_document(r, doc, err) || r->enough);
+    json_decref(doc);
+    return ok;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && strcasecmp(s + n - k, end) == 0;
+}
+
+/* One document rather than lines: an array, or an object that the first line does not close, in a file that is not
+ * called .jsonl. */
+static bool is_document(const reading *r, size_t size)
+{
+    size_t at = size >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    while (at < size && strchr(" \t\r\n", r->text[at]) && r->text[at]) at++;
+    if (at == size) return false;
+    const char *nl = memchr(r->text + at, '\n', size - at);
+    if (r->text[at] == '[') return true;
+    if (r->text[at] != '{' || !ends_with(r->name, ".json")) return false;
+    json_t *first = nl ? json_loadb(r->text + at, (size_t)(nl - r->text) - at, 0, NULL) : NULL;
+    bool groups = first && is_groups(first), lines = first != NULL && !groups;
+    json_decref(first);
+    return !lines;
+}
+
 static bool read_all(reading *r, size_t size, lb_err *err)
 {
+    if (size >= 4 && memcmp(r->text, "PAR1", 4) == 0)
+        return lb_fail(err, LB_EUNSUPPORTED, "%s is a Parquet file, which is not read here; make JSON lines of it: %s", r->name,
+                       LB_PARQUET_HOW);
+    if (ends_with(r->name, ".csv")) return lb_csv_each(r->text, size, r->name, each_record, r, err) || r->enough;
+    if (is_document(r, size)) return read_document(r, size, err);
     return lb_jsonl_lines(r->text, size, each_line, r, err) || r->enough;
 }
 
@@ -144,14 +234,37 @@ bool lb_items_parse(const lb_bench *b, int source, const char *text, size_t size
     return ok;
 }
 
-char *lb_source_find(const lb_source *s, const char *data_dir, lb_err *err)
+static char *find_source(const lb_source *s, const char *data_dir, lb_err *err)
 {
+    lb_buf tried = {0};
     for (int i = 0; s->files[i]; i++) {
-        char *path = lb_path_join(data_dir, s->files[i], err);
-        if (!path || lb_file_exists(path)) return path;
+        char *path = lb_path_join(s->whole_path ? "" : data_dir, s->files[i], err);
+        if (!path || lb_file_exists(path)) {
+            lb_buf_free(&tried);
+            return path;
+        }
+        lb_buf_fmt(&tried, "%s%s", i ? ", " : "", s->files[i]);
         free(path);
     }
-    return lb_fail_null(err, LB_EIO, "%s is not in '%s'", s->files[0], data_dir);
+    lb_fail(err, LB_EIO, "no %s in '%.200s': none of %.400s; from %.300s", s->name, data_dir, lb_buf_cstr(&tried), s->url);
+    lb_buf_free(&tried);
+    return NULL;
+}
+
+/* The file of source i: data_dir itself where that is a file. A task file knows its own. */
+char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err)
+{
+    if (!b->own && lb_file_exists(data_dir) && !lb_is_folder(data_dir)) {
+        if (b->sources[1])
+            return lb_fail_null(err, LB_EUSAGE, "'%.200s' is a file, and %s needs more than one: --data wants the folder with them",
+                                data_dir, b->name);
+        char *copy = strdup(data_dir);
+        if (!copy) lb_fail_mem(err, strlen(data_dir) + 1, "a path");
+        return copy;
+    }
+    char *path = find_source(b->sources[i], data_dir, err);
+    if (!path) lb_wrap(err, "task %s (--data names the folder)", b->name);
+    return path;
 }
 
 bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *opt, lb_items *out, lb_err *err)
@@ -163,11 +276,11 @@ bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *
     bool ok = items_begin(out, n_source, &r, err);
     for (int i = 0; ok && i < n_source && !r.enough; i++) {
         lb_map map = {0};
-        ok = (out->paths[i] = lb_source_find(b->sources[i], data_dir, err)) != NULL || lb_wrap(err, "task %s (--data names the folder)", b->name);
-        ok = ok && lb_map_open(&map, out->paths[i], err) &&
+        ok = (out->paths[i] = lb_source_path(b, i, data_dir, err)) != NULL && lb_map_open(&map, out->paths[i], err) &&
              read_source(&r, i, (const char *)map.p, map.size, out->paths[i], err);
         lb_map_close(&map);
     }
+    if (ok && out->n == 0) ok = lb_fail(err, LB_EFORMAT, "task %s: no row is from %s to %s", b->name, r.opt->from ? r.opt->from : "the beginning", r.opt->to ? r.opt->to : "the end");
     json_decref(r.clusters);
     if (!ok) lb_items_free(out);
     return ok;
