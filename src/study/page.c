@@ -119,7 +119,7 @@ void lb_table_head(lb_buf *b, const char *name, const char *small)
 void lb_table_body(lb_buf *b) { lb_buf_str(b, "</tr></thead>\n<tbody>\n"); }
 void lb_table_end(lb_buf *b) { lb_buf_str(b, "</tbody></table></div>\n"); }
 
-static void cell_start(lb_buf *b, const char *attributes)
+void lb_cell_start(lb_buf *b, const char *attributes)
 {
     lb_buf_fmt(b, "<td%s%s>", *attributes ? " " : "", attributes);
 }
@@ -129,7 +129,7 @@ void lb_cell(lb_buf *b, const char *attributes, const char *fmt, double v)
     char text[64];
     if (isfinite(v)) snprintf(text, sizeof text, fmt, v);
     else snprintf(text, sizeof text, "–");
-    cell_start(b, attributes);
+    lb_cell_start(b, attributes);
     lb_buf_fmt(b, text[0] == '-' ? "−%s</td>" : "%s</td>", text + (text[0] == '-'));
 }
 
@@ -142,9 +142,19 @@ void lb_pm(lb_buf *b, double v, double se)
     else lb_buf_str(b, "?</span>");
 }
 
+void lb_readings(lb_buf *b, double acc, double strict, double strict_se, double lenient, double lenient_se)
+{
+    if (!isfinite(strict) || !isfinite(lenient) || (strict == acc && lenient == acc)) return;
+    lb_buf_str(b, "<small class=\"o\">strict ");
+    lb_pm(b, 100 * strict, 100 * strict_se);
+    lb_buf_str(b, " · lenient ");
+    lb_pm(b, 100 * lenient, 100 * lenient_se);
+    lb_buf_str(b, "</small>");
+}
+
 void lb_cell_pm(lb_buf *b, const char *attributes, double v, double se)
 {
-    cell_start(b, attributes);
+    lb_cell_start(b, attributes);
     lb_pm(b, v, se);
     lb_buf_str(b, "</td>");
 }

@@ -43,7 +43,10 @@ void lb_table_end(lb_buf *b);
 void lb_cell(lb_buf *b, const char *attributes, const char *fmt, double v);
 /* "97.6 ± 0.7"; nothing for NaN; "± ?" where the error cannot be told. No number stands alone. */
 void lb_pm(lb_buf *b, double v, double se);
-/* The same as a cell. */
+/* The strict and the lenient reading under an accuracy (all fractions), if they are known and one of them differs. */
+void lb_readings(lb_buf *b, double acc, double strict, double strict_se, double lenient, double lenient_se);
+void lb_cell_start(lb_buf *b, const char *attributes);
+/* lb_pm as a cell. */
 void lb_cell_pm(lb_buf *b, const char *attributes, double v, double se);
 /* Both by fmt, for numbers that are no per cents: a dash for NaN. */
 void lb_cell_number_pm(lb_buf *b, const char *fmt, double v, double se);

@@ -101,9 +101,10 @@ static bool sample(void *arg, const lb_pages_sample *s, const lb_sample_row *row
         lb_buf_str(b, "<p class=\"m\">The sample is not in the database any more.</p></article>\n");
         return true;
     }
-    if (*row->extracted || *row->why) {
+    bool one_line = *row->extracted && (!strchr(row->extracted, '\n') || !x->text_bytes); /* programs stand below */
+    if (one_line || *row->why) {
         lb_buf_str(b, "<p>");
-        if (*row->extracted) lb_buf_str(b, "answered "), lb_html_element(b, "code", "", row->extracted);
+        if (one_line) lb_buf_str(b, "answered "), lb_html_element(b, "code", "", row->extracted);
         if (*row->why) lb_buf_str(b, " "), lb_html_element(b, "span", "class=\"m\"", row->why);
         lb_buf_str(b, "</p>\n");
     }

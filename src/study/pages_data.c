@@ -1,6 +1,7 @@
 /* study/pages_data.c – reading samples and problems of the chosen columns and tasks. */
 #include "study/pages_data.h"
 #include "base/mem.h"
+#include "study/report_data.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,8 +104,12 @@ typedef struct reading {
     size_t n, cap;
 } reading;
 
-static bool wanted(const lb_pages_col *c, const lb_sample_key *k)
+static int by_hash(lb_hash a, lb_hash b) { return lb_rep_hash_order(&a, &b); }
+
+static bool wanted(const lb_pages_col *c, const lb_pages_cell *cell, const lb_sample_key *k)
 {
+    if (cell->prompts && !bsearch(&k->prompt, cell->prompts, cell->n_prompt, sizeof k->prompt, lb_rep_hash_order))
+        return false;
     bool seed = c->n_seed == 0;
     for (int i = 0; i < c->n_seed; i++) seed = seed || c->seeds[i] == k->seed;
     return seed && (c->n_per_seed == 0 || k->sample < c->n_per_seed);
@@ -115,7 +120,7 @@ static signed char reading_of(int v) { return v >= 0 && v <= 2 ? (signed char)v 
 static bool on_sample(void *arg, const lb_sample_key *k, const lb_sample_row *row, lb_err *err)
 {
     reading *r = arg;
-    if (!wanted(&r->p->cols[r->col], k)) return true;
+    if (!wanted(&r->p->cols[r->col], &r->t->cells[r->col], k)) return true;
     if (!lb_grow(&r->v, &r->cap, r->n + 1, sizeof *r->v, "the samples", err)) return false;
     r->v[r->n++] = (raw){.item = k->item,
                          .t_unix = row->t_unix,
@@ -131,12 +136,6 @@ static bool on_sample(void *arg, const lb_sample_key *k, const lb_sample_row *ro
                                .think_closed = row->think_closed,
                                .weak_sandbox = row->weak_sandbox}};
     return true;
-}
-
-static int by_hash(lb_hash a, lb_hash b)
-{
-    if (a.hi != b.hi) return a.hi < b.hi ? -1 : 1;
-    return (a.lo > b.lo) - (a.lo < b.lo);
 }
 
 static int by_number(int64_t a, int64_t b) { return (a > b) - (a < b); }
@@ -229,26 +228,12 @@ static int in_order(const void *a, const void *b)
     return x->seed != y->seed ? by_number(x->seed, y->seed) : by_number(x->sample, y->sample);
 }
 
-/* Problems beyond the limit of a column are not its run's: a smaller run uses a database that has more. */
-static void apply_limits(const lb_pages *p, lb_pages_task *t)
-{
-    int seen[LB_PAGES_MAX] = {0}, last[LB_PAGES_MAX];
-    size_t kept = 0;
-    for (int c = 0; c < p->n_col; c++) last[c] = -1;
-    for (size_t i = 0; i < t->n_sample; i++) {
-        const lb_pages_sample *s = &t->samples[i];
-        if (s->problem != last[s->col]) seen[s->col]++, last[s->col] = s->problem;
-        if (t->cells[s->col].limit == 0 || seen[s->col] <= t->cells[s->col].limit) t->samples[kept++] = *s;
-    }
-    t->n_sample = kept;
-}
-
-/* Problems in the order of their file, without those that no sample is left of, and `at`. */
+/* Problems in the order of their file, and `at`. */
 static bool put_in_order(reading *r, lb_err *err)
 {
     lb_pages_task *t = r->t;
-    size_t n_col = (size_t)r->p->n_col, k = 0;
-    int *place = lb_alloc((size_t)t->n_problem, sizeof *place, "the problems", err), left = 0;
+    size_t n_cell = (size_t)t->n_problem * (size_t)r->p->n_col, k = 0;
+    int *place = lb_alloc((size_t)t->n_problem, sizeof *place, "the problems", err);
     bool ok = place && (t->samples = lb_alloc(r->n, sizeof *t->samples, "the samples", err));
     for (size_t i = 0; ok && i < r->n; i++) { /* by hash still: page keeps the place for a moment */
         lb_pages_problem *x = find(t, r->v[i].item);
@@ -260,28 +245,12 @@ static bool put_in_order(reading *r, lb_err *err)
     for (int i = 0; ok && i < t->n_problem; i++) place[t->problems[i].page] = i;
     for (size_t i = 0; ok && i < t->n_sample; i++) t->samples[i].problem = place[t->samples[i].problem];
     if (ok) qsort(t->samples, t->n_sample, sizeof *t->samples, in_order);
-    if (ok) apply_limits(r->p, t);
-    for (size_t i = 0; ok && i < t->n_sample;) { /* close the gaps */
-        int was = t->samples[i].problem;
-        if (left != was) {
-            lb_pages_problem gone = t->problems[left];
-            t->problems[left] = t->problems[was], t->problems[was] = gone;
-        }
-        for (; i < t->n_sample && t->samples[i].problem == was; i++) t->samples[i].problem = left;
-        left++;
-    }
-    for (int i = left; ok && i < t->n_problem; i++) {
-        free(t->problems[i].id);
-        free(t->problems[i].problem);
-        free(t->problems[i].gold);
-    }
-    if (ok) t->n_problem = left;
-    ok = ok && (t->at = lb_alloc((size_t)left * n_col + 1, sizeof *t->at, "the samples", err));
-    for (size_t j = 0; ok && j < (size_t)left * n_col; j++) {
+    ok = ok && (t->at = lb_alloc(n_cell + 1, sizeof *t->at, "the samples", err));
+    for (size_t j = 0; ok && j < n_cell; j++) {
         t->at[j] = k;
-        while (k < t->n_sample && (size_t)t->samples[k].problem * n_col + (size_t)t->samples[k].col == j) k++;
+        while (k < t->n_sample && (size_t)t->samples[k].problem * (size_t)r->p->n_col + (size_t)t->samples[k].col == j) k++;
     }
-    if (ok) t->at[(size_t)left * n_col] = k;
+    if (ok) t->at[n_cell] = k;
     free(place);
     return ok;
 }

@@ -43,16 +43,19 @@ typedef struct lb_pages_problem {
 /* Shares are fractions of graded samples, errors clustered by problem; NaN where there is nothing to count. */
 typedef struct lb_pages_cell {
     char *sampling;                  /* owned; NULL: the column did not do the task */
-    int limit;                       /* take the first so many of its problems; 0: all */
+    const lb_hash *prompts;          /* [n_prompt] rising, borrowed: only samples of these; NULL: of all */
+    size_t n_prompt;
     int n_problem;
     size_t n_sample, n_ungraded, n_unknown, n_weak;
     double acc, acc_se, strict, strict_se, lenient, lenient_se, truncated, truncated_se, unknown, closed;
     double tokens, tokens_right, tokens_wrong;                       /* means */
     double q[3][LB_PAGES_QUANTILES]; /* of lengths: 5, 25, 50, 75, 95 %; all, right, wrong samples */
     double level[LB_PAGES_LEVELS], level_se[LB_PAGES_LEVELS];
+    int level_n[LB_PAGES_LEVELS];                                    /* problems */
     /* against the column's baseline, on the problems that both have */
     int n_common;
-    double lost, lost_se, problems_lost, problems_gained;            /* the last two: sums over problems of shares */
+    double lost, lost_se, lost_p;                                    /* lost_p: two-sided (eval/stats.h) */
+    double problems_lost, problems_gained;                           /* sums over problems of shares */
 } lb_pages_cell;
 
 typedef struct lb_pages_task {

@@ -6,22 +6,6 @@
 
 #define DEEPEST 0.30             /* points lost that are tinted deepest, as in the study's tables */
 
-bool lb_pages_readings_differ(const lb_pages_cell *x)
-{
-    return isfinite(x->strict) && isfinite(x->lenient) && (x->strict != x->acc || x->lenient != x->acc);
-}
-
-/* "strict 70.0 ± 1.2 · lenient 72.1 ± 1.1", under the number that is counted, where they differ. */
-static void readings(lb_buf *b, const lb_pages_cell *x)
-{
-    if (!lb_pages_readings_differ(x)) return;
-    lb_buf_str(b, "<small class=\"o\">strict ");
-    lb_pm(b, 100 * x->strict, 100 * x->strict_se);
-    lb_buf_str(b, " · lenient ");
-    lb_pm(b, 100 * x->lenient, 100 * x->lenient_se);
-    lb_buf_str(b, "</small>");
-}
-
 static void label(const lb_pages *p, int c, bool with_sampling, lb_buf *b)
 {
     lb_buf_str(b, "<th scope=\"row\">");
@@ -65,7 +49,7 @@ static void accuracy_cell(const lb_pages_task *t, int c, lb_buf *b)
     lb_buf_fmt(b, "<td%s%s><a href=\"%s.html\">", *attributes ? " " : "", attributes, t->slug);
     lb_pm(b, 100 * x->acc, 100 * x->acc_se);
     lb_buf_str(b, "</a>");
-    readings(b, x);
+    lb_readings(b, x->acc, x->strict, x->strict_se, x->lenient, x->lenient_se);
     lb_buf_str(b, "</td>");
 }
 
@@ -117,7 +101,12 @@ static void numbers_row(const lb_pages *p, const lb_pages_task *t, int c, bool c
     lb_buf_fmt(b, "<tr%s>", compared && is_base(p, c) ? " class=\"base\"" : "");
     label(p, c, false, b);
     lb_cell_pm(b, "", 100 * x->acc, 100 * x->acc_se);
-    if (compared) lb_cell_pm(b, "", 100 * x->lost, 100 * x->lost_se);
+    if (compared) {
+        lb_buf_str(b, "<td>");
+        lb_pm(b, 100 * x->lost, 100 * x->lost_se);
+        if (isfinite(x->lost_p)) lb_buf_fmt(b, "<small class=\"o\">p %s%.2g</small>", x->lost_p < 1e-4 ? "&lt; " : "", fmax(x->lost_p, 1e-4));
+        lb_buf_str(b, "</td>");
+    }
     lb_cell_pm(b, "", 100 * x->strict, 100 * x->strict_se);
     lb_cell_pm(b, "", 100 * x->lenient, 100 * x->lenient_se);
     lb_cell(b, "", "%.1f %%", 100 * x->unknown);
@@ -213,7 +202,7 @@ static void notes(const lb_pages *p, lb_page *page)
                "and of wrong answers. ");
     if (any_base(p))
         lb_buf_str(page->b, "<b>Lost</b> is the baseline’s accuracy less the model’s on the problems that both have, paired "
-                            "by problem; cells are tinted by it, deepest at 30 points; the baseline is shaded. ");
+                            "by problem, with the p of no difference (McNemar for single samples, else sign flips); cells are tinted by it, deepest at 30 points; the baseline is shaded. ");
     lb_buf_str(page->b, "In plots bars are 95 % intervals.</p>\n");
 }
 

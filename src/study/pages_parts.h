@@ -41,7 +41,6 @@ void lb_pages_nav(const lb_pages *p, lb_page *page, const lb_pages_task *here);
 void lb_pages_verdict(lb_buf *b, int verdict, const char *prefix);
 /* The table of one task (of all tasks: −1): readings, lengths, truncation. */
 void lb_pages_numbers(const lb_pages *p, int task, lb_buf *b);
-bool lb_pages_readings_differ(const lb_pages_cell *x);
 
 /* ---- plots ---- */
 

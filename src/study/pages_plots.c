@@ -1,5 +1,6 @@
 /* study/pages_plots.c – plots of the evaluation pages. A column has the same colour everywhere. */
 #include "study/pages_parts.h"
+#include "eval/stats.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,8 +39,9 @@ static void each_cell(const lb_pages *p, int task, lb_figure *f,
     if (n < of) lb_figure_say(f, ". The first %d of %d; the table has all", n, of);
 }
 
-/* A share in per cent with its interval, which ends at 0 and 100. */
-static void share_row(const lb_pages *p, int c, double v, double se, const char *what, lb_figure *f)
+/* A share in per cent with its interval, which does not collapse at 0 and 100. */
+static void share_row(const lb_pages *p, const lb_pages_task *t, int c, double v, double se, const char *what,
+                      lb_figure *f)
 {
     if (!isfinite(v)) return;
     lb_plot_row *w = lb_plot_add_row(&f->plot, p->cols[c].label);
@@ -48,15 +50,16 @@ static void share_row(const lb_pages *p, int c, double v, double se, const char 
     w->mid = 100 * v;
     snprintf(w->value, sizeof w->value, "%.1f", w->mid);
     snprintf(w->tip, sizeof w->tip, "%.90s: %.1f %% %s", p->cols[c].label, w->mid, what);
+    lb_stats_interval(v, se, (size_t)t->cells[c].n_problem, &w->lo, &w->hi);
+    w->lo *= 100, w->hi *= 100;
     if (!isfinite(se)) return;
-    w->lo = fmax(0, w->mid - LB_Z95 * 100 * se), w->hi = fmin(100, w->mid + LB_Z95 * 100 * se);
     snprintf(w->value, sizeof w->value, "%.1f ± %.1f", w->mid, 100 * se);
     snprintf(w->tip, sizeof w->tip, "%.90s: %.1f ± %.1f %% %s", p->cols[c].label, w->mid, 100 * se, what);
 }
 
 static void accuracy_row(const lb_pages *p, const lb_pages_task *t, int c, lb_figure *f)
 {
-    share_row(p, c, t->cells[c].acc, t->cells[c].acc_se, "right", f);
+    share_row(p, t, c, t->cells[c].acc, t->cells[c].acc_se, "right", f);
 }
 
 bool lb_pages_accuracy_plot(const lb_pages *p, lb_figure *f)
@@ -70,7 +73,7 @@ bool lb_pages_accuracy_plot(const lb_pages *p, lb_figure *f)
 
 static void truncated_row(const lb_pages *p, const lb_pages_task *t, int c, lb_figure *f)
 {
-    share_row(p, c, t->cells[c].truncated, t->cells[c].truncated_se, "truncated", f);
+    share_row(p, t, c, t->cells[c].truncated, t->cells[c].truncated_se, "truncated", f);
 }
 
 bool lb_pages_truncated_plot(const lb_pages *p, int task, lb_figure *f)
@@ -161,7 +164,8 @@ bool lb_pages_level_plot(const lb_pages *p, int task, lb_figure *f)
             lb_plot_point q = lb_figure_point(l + 1 + aside, 100 * x->level[l], LB_Z95 * 100 * x->level_se[l],
                                               p->cols[c].label);
             lb_tip_add(q.tip, " %% at level %d", l + 1);
-            if (isfinite(q.lo)) q.lo = fmax(0, q.lo), q.hi = fmin(100, q.hi);
+            lb_stats_interval(x->level[l], x->level_se[l], (size_t)x->level_n[l], &q.lo, &q.hi);
+            q.lo *= 100, q.hi *= 100;
             lb_plot_add_point(&f->plot, s, &q);
         }
     }

@@ -85,6 +85,7 @@ static bool counts(const lb_pages *p, const lb_pages_task *t, int c, lb_pages_ce
     for (int i = 0; i < t->n_problem; i++) {
         const lb_pages_sample *s = lb_pages_at(p, t, i, c, &count);
         x->n_problem += count > 0;
+        if (count > 0 && t->problems[i].level) x->level_n[t->problems[i].level - 1]++;
         for (size_t j = 0; j < count; j++) {
             v[n++] = s[j].n_tokens;
             if (s[j].verdict == LB_RIGHT) right[n_right++] = s[j].n_tokens;
@@ -155,7 +156,7 @@ static double right_share(const lb_outcome *x, size_t n)
 
 static bool compare(const lb_pages *p, const lb_pages_task *t, int c, int base, lb_pages_cell *x, lb_err *err)
 {
-    x->lost = x->lost_se = NAN;
+    x->lost = x->lost_se = x->lost_p = NAN;
     if (base < 0 || base == c) return true;
     lb_outcome *a = lb_alloc(2 * t->n_sample, sizeof *a, "the samples", err), *b = a ? a + t->n_sample : NULL;
     size_t na = 0, nb = 0;
@@ -168,8 +169,8 @@ static bool compare(const lb_pages *p, const lb_pages_task *t, int c, int base, 
         x->n_common++, na += ma, nb += mb;
     }
     lb_paired d;
-    bool ok = na == 0 || lb_stats_paired(a, na, b, nb, 1, 1, &d, err);
-    if (ok && na) x->lost = d.diff, x->lost_se = d.stderr_diff;
+    bool ok = na == 0 || lb_stats_paired(a, na, b, nb, 0, 1, &d, err);
+    if (ok && na) x->lost = d.diff, x->lost_se = d.stderr_diff, x->lost_p = d.p;
     free(a);
     return ok;
 }
@@ -201,7 +202,7 @@ bool lb_pages_count(lb_pages *p, lb_err *err)
         for (int i = 0; i < t->n_problem; i++) look_at(p, t, i);
         for (int c = 0; ok && c < p->n_col; c++) {
             lb_pages_cell *x = &t->cells[c];
-            *x = (lb_pages_cell){.sampling = x->sampling, .limit = x->limit};
+            *x = (lb_pages_cell){.sampling = x->sampling, .prompts = x->prompts, .n_prompt = x->n_prompt};
             ok = counts(p, t, c, x, err) && shares(p, t, c, x, err) && compare(p, t, c, p->cols[c].base, x, err);
         }
     }

@@ -8,7 +8,7 @@ const char lb_pages_rules[] =
     "code{font:.92em ui-monospace,'SF Mono',Menlo,Consolas,'DejaVu Sans Mono',monospace;background:var(--soft);"
     "border-radius:4px;padding:.1em .3em;overflow-wrap:anywhere;white-space:pre-wrap;unicode-bidi:isolate}\n"
     "nav b{margin-right:1em}.box td,.box th{padding:.42em .55em}\n"
-    "tr.group+tr>*{border-top:0}td small.o{display:block}\n"
+    "tr.group+tr>*{border-top:0}th small.o{display:block;font-weight:400}\n"
     /* filters */
     ".f{position:absolute;opacity:0;width:1px;height:1px}"
     ".f+label{display:inline-block;margin:0 .35em .4em 0;padding:.3em .75em;border:1px solid var(--grid);"
@@ -42,6 +42,7 @@ const char lb_pages_rules[] =
     "border-left:3px solid var(--grid);padding:.1em 0 .1em .9em;margin:.5em 0}"
     ".t:target,section:target>h3{background:var(--soft)}"
     "article{margin:.9em 0 1.4em}article p{margin:.2em 0;font-size:.9rem;max-width:60em}"
+    "article .t{font:.8125rem/1.5 ui-monospace,'SF Mono',Menlo,Consolas,'DejaVu Sans Mono',monospace}"
     "article details .t{color:var(--muted)}summary{font-size:.9rem}article summary{padding:.2em 0;font-weight:400}"
     ".cut{display:block;margin:.4em 0;color:var(--s1);font-size:.85em}\n"
     "ul.chips{list-style:none;padding:0;margin:.6em 0;display:flex;flex-wrap:wrap;gap:.3em;font-size:.85rem}"

@@ -183,7 +183,7 @@ void lb_pages_task_page(const lb_pages *p, int task, lb_page *page)
     lb_page_plots_end(page);
     lb_page_heading(page, "matrix", "Problem by problem", "");
     lb_buf_str(b, "<p class=\"note\">Right samples of each model, tinted by how many are wrong; a cell leads to the texts. "
-                  "Problems are numbered by their line in the file, from 0. Models disagree where their shares of right "
+                  "Problems are numbered by their line in the file. Models disagree where their shares of right "
                   "samples are half or more apart. Marks: ≠ strict and lenient reading differ, … truncated, ? not "
                   "understood.</p>\n");
     matrix(p, t, b);

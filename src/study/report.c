@@ -236,7 +236,8 @@ static void notes(page *p)
                "reaches into another class. Shaded rows are baselines. Cells are tinted by the points lost against "
                "the baseline, deepest at 30. Bits per weight are those of the layers inside the blocks, scales and "
                "zero points counted; sizes are of all tensors in the files. A truncated answer counts as "
-               "wrong.</p>\n");
+               "wrong. Where the grader’s strict and lenient readings differ from what is counted, they stand under the "
+               "number; ± ? where one problem alone cannot tell.</p>\n");
 }
 
 static void page_body(page *p)

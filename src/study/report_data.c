@@ -53,7 +53,7 @@ static bool read_task(const lb_rep *rep, const json_t *results, lb_rep_run *r, i
         !lb_rep_number(t, "lenient", &r->acc_lenient[k], where, err) ||
         !lb_rep_number(t, "lenient_stderr", &r->lenient_se[k], where, err))
         return false;
-    r->n_problem += n, r->task_n[k] = n;
+    r->n_problem += n;
     const json_t *seeds = json_object_get(t, "per_seed");
     json_array_foreach (seeds, i, v)
         if ((int)i < rep->n_seed) r->seed_mean[i] += json_number_value(v) / rep->n_task;
@@ -62,19 +62,22 @@ static bool read_task(const lb_rep *rep, const json_t *results, lb_rep_run *r, i
 
 static bool read_results(const lb_rep *rep, const json_t *o, lb_rep_run *r, const char *where, lb_err *err)
 {
-    const json_t *results, *config;
-    if (!lb_rep_object(o, "results", &results, where, err) || !lb_rep_object(o, "config", &config, where, err)) return false;
+    const json_t *results, *config, *from;
+    if (!lb_rep_object(o, "results", &results, where, err) || !lb_rep_object(o, "config", &config, where, err) ||
+        !lb_rep_object(o, "provenance", &from, where, err))
+        return false;
     for (int k = 0; k < rep->n_task; k++)
         if (!read_task(rep, results, r, k, where, err)) return false;
     r->compared = json_object_get(o, "drop") != NULL;
     return lb_rep_text(config, "sampling", &r->sampling, where, err) &&
-           lb_rep_text(o, "model_hash", &r->model_hash, where, err) && lb_rep_number(o, "bits_per_weight", &r->bits, where, err) &&
+           lb_rep_text(from, "model_hash", &r->model_hash, where, err) && lb_rep_number(o, "bits_per_weight", &r->bits, where, err) &&
            lb_rep_number(o, "size_bytes", &r->size_bytes, where, err) && lb_rep_number(o, "average", &r->average, where, err) &&
            lb_rep_number(o, "average_stderr", &r->average_se, where, err) && lb_rep_number(o, "drop", &r->drop, where, err) &&
            lb_rep_number(o, "drop_stderr", &r->drop_se, where, err) && lb_rep_text(o, "class", &r->class_name, where, err) &&
            lb_rep_number(o, "tokens_mean", &r->tokens_mean, where, err) &&
            lb_rep_number(o, "truncated", &r->truncated, where, err) &&
            lb_rep_number(o, "think_closed", &r->think_closed, where, err) && levels(o, "by_level", r->level, where, err) &&
+           levels(o, "by_level_stderr", r->level_se, where, err) &&
            levels(o, "drop_by_level", r->level_drop, where, err) &&
            levels(o, "drop_by_level_stderr", r->level_drop_se, where, err);
 }
@@ -198,6 +201,7 @@ void lb_rep_free(lb_rep *r)
 {
     for (int i = 0; r->runs && i < r->n_run; i++) {
         lb_rep_run *x = &r->runs[i];
+        for (int k = 0; k < r->n_task; k++) free(x->prompts[k]);
         free(x->tokens);
         free(x->layers);
         free(x->sites);

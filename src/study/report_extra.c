@@ -17,9 +17,37 @@ static int rising(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool read_samples(lb_rep_run *r, const char *path, lb_err *err)
+int lb_rep_hash_order(const void *a, const void *b)
 {
-    size_t size, cap = 0, line = 0, n_wrong = 0;
+    const lb_hash *x = a, *y = b;
+    if (x->hi != y->hi) return x->hi < y->hi ? -1 : 1;
+    return (x->lo > y->lo) - (x->lo < y->lo);
+}
+
+/* Keeps the sample's prompt with those of its task: samples of one problem follow each other. */
+static bool keep_prompt(const lb_rep *rep, lb_rep_run *r, const json_t *o, size_t cap[], const char *where, lb_err *err)
+{
+    const char *task, *hex;
+    char half[2][17] = {{0}};
+    int k = 0;
+    if (!lb_rep_text(o, "task", &task, where, err) || !lb_rep_text(o, "prompt_hash", &hex, where, err)) return false;
+    while (k < rep->n_task && strcmp(rep->task[k], task) != 0) k++;
+    if (k == rep->n_task || !*hex) return true;
+    if (strlen(hex) != 32 || strspn(hex, "0123456789abcdef") != 32)
+        return lb_fail(err, LB_EFORMAT, "%s: 'prompt_hash' is '%.40s', wanted 32 hexadecimal digits", where, hex);
+    memcpy(half[0], hex, 16);
+    memcpy(half[1], hex + 16, 16);
+    lb_hash h = {strtoull(half[0], NULL, 16), strtoull(half[1], NULL, 16)};
+    size_t n = r->n_prompt[k];
+    if (n && lb_rep_hash_order(&r->prompts[k][n - 1], &h) == 0) return true;
+    if (!lb_grow(&r->prompts[k], &cap[k], n + 1, sizeof h, "the samples", err)) return false;
+    r->prompts[k][r->n_prompt[k]++] = h;
+    return true;
+}
+
+static bool read_samples(const lb_rep *rep, lb_rep_run *r, const char *path, lb_err *err)
+{
+    size_t size, cap = 0, line = 0, n_wrong = 0, prompt_cap[LB_REP_TASKS] = {0};
     double wrong = 0;
     char *all = lb_file_read(path, MAX_SAMPLES_BYTES, &size, err), where[WHERE];
     bool ok = all != NULL;
@@ -32,12 +60,15 @@ static bool read_samples(lb_rep_run *r, const char *path, lb_err *err)
         json_t *o = lb_json_parse(p, (size_t)(end - p), where, err);
         double n;
         ok = o && lb_json_get_real(o, "tokens", 0, 1e12, &n, where, err) &&
-             lb_grow(&r->tokens, &cap, r->n_sample + 1, sizeof *r->tokens, "the samples", err);
+             lb_grow(&r->tokens, &cap, r->n_sample + 1, sizeof *r->tokens, "the samples", err) &&
+             keep_prompt(rep, r, o, prompt_cap, where, err);
         if (ok) r->tokens[r->n_sample++] = n;
         if (ok && json_is_false(json_object_get(o, "correct"))) wrong += n, n_wrong++;
         json_decref(o);
     }
     free(all);
+    for (int k = 0; k < rep->n_task; k++)
+        if (r->n_prompt[k]) qsort(r->prompts[k], r->n_prompt[k], sizeof *r->prompts[k], lb_rep_hash_order);
     if (r->n_sample) qsort(r->tokens, r->n_sample, sizeof *r->tokens, rising);
     if (n_wrong) r->tokens_wrong = wrong / (double)n_wrong;
     return ok;
@@ -179,7 +210,7 @@ bool lb_rep_read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_er
     const char *model;
     if (!lb_rep_text(o, "model", &model, r->id, err)) return false;
     snprintf(path, sizeof path, "%.700s/runs/%.255s/samples.jsonl", rep->dir, r->id);
-    if (lb_file_exists(path) && !read_samples(r, path, err)) return false;
+    if (lb_file_exists(path) && !read_samples(rep, r, path, err)) return false;
     if (!load_extra(rep, r->id, model, "layers.json", true, &r->layers_doc, path, err)) return false;
     const char *layers = r->layers_doc ? "layers" : "modules";
     if (!r->layers_doc && !load_extra(rep, r->id, model, "lowbit-quantize.json", false, &r->layers_doc, path, err))

@@ -106,8 +106,8 @@ bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_figure *o)
     char name[64];
     name_for(name, "lost", group);
     lb_figure_start(o, LB_PLOT_ROWS, name, "Points lost against the baseline",
-          "Mean over the benchmarks, paired by problem, with 95 % intervals. The scale is linear near zero and "
-          "logarithmic beyond, so that the limits of lossless and fair stay apart");
+                    "Mean over the benchmarks, paired by problem, with 95 % intervals. The scale is linear near zero "
+                    "and logarithmic beyond, so that the limits of lossless and fair stay apart");
     lb_figure_axis(&o->plot.x, "points lost (less is better)", LB_SYMLOG);
     lb_plot_add_guide(&o->plot, 0, "");
     lb_plot_add_guide(&o->plot, 1, "fair");
@@ -172,8 +172,8 @@ bool lb_report_bits_plot(const lb_rep *r, const char *group, lb_figure *o)
     char name[64];
     name_for(name, "bits", group);
     lb_figure_start(o, LB_PLOT_XY, name, "Accuracy against bits per weight",
-                    "Mean over the benchmarks with 95 % intervals; weights alone are quantized. Scales and zero points "
-                    "count as bits; fewer bits are to the right");
+                    "Mean over the benchmarks with 95 % intervals; weights alone are quantized. Scales and zero "
+                    "points count as bits; fewer bits are to the right");
     return bits_curve(r, group, bits_of_weights, "bits per weight (fewer →)", o);
 }
 
@@ -182,8 +182,8 @@ bool lb_report_kv_plot(const lb_rep *r, const char *group, lb_figure *o)
     char name[64];
     name_for(name, "kv-bits", group);
     lb_figure_start(o, LB_PLOT_XY, name, "Accuracy against bits of the KV cache",
-                    "Mean over the benchmarks with 95 % intervals; only the KV cache is quantized. Fewer bits are to the "
-                    "right");
+                    "Mean over the benchmarks with 95 % intervals; only the KV cache is quantized. Fewer bits are to "
+                    "the right");
     return bits_curve(r, group, bits_of_kv, "bits of keys and values (fewer →)", o);
 }
 
@@ -191,9 +191,8 @@ bool lb_report_size_plot(const lb_rep *r, lb_figure *o)
 {
     char size[32];
     lb_figure_start(o, LB_PLOT_XY, "size", "Size against accuracy",
-          "All tensors of the model's files, embeddings and scales included; 95 % intervals. Labels are left out where "
-          "there "
-          "is no room; the table has them all");
+                    "All tensors of the model's files, embeddings and scales included; 95 % intervals. Labels are "
+                    "left out where there is no room; the table has them all");
     lb_figure_axis(&o->plot.x, "size of the weights", LB_LOG);
     lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
     o->plot.x.unit = LB_UNIT_BYTES;
@@ -218,7 +217,7 @@ bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_figure *
     char name[64];
     name_for(name, "calib-length", group);
     lb_figure_start(o, LB_PLOT_XY, name, "Accuracy against the length of calibration text",
-          "Mean over the benchmarks with 95 % intervals; tokens in each calibration sequence");
+                    "Mean over the benchmarks with 95 % intervals; tokens in each calibration sequence");
     lb_figure_axis(&o->plot.x, "tokens per sequence", LB_LOG);
     lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
     for (int i = 0; i < r->n_run; i++) {
@@ -249,8 +248,8 @@ bool lb_report_think_plot(const lb_rep *r, const char *group, lb_figure *o)
     bool forced = false;
     name_for(name, "thinking", group);
     lb_figure_start(o, LB_PLOT_XY, name, "Accuracy against the length of thinking",
-          "Thinking is stopped at a budget, or goes on with “Wait”; mean output length against mean accuracy, 95 % "
-          "intervals");
+                    "Thinking is stopped at a budget, or goes on with “Wait”; mean output length against mean "
+                    "accuracy, 95 % intervals");
     lb_figure_axis(&o->plot.x, "tokens per output, mean", LB_LOG);
     lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
     for (int i = 0; i < r->n_run; i++) {
@@ -304,13 +303,16 @@ static void level_axis(lb_plot *p)
     for (int l = 0; l < LB_REP_LEVELS; l++) p->x.tick[p->x.n_tick++] = l + 1;
 }
 
-/* One line by level, moved a little sideways so that error bars do not hide each other. */
-static void level_line(lb_plot *p, const lb_rep_run *x, int ink, const double *v, const double *se, double aside)
+/* Lines are moved a little sideways so that error bars do not hide each other. */
+static double aside(int i, int n) { return 0.05 * (i - (n - 1) / 2.0); }
+
+static void level_line(lb_plot *p, const lb_rep_run *x, int ink, bool lost, double aside)
 {
     int s = lb_plot_add_series(p, x->label, ink);
+    const double *v = lost ? x->level_drop : x->level, *se = lost ? x->level_drop_se : x->level_se;
     for (int l = 0; l < LB_REP_LEVELS; l++) {
-        lb_plot_point q = lb_figure_point(l + 1 + aside, 100 * v[l], se ? LB_Z95 * 100 * se[l] : NAN, x->label);
-        lb_tip_add(q.tip, se ? " points lost at level %d" : " %% at level %d", l + 1);
+        lb_plot_point q = lb_figure_point(l + 1 + aside, 100 * v[l], LB_Z95 * 100 * se[l], x->label);
+        lb_tip_add(q.tip, lost ? " points lost at level %d" : " %% at level %d", l + 1);
         lb_plot_add_point(p, s, &q);
     }
 }
@@ -323,16 +325,16 @@ static void say_how_many(lb_figure *o, int n, int of)
 bool lb_report_level_plot(const lb_rep *r, lb_figure *o)
 {
     int run[MAX_LINES], of = 0, n = worst_runs(r, run, &of);
-    lb_figure_start(o, LB_PLOT_XY, "levels", "Accuracy by level", "Mean over the benchmarks that have the level");
+    lb_figure_start(o, LB_PLOT_XY, "levels", "Accuracy by level", "Mean over the benchmarks that have the level, with 95 % intervals");
     lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
     level_axis(&o->plot);
     const lb_rep_run *base = NULL;
     for (int i = 0; i < n; i++) {
         const lb_rep_run *b = r->runs[run[i]].baseline >= 0 ? &r->runs[r->runs[run[i]].baseline] : NULL;
-        if (b && b->done && b != base) level_line(&o->plot, b, -1, b->level, NULL, 0);
+        if (b && b->done && b != base) level_line(&o->plot, b, -1, false, aside(-1, n));
         base = b;
     }
-    for (int i = 0; i < n; i++) level_line(&o->plot, &r->runs[run[i]], i, r->runs[run[i]].level, NULL, 0);
+    for (int i = 0; i < n; i++) level_line(&o->plot, &r->runs[run[i]], i, false, aside(i, n));
     say_how_many(o, n, of);
     return lb_figure_end(o, LB_REP_LEVELS + 1);
 }
@@ -341,12 +343,11 @@ bool lb_report_level_drop_plot(const lb_rep *r, lb_figure *o)
 {
     int run[MAX_LINES], of = 0, n = worst_runs(r, run, &of);
     lb_figure_start(o, LB_PLOT_XY, "levels-lost", "Points lost by level",
-          "Against the baseline, paired by problem, with 95 % intervals");
+                    "Against the baseline, paired by problem, with 95 % intervals");
     lb_figure_axis(&o->plot.y, "points lost", LB_LINEAR);
     level_axis(&o->plot);
     for (int i = 0; i < n; i++)
-        level_line(&o->plot, &r->runs[run[i]], i, r->runs[run[i]].level_drop, r->runs[run[i]].level_drop_se,
-                   0.05 * (i - (n - 1) / 2.0));
+        level_line(&o->plot, &r->runs[run[i]], i, true, aside(i, n));
     lb_plot_add_guide(&o->plot, 0, "");
     say_how_many(o, n, of);
     return lb_figure_end(o, 3);
@@ -357,9 +358,8 @@ bool lb_report_length_plot(const lb_rep *r, lb_figure *o)
     enum { MOST = 60 };
     int n = 0, of = 0;
     lb_figure_start(o, LB_PLOT_ROWS, "lengths", "Length of outputs",
-          "Box: middle half of the samples with the median; whiskers: 5 % to 95 %; mark: mean; at the right the mean "
-          "and the share "
-          "that was truncated");
+                    "Box: middle half of the samples with the median; whiskers: 5 % to 95 %; mark: mean; at the "
+                    "right the mean and the share that was truncated");
     lb_figure_axis(&o->plot.x, "tokens", LB_LOG);
     for (int i = 0; i < r->n_run; i++) of += r->runs[i].n_sample > 0 && lb_report_shown_once(r, i);
     for (int i = 0; i < r->n_run && n < MOST; i++) {

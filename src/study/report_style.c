@@ -44,6 +44,7 @@ static const char rules[] =
     "td.err{text-align:left;color:var(--s1)}td.err span{display:block;white-space:normal;max-width:min(54vw,48em);"
     "overflow-wrap:break-word}\n"
     "td.h{background:rgb(var(--heat)/calc(var(--l,0)*.5))}\n"
+    "td small.o{display:block}"
     "td small,.pm{color:var(--muted);font-size:.85em}\n"
     ".c0{color:var(--s2)}.c1{color:var(--s4)}.c2{color:var(--s1)}.c0,.c1,.c2{font-weight:600}\n"
     ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));"

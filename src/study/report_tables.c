@@ -60,11 +60,17 @@ static void class_cell(lb_buf *b, const lb_rep_run *r)
     else lb_buf_str(b, "<td class=\"l\"></td>");
 }
 
+/* The number that is counted; under it the other readings where they differ. */
 static void task_cells(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
 {
     const lb_rep_run *base = x->baseline >= 0 && r->runs[x->baseline].done ? &r->runs[x->baseline] : x;
     char tint[64];
-    for (int k = 0; k < r->n_task; k++) lb_cell(b, lb_tint(base->acc[k] - x->acc[k], DEEPEST, tint), "%.1f", 100 * x->acc[k]);
+    for (int k = 0; k < r->n_task; k++) {
+        lb_cell_start(b, lb_tint(base->acc[k] - x->acc[k], DEEPEST, tint));
+        lb_pm(b, 100 * x->acc[k], 100 * x->acc_se[k]);
+        lb_readings(b, x->acc[k], x->acc_strict[k], x->strict_se[k], x->acc_lenient[k], x->lenient_se[k]);
+        lb_buf_str(b, "</td>");
+    }
 }
 
 static void main_row(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
@@ -170,7 +176,8 @@ void lb_report_level_table(const lb_rep *r, lb_buf *b)
     lb_table_body(b);
     for (const lb_rep_run *x; (x = next_row(&w, NULL));) {
         for (int l = 0; l < LB_REP_LEVELS; l++)
-            lb_cell(b, x->compared ? lb_tint(x->level_drop[l], DEEPEST, tint) : "", "%.1f", 100 * x->level[l]);
+            lb_cell_pm(b, x->compared ? lb_tint(x->level_drop[l], DEEPEST, tint) : "", 100 * x->level[l],
+                       100 * x->level_se[l]);
         for (int l = 0; l < LB_REP_LEVELS; l += LB_REP_LEVELS - 1)
             lb_cell_pm(b, "", x->compared ? 100 * x->level_drop[l] : NAN, 100 * x->level_drop_se[l]);
     }

@@ -45,7 +45,6 @@ static bool evaluate(lb_study_work *w, lb_study_run *r)
     for (size_t i = 0; i < lb_store_count(t.model->store); i++)
         r->size_bytes += (double)lb_store_at(t.model->store, i)->size_bytes;
     bool ok = lb_eval_run(&t, &o, w->db, &w->p, &r->result, w->err);
-    memcpy(r->model_hash, t.hash, sizeof r->model_hash);
     lb_target_close(&t);
     return ok;
 }

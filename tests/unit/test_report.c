@@ -264,19 +264,24 @@ static void fake_results(lb_study *s, lb_study_run *r, int wrong)
         *t = (lb_task_result){.bench = s->tasks[k], .n = N, .n_samples = 2 * N, .think_closed = 1, .tokens_mean = 50};
         t->outcomes = calloc(2 * N, sizeof *t->outcomes);
         t->stats = calloc(2 * N, sizeof *t->stats);
+        t->prompts = calloc(N, sizeof *t->prompts);
+        for (int i = 0; i < N; i++) t->prompts[i] = (lb_hash){(uint64_t)k, (uint64_t)i};
         int right = 0;
         for (int i = 0; i < 2 * N; i++) {
             int level = 1 + i / 4;
             bool ok = i % 4 >= wrong;
             right += ok;
             t->outcomes[i] = (lb_outcome){.problem = i / 2, .seed = 1 + i % 2, .correct = ok};
-            t->stats[i] = (lb_sample_stat){.level = level, .n_tokens = 10 + i, .think_closed = true};
+            lb_verdict v = ok ? LB_RIGHT : LB_WRONG;
+            t->stats[i] = (lb_sample_stat){.level = level, .n_tokens = 10 + i, .think_closed = true,
+                                           .verdict = v, .strict = v, .lenient = LB_RIGHT};
             t->level_n[level - 1] = 2, t->by_level[level - 1] += ok / 4.0;
         }
         lb_accuracy a;
         lb_err err = {0};
         assert_ok(lb_stats_accuracy(t->outcomes, 2 * N, &a, &err), err);
         t->accuracy = mean[k] = a.mean, t->accuracy_stderr = se[k] = a.stderr_mean;
+        t->strict = a.mean, t->strict_stderr = a.stderr_mean, t->lenient = 1, t->lenient_stderr = 0;
         assert_true(fabs(a.mean - right / 20.0) < 1e-12);
     }
     lb_stats_average(mean, se, 2, &e->average, &e->average_stderr);
@@ -381,12 +386,16 @@ static void samples_are_lines(void **state)
     lb_study_samples(&s->runs[2], &b);
     assert_int_equal(count(lb_buf_cstr(&b), "\n"), 40);
     json_t *o = lb_json_parse(b.p, (size_t)(strchr(b.p, '\n') - b.p), "line", &e);
-    static const char *const keys[] = {"task",    "problem", "level",  "seed",        "sample",
-                                       "correct", "tokens",  "finish", "think_closed"};
+    static const char *const keys[] = {"task",    "problem", "level",   "seed",   "sample", "prompt_hash", "correct",
+                                       "verdict", "strict",  "lenient", "tokens", "finish", "think_closed"};
     assert_non_null(o);
     assert_int_equal(json_object_size(o), sizeof keys / sizeof *keys);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) assert_non_null(json_object_get(o, keys[i]));
     assert_true(json_is_false(json_object_get(o, "correct")));
+    assert_string_equal(json_string_value(json_object_get(o, "verdict")), "wrong");
+    assert_string_equal(json_string_value(json_object_get(o, "strict")), "wrong");
+    assert_string_equal(json_string_value(json_object_get(o, "lenient")), "right");
+    assert_string_equal(json_string_value(json_object_get(o, "prompt_hash")), "00000000000000000000000000000000");
     json_decref(o);
     lb_buf_free(&b);
     lb_study_close(s);
@@ -427,6 +436,8 @@ static void the_page_says_what_there_is(void **state)
     assert_non_null(strstr(text, "lossless"));
     assert_non_null(strstr(text, "Length of outputs"));
     assert_non_null(strstr(text, "Points lost by level"));
+    assert_int_equal(count(text, "<small class=\"o\">strict 75.0 <span class=\"pm\">± "), 2); /* of the run that differs */
+    assert_int_equal(count(text, " · lenient 100.0 <span class=\"pm\">± 0.0</span></small>"), 4);
     static const char *const later[] = {"Error by block", "Error by kind", "Outliers of keys", "Divergence from",
                                         "Inside the models"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) assert_null(strstr(text, later[i]));
