@@ -175,7 +175,7 @@ bool lb_rep_load(lb_rep *r, const char *study_dir, lb_err *err)
 {
     *r = (lb_rep){.dir = study_dir};
     if (!lb_is_folder(study_dir))
-        return lb_fail(err, LB_EUSAGE, "%s is no folder; wanted the output folder of lowbit study", study_dir);
+        return lb_fail(err, LB_EUSAGE, "%s is no folder; wanted the output folder of lowbit study, or a results database", study_dir);
     char *path = lb_path_join(study_dir, "results.json", err);
     if (path && !lb_file_exists(path))
         lb_fail(err, LB_EFORMAT, "%s: there is no results.json; is it the output folder of lowbit study?", study_dir);
