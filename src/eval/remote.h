@@ -89,7 +89,8 @@ typedef struct lb_remote_report {
     size_t failed[LB_REMOTE_N_FAULT];    /* requests that failed for good, by their last fault */
     size_t n_estimated;              /* replies whose tokens were not counted by the server */
     int n_parallel;                  /* most in flight at the end, lowered by 429 */
-    char first[512];                 /* why the first request failed, "" if none did */
+    size_t first_failed;             /* its number in the list, if n_failed */
+    char first[512];                 /* why it failed, "" if none did */
     char remarks[512];               /* what the server would not take and is not sent, "" if nothing */
 } lb_remote_report;
 
