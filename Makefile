@@ -10,11 +10,11 @@ B       := build$(if $(filter 1,$(SAN)),/san)$(if $(filter 2,$(SAN)),/fuzz)$(if 
 Q       := $(if $(V),,@)
 CLANG   := $(findstring clang,$(shell $(CC) --version | head -1))
 
-LIBS     := jansson libpcre2-8 libutf8proc libxxhash sqlite3 libseccomp cairo libcurl
+LIBS     := jansson libpcre2-8 libutf8proc libxxhash sqlite3 libseccomp cairo libcrypto libcurl
 CFLAGS   ?= -O3 -g
 MUST     := -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wshadow -Wstrict-prototypes -fPIC -fopenmp \
             -fno-math-errno -ffp-contract=off -Isrc -Iinclude $(shell pkg-config --cflags $(LIBS))
-LDLIBS   := $(shell pkg-config --libs $(LIBS)) -lflint -lgmp -lm -lpthread
+LDLIBS   := $(shell pkg-config --libs $(LIBS)) -lcalcium -lantic -lflint-arb -lflint -lmpfr -lgmp -lm -lpthread
 ifneq ($(SAN),0) # 1: tests under sanitizers; 2: the same for fuzzing
 MUST     += $(if $(filter 2,$(SAN)),-fsanitize=fuzzer-no-link) -fsanitize=address,undefined \
             -fno-sanitize-recover=undefined -fno-omit-frame-pointer

@@ -374,10 +374,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (ok && o.c.json) {
         json_t *j = json_pack("{s:O, s:s, s:s, s:s}", "rows", o.rows, "cpu", lb_cpu_model(), "exec", lb_exec_name(ex),
                               "version", lb_version());
-        char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-        if (text) puts(text);
-        free(text);
-        json_decref(j);
+        ok = lb_cmd_print_json(j, err);
     }
     json_decref(o.rows);
     lb_exec_close(ex);

@@ -32,6 +32,8 @@ static const word commands[] = {
     {"le", LB_TOK_REL, "l"}, {"leq", LB_TOK_REL, "l"}, {"leqslant", LB_TOK_REL, "l"}, {"lt", LB_TOK_REL, "<"},
     {"ge", LB_TOK_REL, "g"}, {"geq", LB_TOK_REL, "g"}, {"geqslant", LB_TOK_REL, "g"}, {"gt", LB_TOK_REL, ">"},
     {"ne", LB_TOK_REL, "n"}, {"neq", LB_TOK_REL, "n"}, {"degree", LB_TOK_DEG, ""}, {"circ", LB_TOK_DEG, ""},
+    {"over", LB_TOK_OVER, "/"}, {"choose", LB_TOK_OVER, "C"}, {"lfloor", LB_TOK_LROUND, "floor"},
+    {"rfloor", LB_TOK_RROUND, "floor"}, {"lceil", LB_TOK_LROUND, "ceil"}, {"rceil", LB_TOK_RROUND, "ceil"},
     {"mid", LB_TOK_BAR, ""}, {"vert", LB_TOK_BAR, ""}, {"lvert", LB_TOK_BAR, ""}, {"rvert", LB_TOK_BAR, ""},
     {"lbrace", LB_TOK_LSET, ""}, {"rbrace", LB_TOK_RSET, ""}, {"langle", '(', ""}, {"rangle", ')', ""},
     {"lbrack", '[', ""}, {"rbrack", ']', ""}, {"lparen", '(', ""}, {"rparen", ')', ""},
@@ -43,15 +45,17 @@ static const word commands[] = {
     {"sin", LB_TOK_FUNC, "sin"}, {"cos", LB_TOK_FUNC, "cos"}, {"tan", LB_TOK_FUNC, "tan"}, {"cot", LB_TOK_FUNC, "cot"},
     {"sec", LB_TOK_FUNC, "sec"}, {"csc", LB_TOK_FUNC, "csc"}, {"arcsin", LB_TOK_FUNC, "arcsin"},
     {"arccos", LB_TOK_FUNC, "arccos"}, {"arctan", LB_TOK_FUNC, "arctan"}, {"sinh", LB_TOK_FUNC, "sinh"},
-    {"cosh", LB_TOK_FUNC, "cosh"}, {"tanh", LB_TOK_FUNC, "tanh"}, {"log", LB_TOK_FUNC, "log"},
+    {"cosh", LB_TOK_FUNC, "cosh"}, {"tanh", LB_TOK_FUNC, "tanh"}, {"coth", LB_TOK_FUNC, "coth"},
+    {"log", LB_TOK_FUNC, "log"}, {"lg", LB_TOK_FUNC, "lg"},
     {"ln", LB_TOK_FUNC, "ln"}, {"exp", LB_TOK_FUNC, "exp"},
 };
 static const word plain_words[] = {
-    {"sqrt", LB_TOK_SQRT, ""}, {"pi", LB_TOK_PI, ""}, {"inf", LB_TOK_INF, ""}, {"infinity", LB_TOK_INF, ""},
+    {"sqrt", LB_TOK_SQRT, "whole"}, {"cbrt", LB_TOK_SQRT, "3"}, {"pi", LB_TOK_PI, ""}, {"inf", LB_TOK_INF, ""}, {"infinity", LB_TOK_INF, ""},
     {"oo", LB_TOK_INF, ""}, {"and", LB_TOK_SEP, ""}, {"or", LB_TOK_SEP, ""}, {"abs", LB_TOK_FUNC, "abs"},
     {"asin", LB_TOK_FUNC, "arcsin"}, {"acos", LB_TOK_FUNC, "arccos"}, {"atan", LB_TOK_FUNC, "arctan"},
     {"degrees", LB_TOK_DEG, ""}, {"degree", LB_TOK_DEG, ""}, {"deg", LB_TOK_DEG, ""}, {"dollars", LB_TOK_DOLLAR, ""},
-    {"dollar", LB_TOK_DOLLAR, ""}, {"percent", LB_TOK_PCT, ""},
+    {"dollar", LB_TOK_DOLLAR, ""}, {"USD", LB_TOK_DOLLAR, ""}, {"usd", LB_TOK_DOLLAR, ""}, {"percent", LB_TOK_PCT, ""},
+    {"euros", LB_TOK_DOLLAR, "€"}, {"euro", LB_TOK_DOLLAR, "€"},
 };
 static const char *const skipped[] = {
     "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "textstyle",
@@ -60,12 +64,13 @@ static const char *const skipped[] = {
 static const char *const texts[] = {"text", "mbox", "textbf", "textrm", "textit", "textnormal", "hbox", "mathrm",
                                     "operatorname", "mathbf", "mathit", "boldsymbol", "mathsf", "mathbb", NULL};
 static const char *const short_words[] = {"yes", "no", "odd", "even", "red", "none", "true", "false", "cm", "mm", "km",
-                                          "kg", "ft", "mph", "hr", "hrs", "min", "sec", "lb", "lbs", "oz", "ml", NULL};
+                                          "kg", "ft", "am", "pm", "an", "the", "mph", "hr", "hrs", "min", "sec", "lb", "lbs", "oz", "ml", NULL};
 static const struct { const char *utf8; int kind; const char *text; } unicode[] = {
     {"−", '-', ""}, {"–", '-', ""}, {"×", '*', ""}, {"·", '*', ""}, {"⋅", '*', ""}, {"∙", '*', ""}, {"∗", '*', ""},
     {"÷", '/', ""}, {"π", LB_TOK_PI, ""}, {"∞", LB_TOK_INF, ""}, {"∪", LB_TOK_CUP, ""}, {"∈", LB_TOK_IN, ""},
-    {"√", LB_TOK_SQRT, ""}, {"°", LB_TOK_DEG, ""}, {"±", LB_TOK_PM, ""}, {"∓", LB_TOK_MP, ""}, {"≤", LB_TOK_REL, "l"},
-    {"≥", LB_TOK_REL, "g"}, {"≠", LB_TOK_REL, "n"}, {"∅", LB_TOK_EMPTY, ""}, {"θ", LB_TOK_ID, "theta"},
+    {"√", LB_TOK_SQRT, "whole"}, {"∛", LB_TOK_SQRT, "3"}, {"∜", LB_TOK_SQRT, "4"}, {"€", LB_TOK_DOLLAR, "€"},
+    {"£", LB_TOK_DOLLAR, "£"}, {"¥", LB_TOK_DOLLAR, "¥"}, {"≠", LB_TOK_REL, "n"}, {"°", LB_TOK_DEG, ""}, {"±", LB_TOK_PM, ""}, {"∓", LB_TOK_MP, ""}, {"≤", LB_TOK_REL, "l"},
+    {"≥", LB_TOK_REL, "g"}, {"⩽", LB_TOK_REL, "l"}, {"⩾", LB_TOK_REL, "g"}, {"∅", LB_TOK_EMPTY, ""}, {"θ", LB_TOK_ID, "theta"},
     {"α", LB_TOK_ID, "alpha"}, {"β", LB_TOK_ID, "beta"}, {"λ", LB_TOK_ID, "lambda"}, {"ω", LB_TOK_ID, "omega"},
 };
 
@@ -83,7 +88,8 @@ static const word *find(const word *w, size_t count, const char *s, size_t n)
     return NULL;
 }
 
-/* Capacities follow from the input size: a token takes a byte or more, its text is less than thrice as long. */
+/* Capacities follow from the input size: no byte makes more than three tokens, and their text is less than thrice as
+ * long as the input. */
 static int keep(lex *x, const char *s, size_t n)
 {
     lb_tree *t = x->t;
@@ -117,14 +123,17 @@ static size_t digits(const char *s, const char *end)
     return (size_t)(p - s);
 }
 
-/* Length of a separator that can only mean thousands: {,} or ,\! (and white space). */
+/* Length of a separator that between digits can only mean thousands: {,} ,\! \! \, {\,} ~ and the like. */
 static size_t sure_separator(const char *s, const char *end)
 {
-    const char *p = s;
-    if (end - p >= 3 && !memcmp(p, "{,}", 3)) return 3;
-    if (end - p < 3 || memcmp(p, ",\\!", 3)) return 0;
-    for (p += 3; p < end && isspace((unsigned char)*p); p++) continue;
-    return (size_t)(p - s);
+    static const char *const sure[] = {"{,}", ",\\!", "{\\,}", "{\\!}", "\\,", "\\!", "\\:", "\\;", "\\ ", "~"};
+    for (size_t i = 0; i < sizeof sure / sizeof *sure; i++) {
+        size_t n = strlen(sure[i]);
+        if ((size_t)(end - s) < n || memcmp(s, sure[i], n)) continue;
+        while (s + n < end && isspace((unsigned char)s[n])) n++;
+        return n;
+    }
+    return 0;
 }
 
 /* Whether the run of digits and commas at s looks like 1,234,567 as a whole. */
@@ -138,27 +147,54 @@ static bool looks_like_thousands(const char *s, const char *end)
     return groups > 0;
 }
 
+/* Length of \overline{ or \bar{ at p, or 0. */
+static size_t repeating(const char *p, const char *end)
+{
+    static const char *const bar[] = {"\\overline{", "\\bar{"};
+    for (int i = 0; i < 2; i++) {
+        size_t n = strlen(bar[i]);
+        if ((size_t)(end - p) > n && !memcmp(p, bar[i], n)) return n;
+    }
+    return 0;
+}
+
+/* Length of what makes an ordinal of the number before it: th, ^{th}, ^{\text{th}}, ^\text{th}; or 0. */
+static size_t ordinal(const char *s, const char *end)
+{
+    static const char *const open[] = {"^{\\text{", "^{\\mathrm{", "^{\\rm ", "^\\text{", "^\\mathrm{", "\\text{", "^{", ""};
+    static const char *const close[] = {"}}", "}}", "}", "}", "}", "}", "}", ""};
+    static const char *const ending[] = {"st", "nd", "rd", "th"};
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
+        size_t n = strlen(open[i]), m = strlen(close[i]);
+        if ((size_t)(end - s) < n + 2 + m || memcmp(s, open[i], n) || memcmp(s + n + 2, close[i], m)) continue;
+        if (!m && (size_t)(end - s) > 2 && isalpha((unsigned char)s[2])) continue;
+        for (int k = 0; k < 4; k++)
+            if (!memcmp(s + n, ending[k], 2)) return n + 2 + m;
+    }
+    return 0;
+}
+
 static void lex_number(lex *x)
 {
     char buf[LB_TREE_BYTES + 64];       /* the number without separators is not longer than the input */
-    size_t n = 0, d = digits(x->s, x->end), sep;
+    size_t n = 0, d = digits(x->s, x->end), sep, grouped = 0;
     bool thousands = !x->commas_separate && !x->depth && looks_like_thousands(x->s, x->end);
     memcpy(buf, x->s, d), n += d, x->s += d;
     while (x->s < x->end) {
         sep = sure_separator(x->s, x->end);
         if (!sep && thousands && *x->s == ',') sep = 1, x->t->thousands = true;
-        if (!sep || digits(x->s + sep, x->end) != 3) break;
+        if (!sep || n > 3 * (grouped + 1) || digits(x->s + sep, x->end) != 3) break;
+        grouped++;
         memcpy(buf + n, x->s + sep, 3), n += 3, x->s += sep + 3;
     }
     if (x->s < x->end && *x->s == '.') {
         d = digits(x->s + 1, x->end);
         const char *p = x->s + 1 + d;
-        size_t over = 0;
-        if (x->end - p > 10 && !memcmp(p, "\\overline{", 10)) over = digits(p + 10, x->end);
-        if (over && p + 10 + over < x->end && p[10 + over] == '}') {
+        size_t bar = repeating(p, x->end), over = bar ? digits(p + bar, x->end) : 0;
+        if (over && p + bar + over < x->end && p[bar + over] == '}') {
             buf[n++] = '.', memcpy(buf + n, x->s + 1, d), n += d;
-            buf[n++] = '(', memcpy(buf + n, p + 10, over), n += over, buf[n++] = ')';
-            x->s = p + 11 + over;
+            buf[n++] = '(', memcpy(buf + n, p + bar, over), n += over, buf[n++] = ')';
+            x->s = p + bar + 1 + over;
         } else if (d) {
             buf[n++] = '.', memcpy(buf + n, x->s + 1, d), n += d, x->s = p;
         } else if (!n || !(x->s + 1 < x->end && x->s[1] == '.')) {
@@ -173,25 +209,47 @@ static void lex_number(lex *x)
             memcpy(buf + n, x->s, 1 + sign + d), n += 1 + sign + d, x->s = after;
     }
     push(x, n ? LB_TOK_NUM : LB_TOK_BAD, n ? buf : ".", n ? n : 1);
+    if (n && !memchr(buf, '.', n)) x->s += ordinal(x->s, x->end);
 }
 
-/* A subscript of digits and letters: of a name a part of it, of a number its base. */
+/* The number that a word names, for bases; s itself if it names none. */
+static const char *base_of(const char *s, size_t *n)
+{
+    static const char *const word_of[] = {"two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+                                          "eleven", "twelve"};
+    static const char *const number_of[] = {"2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"};
+    for (size_t i = 0; i < sizeof word_of / sizeof *word_of; i++)
+        if (strlen(word_of[i]) == *n && !memcmp(word_of[i], s, *n)) return *n = strlen(number_of[i]), number_of[i];
+    return s;
+}
+
+/* A subscript of digits and letters, perhaps as \text or in parentheses: of a name a part of it, of a number its base. */
 static void lex_subscript(lex *x)
 {
+    static const char *const open[] = {"{", "\\text{", "\\mathrm{", "(", "base ", " "};
     lb_tree *t = x->t;
     lb_tok *last = t->n_tok ? &t->tok[t->n_tok - 1] : NULL;
-    const char *p = x->s + 1, *q;
-    while (p < x->end && *p == ' ') p++;
-    bool braced = p < x->end && *p == '{';
-    p += braced;
-    for (q = p; q < x->end && isalnum((unsigned char)*q) && (braced || q == p || isdigit((unsigned char)*p)); q++)
+    const char *p = x->s + 1, *q, *e;
+    int brace = 0, round = 0;
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < sizeof open / sizeof *open && !more; i++) {
+            size_t k = strlen(open[i]);
+            if ((size_t)(x->end - p) < k || memcmp(p, open[i], k) || (*open[i] == '(' && !brace)) continue;
+            more = true, p += k, brace += open[i][k - 1] == '{', round += *open[i] == '(';
+        }
+    }
+    for (q = p; q < x->end && isalnum((unsigned char)*q) && (brace || q == p || isdigit((unsigned char)*p)); q++)
         continue;
     size_t n = (size_t)(q - p);
-    if (!last || !n || n > 12 || (braced && !(q < x->end && *q == '}'))) {
+    for (e = q; (brace || round) && e < x->end && (*e == '}' || *e == ')' || *e == ' ') &&
+                (*e != '}' || brace) && (*e != ')' || round); e++)
+        brace -= *e == '}', round -= *e == ')';
+    if (!last || !n || n > 12 || brace || round) {
         push(x, LB_TOK_BAD, "_", 1), x->s++;
         return;
     }
-    x->s = q + braced;
+    x->s = e;
     const char *name = lb_tree_text(t, last->text);
     if (last->kind == LB_TOK_ID && !strchr(name, '_')) {
         char full[32];                          /* the longest name is "epsilon" */
@@ -199,13 +257,18 @@ static void lex_subscript(lex *x)
         memcpy(full, name, have);
         full[have] = '_', memcpy(full + have + 1, p, n);
         last->text = keep(x, full, have + 1 + n);
-    } else if (last->kind == LB_TOK_FUNC && !strcmp(name, "log")) {
-        push(x, LB_TOK_BASE, p, n);
-    } else if (last->kind == LB_TOK_NUM && digits(p, q) == n) {
-        push(x, LB_TOK_BASE, p, n);
-    } else {
-        push(x, LB_TOK_BAD, "_", 1);
+        return;
     }
+    p = base_of(p, &n);
+    if (last > t->tok + 1 && (last->kind == ')' || last->kind == '}') && last[-1].kind == LB_TOK_NUM &&
+        (last[-2].kind == '(' || last[-2].kind == '{') && digits(p, p + n) == n) {      /* (52)_8, \text{52}_8 */
+        last[-2] = last[-1];
+        t->n_tok -= 2, last -= 2;
+    }
+    if ((last->kind == LB_TOK_FUNC && !strcmp(name, "log")) || (last->kind == LB_TOK_NUM && digits(p, p + n) == n))
+        push(x, LB_TOK_BASE, p, n);
+    else
+        push(x, LB_TOK_BAD, "_", 1);
 }
 
 /* A word, rather than a product of variables: listed, or four letters and more with a vowel that are not in
@@ -278,6 +341,19 @@ static void lex_text(lex *x, bool formula_too)
     else if (n) push(x, LB_TOK_TEXT, p, n);
 }
 
+/* A letter in upright type behind a number is a unit: 5\,\mathrm{m}. */
+static bool lex_letter_unit(lex *x)
+{
+    const lb_tree *t = x->t;
+    const char *p = x->s;
+    if (!t->n_tok || t->tok[t->n_tok - 1].kind != LB_TOK_NUM || p >= x->end || *p != '{') return false;
+    for (p++; p < x->end && *p == ' ';) p++;
+    if (x->end - p < 2 || p[1] != '}' || !strchr("mgsLNJWKVh", *p)) return false;
+    push(x, LB_TOK_TEXT, p, 1);
+    x->s = p + 2;
+    return true;
+}
+
 static void lex_command(lex *x)
 {
     const char *p = x->s + 1, *q = p;
@@ -306,8 +382,13 @@ static void lex_command(lex *x)
         x->space = true;
         /* \left. and \right. are invisible brackets */
         if ((n == 4 || n == 5) && (*p == 'l' || *p == 'r') && x->s < x->end && *x->s == '.') x->s++;
+    } else if (n == 6 && !memcmp(p, "mathbb", 6) && x->end - q >= 3 && !memcmp(q, "{R}", 3)) {
+        x->s = q + 3;                           /* all real numbers: (−∞, ∞) */
+        push(x, '(', NULL, 0), push(x, '-', NULL, 0), push(x, LB_TOK_INF, NULL, 0), push(x, LB_TOK_SEP, NULL, 0);
+        push(x, LB_TOK_INF, NULL, 0), push(x, ')', NULL, 0);
     } else if (listed(texts, p, n)) {
-        lex_text(x, memcmp(p, "text", 4) && memcmp(p, "mbox", 4) && memcmp(p, "hbox", 4));
+        bool upright = n >= 4 && (!memcmp(p, "text", 4) || (n == 6 && !memcmp(p, "mathrm", 6)));
+        if (!upright || !lex_letter_unit(x)) lex_text(x, memcmp(p, "text", 4) && memcmp(p, "mbox", 4) && memcmp(p, "hbox", 4));
     } else if ((n == 5 && !memcmp(p, "boxed", 5)) || (n == 4 && !memcmp(p, "fbox", 4))) {
         x->space = true;
     } else if ((n == 5 && !memcmp(p, "begin", 5)) || (n == 3 && !memcmp(p, "end", 3))) {
@@ -320,6 +401,47 @@ static void lex_command(lex *x)
     }
 }
 
+static bool starts(const lex *x, const char *s)
+{
+    size_t n = strlen(s);
+    return (size_t)(x->end - x->s) >= n && !memcmp(x->s, s, n);
+}
+
+/* x² and 10⁻³ */
+static bool lex_superscript(lex *x)
+{
+    static const char *const digit[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+    char buf[32];
+    size_t n = 0;
+    const char *before = x->s;
+    bool minus = starts(x, "⁻");
+    if (minus) x->s += strlen("⁻");
+    for (bool more = true; more && n < sizeof buf;) {
+        more = false;
+        for (int i = 0; i < 10 && !more; i++)
+            if (starts(x, digit[i])) buf[n++] = (char)('0' + i), x->s += strlen(digit[i]), more = true;
+    }
+    if (!n || n == sizeof buf) return x->s = before, false;
+    push(x, '^', NULL, 0), push(x, '{', NULL, 0);
+    if (minus) push(x, '-', NULL, 0);
+    push(x, LB_TOK_NUM, buf, n), push(x, '}', NULL, 0);
+    return true;
+}
+
+static bool lex_fraction(lex *x)
+{
+    static const char *const f[][3] = {{"½", "1", "2"}, {"⅓", "1", "3"}, {"⅔", "2", "3"}, {"¼", "1", "4"}, {"¾", "3", "4"},
+                                       {"⅕", "1", "5"}, {"⅖", "2", "5"}, {"⅗", "3", "5"}, {"⅘", "4", "5"}, {"⅙", "1", "6"},
+                                       {"⅚", "5", "6"}, {"⅛", "1", "8"}, {"⅜", "3", "8"}, {"⅝", "5", "8"}, {"⅞", "7", "8"}};
+    for (size_t i = 0; i < sizeof f / sizeof *f; i++) {
+        if (!starts(x, f[i][0])) continue;
+        push(x, LB_TOK_FRAC, NULL, 0), push(x, LB_TOK_NUM, f[i][1], 1), push(x, LB_TOK_NUM, f[i][2], 1);
+        x->s += strlen(f[i][0]);
+        return true;
+    }
+    return false;
+}
+
 static void lex_unicode(lex *x)
 {
     for (size_t i = 0; i < sizeof unicode / sizeof *unicode; i++) {
@@ -330,13 +452,7 @@ static void lex_unicode(lex *x)
             return;
         }
     }
-    static const char *const power[] = {"²", "³"};
-    for (int i = 0; i < 2; i++)
-        if (x->end - x->s >= 2 && !memcmp(x->s, power[i], 2)) {
-            push(x, '^', NULL, 0), push(x, LB_TOK_NUM, i ? "3" : "2", 1);
-            x->s += 2;
-            return;
-        }
+    if (lex_superscript(x) || lex_fraction(x)) return;
     if (x->end - x->s >= 2 && !memcmp(x->s, "\xc2\xa0", 2)) { x->s += 2, x->space = true; return; }
     size_t n = 1;
     while (n < 4 && x->s + n < x->end && ((unsigned char)x->s[n] & 0xc0) == 0x80) n++;
@@ -389,7 +505,8 @@ static void lex_punct(lex *x)
 
 bool lb_tree_lex(lb_tree *t, const char *src, size_t n, bool commas_separate)
 {
-    *t = (lb_tree){.root = -1, .cap_tok = 2 * (int)n + 4, .cap_node = 3 * (int)n + 16, .cap_text = 4 * (int)n + 64};
+    *t = (lb_tree){.root = -1, .cap_tok = 3 * (int)n + 4, .cap_node = 4 * (int)n + 16, .cap_text = 4 * (int)n + 64,
+                   .src = src, .n_src = n, .commas_separate = commas_separate};
     t->tok = malloc((size_t)t->cap_tok * sizeof *t->tok);
     t->node = malloc((size_t)t->cap_node * sizeof *t->node);
     t->text = malloc((size_t)t->cap_text);
@@ -405,8 +522,8 @@ bool lb_tree_lex(lb_tree *t, const char *src, size_t n, bool commas_separate)
         else x.dollars += *p == '$';
     while (x.s < x.end) {
         unsigned char c = (unsigned char)*x.s;
-        bool fraction = c == '.' && x.s + 1 < x.end && 
-                        (isdigit((unsigned char)x.s[1]) || (x.end - x.s > 11 && !memcmp(x.s + 1, "\\overline{", 10)));
+        bool fraction = c == '.' && x.s + 1 < x.end &&
+                        (isdigit((unsigned char)x.s[1]) || repeating(x.s + 1, x.end));
         if (isspace(c)) x.space = true, x.s++;
         else if (isdigit(c) || fraction) lex_number(&x);
         else if (isalpha(c)) lex_letters(&x);

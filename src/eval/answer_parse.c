@@ -155,17 +155,65 @@ static int parse_frac(parser *p)
 
 static int parse_sqrt(parser *p)
 {
-    p->at++;
+    lb_tree *t = p->t;
+    const char *how = text(p);
     int degree = -1;
-    if (accept(p, '[')) {
+    if (how[0] && how[0] != 'w' && (degree = leaf(p, LB_NODE_NUM)) < 0) return -1;
+    if (degree < 0) p->at++;
+    if (!how[0] && accept(p, '[')) {
         degree = parse_expr(p);
         if (degree < 0) return -1;
         if (!accept(p, ']')) return refuse_token(p);
     }
-    int x = parse_argument(p);
+    int x = how[0] && kind(p) == LB_TOK_NUM ? leaf(p, LB_NODE_NUM) : parse_argument(p);
     if (x < 0) return -1;
-    if (degree >= 0) p->t->node[x].next = degree;
+    if (degree >= 0) t->node[x].next = degree;
     return node(p, LB_NODE_ROOT, x);
+}
+
+/* \lfloor x \rfloor */
+static int parse_rounded(parser *p)
+{
+    const char *name = text(p);
+    int f = leaf(p, LB_NODE_FUNC), x = f < 0 ? -1 : parse_expr(p);
+    if (x < 0) return -1;
+    if (kind(p) != LB_TOK_RROUND || strcmp(text(p), name)) return refuse_token(p);
+    p->at++;
+    p->t->node[f].first = x;
+    return f;
+}
+
+/* x·π/180 */
+static int in_radians(parser *p, int x)
+{
+    lb_tree *t = p->t;
+    int pi = node(p, LB_NODE_PI, -1), n = node(p, LB_NODE_NUM, -1), at = add_text(p, "180", 3);
+    if (pi < 0 || n < 0 || at < 0) return -1;
+    t->node[n].text = at;
+    t->node[x].join = t->node[pi].join = '*', t->node[n].join = '/';
+    t->node[x].next = pi, t->node[pi].next = n;
+    return node(p, LB_NODE_PROD, x);
+}
+
+static bool is_minus_one(const lb_tree *t, int x)
+{
+    const lb_node *n = &t->node[x], *k = n->first < 0 ? NULL : &t->node[n->first];
+    return n->kind == LB_NODE_SUM && k->next < 0 && k->join == '-' && k->kind == LB_NODE_NUM &&
+           !strcmp(lb_tree_text(t, k->text), "1");
+}
+
+/* Renames sin to arcsin. */
+static int inverse(parser *p, int f)
+{
+    static const char *const of[] = {"sin", "cos", "tan", "cot", "sec", "csc"};
+    char arc[16] = "arc";
+    for (int i = 0; i < 6; i++) {
+        if (strcmp(lb_tree_text(p->t, p->t->node[f].text), of[i])) continue;
+        int at = add_text(p, strcat(arc, of[i]), 6);
+        if (at >= 0) p->t->node[f].text = at;
+        return at;
+    }
+    return refuse(p, "the inverse of that function is not understood");
 }
 
 /* sin x, sin 2x, sin(x), sin^2 x, log_2 8: without parentheses the argument is a product of numbers and names. */
@@ -178,7 +226,12 @@ static int parse_func(parser *p)
     if (accept(p, '^')) {
         power = parse_exponent(p);
         if (power < 0) return -1;
-        if (!is_integer(t, power)) return refuse(p, "an inverse function is not understood");
+        if (is_minus_one(t, power)) {
+            if ((power = inverse(p, f)) < 0) return -1;
+            power = -1;
+        } else if (!is_integer(t, power)) {
+            return refuse(p, "a power of a function name that is not a number");
+        }
     }
     if (kind(p) == '(' || kind(p) == '{' || kind(p) == LB_TOK_BAR || kind(p) == LB_TOK_FUNC) {
         arg = parse_primary(p);
@@ -198,7 +251,9 @@ static int parse_func(parser *p)
         arg = n > 1 ? node(p, LB_NODE_PROD, first) : first;
     }
     if (arg < 0) return -1;
-    if (accept(p, LB_TOK_DEG)) return refuse(p, "a function of degrees is not understood");
+    bool degrees = accept(p, LB_TOK_DEG);
+    if (t->node[arg].unit && !strcmp(lb_tree_text(t, t->node[arg].unit), "deg")) degrees = true, t->node[arg].unit = 0;
+    if (degrees && (arg = in_radians(p, arg)) < 0) return -1;
     t->node[f].first = arg;
     t->node[arg].next = base;
     return power < 0 ? f : binary(p, LB_NODE_POW, f, power);
@@ -228,13 +283,18 @@ static int parse_group(parser *p)
     p->bars = 0;
     bool set = open == LB_TOK_LSET;
     if (set && accept(p, LB_TOK_RSET)) return p->bars = bars, node(p, LB_NODE_SET, -1);
+    bool condition = set && kind(p) == LB_TOK_ID && kind_after(p, 1) == LB_TOK_BAR;     /* { x | x > 2 } */
+    if (condition) p->at += 2;
     int x = parse_list(p);
     p->bars = bars;
     if (x < 0) return -1;
     int close = kind(p);
+    if (open == ']') open = '(';                           /* ]0, 1[ is (0, 1) */
+    if (close == '[' && !set && open != '{') p->t->tok[p->at].kind = close = ')';
     if (set ? close != LB_TOK_RSET : open == '{' ? close != '}' : close != ')' && close != ']') return refuse_token(p);
     p->at++;
     bool many = t->node[x].kind == LB_NODE_LIST;
+    if (condition) return t->node[x].kind == LB_NODE_REL ? x : refuse(p, "a set by a condition is not understood");
     if (set) return many ? (t->node[x].kind = LB_NODE_SET, x) : node(p, LB_NODE_SET, x);
     if (open == '{') return x;
     if (!many) {
@@ -250,9 +310,15 @@ static int parse_matrix(parser *p)
 {
     lb_tree *t = p->t;
     const char *env = text(p);
-    if (strcmp(env, "pmatrix") && strcmp(env, "bmatrix") && strcmp(env, "matrix"))
-        return refuse(p, "environment '%.40s' is not understood", env);
+    static const char *const known[] = {"pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix", "array"};
+    int e = 0;
+    while (e < 6 && strcmp(env, known[e])) e++;
+    if (e == 6) return refuse(p, "environment '%.40s' is not understood", env);
     p->at++;
+    if (e == 5 && accept(p, '{')) {                        /* columns: {cc} */
+        while (kind(p) == LB_TOK_ID || kind(p) == LB_TOK_BAR || kind(p) == LB_TOK_TEXT) p->at++;
+        if (!accept(p, '}')) return refuse_token(p);
+    }
     int first = -1, last = -1, n = 0, n_col = 0, col = 0;
     for (;;) {
         int x = parse_expr(p);
@@ -273,6 +339,13 @@ static int parse_matrix(parser *p)
     return m;
 }
 
+/* \frac{\text{miles}}{\text{hour}} */
+static bool unit_fraction(const parser *p)
+{
+    return kind(p) == LB_TOK_FRAC && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_TEXT && kind_after(p, 3) == '}' &&
+           kind_after(p, 4) == '{' && kind_after(p, 5) == LB_TOK_TEXT && kind_after(p, 6) == '}';
+}
+
 /* An integer, and what may stand behind it: a base, or the fraction of a mixed number (1\frac{4}{5}, 1 4/5). */
 static int parse_number(parser *p)
 {
@@ -287,7 +360,7 @@ static int parse_number(parser *p)
     }
     if (!is_integer(t, x)) return x;
     int q = -1, mark = p->at;
-    if (kind(p) == LB_TOK_FRAC) {
+    if (kind(p) == LB_TOK_FRAC && !unit_fraction(p)) {
         q = parse_frac(p);
         if (q < 0) return -1;
     } else if (kind(p) == LB_TOK_NUM && t->tok[p->at].space && kind_after(p, 1) == '/' &&
@@ -329,7 +402,8 @@ static int parse_atom(parser *p)
         int a = parse_argument(p);
         return a < 0 ? -1 : binary(p, LB_NODE_BINOM, a, parse_argument(p));
     }
-    case '(': case '[': case '{': case LB_TOK_LSET: return parse_group(p);
+    case LB_TOK_LROUND: return parse_rounded(p);
+    case '(': case '[': case ']': case '{': case LB_TOK_LSET: return parse_group(p);
     default: return refuse_token(p);
     }
 }
@@ -363,7 +437,8 @@ static int parse_factor(parser *p)
 static bool starts_factor(const parser *p)
 {
     switch (kind(p)) {
-    case LB_TOK_ID: case LB_TOK_PI: case LB_TOK_FRAC: case LB_TOK_SQRT: case LB_TOK_FUNC: case LB_TOK_BINOM:
+    case LB_TOK_FRAC: return !unit_fraction(p);
+    case LB_TOK_ID: case LB_TOK_PI: case LB_TOK_SQRT: case LB_TOK_FUNC: case LB_TOK_BINOM: case LB_TOK_LROUND:
     case '(': case '{': return true;
     case LB_TOK_BAR: return !p->bars;
     default: return false;
@@ -414,20 +489,26 @@ static int parse_expr(parser *p)
         else first = x;
         last = x;
     }
-    return bare ? first : node(p, LB_NODE_SUM, first);
+    int x = bare ? first : node(p, LB_NODE_SUM, first);
+    if (x < 0 || kind(p) != LB_TOK_OVER) return x;
+    bool choose = text(p)[0] == 'C';           /* {a \over b}: all that stands left and right of it */
+    p->at++;
+    int y = parse_expr(p);
+    if (y < 0) return -1;
+    if (choose) return binary(p, LB_NODE_BINOM, x, y);
+    t->node[x].join = '*', t->node[y].join = '/';
+    return binary(p, LB_NODE_PROD, x, y);
 }
 
-/* Whether one of the words changes the value in front of it, so that they are no unit: 5 million, 5 or more. */
+/* Whether one of the words changes the value in front of it, so that they are no unit: 5 or more. */
 static bool changes_value(const char *s)
 {
     static const char *const stop[] = {
-        "hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion", "billions", "trillion",
-        "trillions", "dozen", "dozens", "half", "halves", "thirds", "fourths", "fifths", "sixths", "sevenths",
-        "eighths", "ninths", "tenths", "hundredths", "thousandths", "squared", "cubed", "factorial", "plus",
-        "minus", "times", "over", "divided", "or", "and", "if", "when", "where", "for", "not", "no", "more", "less",
-        "greater", "than", "least", "most", "about", "approximately", "mod", "modulo", "base", "remainder", "to",
-        "between", "negative", "positive", "except", "percent",
-        NULL};
+        "hundreds", "thousands", "millions", "billions", "trillions", "dozens", "half", "halves", "thirds", "fourths",
+        "fifths", "sixths", "sevenths", "eighths", "ninths", "tenths", "hundredths", "thousandths", "squared", "cubed",
+        "factorial", "plus", "minus", "times", "over", "divided", "or", "and", "if", "when", "where", "for", "not", "no",
+        "more", "less", "greater", "than", "least", "most", "about", "approximately", "mod", "modulo", "base",
+        "remainder", "to", "between", "negative", "positive", "except", "percent", NULL};
     while (*s) {
         size_t n = strcspn(s, " ,;.()-\t\n");
         for (int i = 0; stop[i]; i++)
@@ -437,50 +518,133 @@ static bool changes_value(const char *s)
     return false;
 }
 
+/* 5 million, 2 dozen: takes the word, perhaps the first of several, and gives the product. */
+static int parse_multiple(parser *p, int x)
+{
+    static const char *const word[][2] = {{"hundred", "100"}, {"thousand", "1000"}, {"million", "1000000"},
+        {"billion", "1000000000"}, {"trillion", "1000000000000"}, {"dozen", "12"}};
+    lb_tree *t = p->t;
+    for (size_t i = 0; kind(p) == LB_TOK_TEXT && i < sizeof word / sizeof *word; i++) {
+        const char *s = text(p);
+        size_t n = strlen(word[i][0]);
+        if (strncasecmp(s, word[i][0], n) || (s[n] && s[n] != ' ')) continue;
+        int m = node(p, LB_NODE_NUM, -1), at = add_text(p, word[i][1], strlen(word[i][1]));
+        if (m < 0 || at < 0) return -1;
+        t->node[m].text = at;
+        t->node[x].join = t->node[m].join = '*';
+        t->node[x].next = m;
+        if (s[n]) t->tok[p->at].text += (int)n + 1;
+        else p->at++;
+        return node(p, LB_NODE_PROD, x);
+    }
+    return x;
+}
+
+/* One spelling for units that have several. */
+static const char *unit_name(const char *s)
+{
+    static const char *const same[][2] = {
+        {"hr", "hour"}, {"hrs", "hour"}, {"min", "minute"}, {"mins", "minute"}, {"sec", "second"}, {"secs", "second"},
+        {"cm", "centimeter"}, {"mm", "millimeter"}, {"km", "kilometer"}, {"m", "meter"}, {"metre", "meter"},
+        {"centimetre", "centimeter"}, {"kilometre", "kilometer"}, {"kg", "kilogram"}, {"g", "gram"}, {"ft", "foot"},
+        {"feet", "foot"}, {"inches", "inch"}, {"in", "inch"}, {"yd", "yard"}, {"lb", "pound"}, {"lbs", "pound"},
+        {"oz", "ounce"}, {"ml", "milliliter"}, {"mph", "mile/hour"}, {"sq", "square"}, {"per", "/"}, {"cents", "cent"},
+    };
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (!strcmp(same[i][0], s)) return same[i][1];
+    return s;
+}
+
+static bool add_unit(parser *p, char *unit, size_t size, const char *s)
+{
+    if (strlen(unit) + strlen(s) + 2 > size) return refuse(p, "a unit is too long") >= 0;
+    strcat(unit, s);
+    return true;
+}
+
+/* Adds words in one spelling: small letters, no plural, "square inches" and "in^2" alike. */
+static bool add_unit_words(parser *p, char *unit, size_t size, const char *s)
+{
+    const char *power = "";
+    while (*s) {
+        char word[32];
+        size_t n = strcspn(s, " .,-~/\t\n"), k = 0;
+        for (; k < n && k + 1 < sizeof word; k++) word[k] = s[k] >= 'A' && s[k] <= 'Z' ? (char)(s[k] + 32) : s[k];
+        word[k] = 0;
+        bool slash = s[n] == '/';
+        s += n + (s[n] != 0);
+        const char *name = unit_name(word);
+        if (name == word && k > 3 && word[k - 1] == 's' && word[k - 2] != 's') word[k - 1] = 0, name = unit_name(word);
+        if (!strcmp(name, "square") || !strcmp(name, "cubic")) {
+            power = name[0] == 's' ? "2" : "3";
+            continue;
+        }
+        if (k && (!add_unit(p, unit, size, name) || !add_unit(p, unit, size, power))) return false;
+        if (k) power = "";
+        if (slash && !add_unit(p, unit, size, "/")) return false;
+    }
+    return add_unit(p, unit, size, power);
+}
+
 /* What stands behind a value: a word (perhaps squared, perhaps per another), degrees, money, percent. As one text. */
 static bool parse_unit(parser *p, char *unit, size_t size)
 {
-    size_t n = strlen(unit);
     for (;;) {
         const char *s;
         int k = kind(p), n_tok = 1;
-        if (k == LB_TOK_TEXT) s = text(p);
+        if (unit_fraction(p)) {
+            if (!add_unit_words(p, unit, size, text_after(p, 2)) || !add_unit(p, unit, size, "/")) return false;
+            s = text_after(p, 5), k = LB_TOK_TEXT, n_tok = 7;
+        } else if (k == LB_TOK_TEXT) s = text(p);
         else if (k == LB_TOK_DEG) s = "deg";
-        else if (k == LB_TOK_DOLLAR) s = "$";
+        else if (k == LB_TOK_DOLLAR) s = text(p)[0] ? text(p) : "$";
         else if (k == LB_TOK_PCT) s = "%";
         else if (k == '/' && kind_after(p, 1) == LB_TOK_TEXT) s = "/";
-        else if (k == '^' && n && kind_after(p, 1) == LB_TOK_NUM) s = text_after(p, 1), n_tok = 2;
-        else if (k == '^' && n && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM && kind_after(p, 3) == '}')
+        else if (k == '^' && unit[0] && kind_after(p, 1) == LB_TOK_NUM) s = text_after(p, 1), n_tok = 2;
+        else if (k == '^' && unit[0] && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM && kind_after(p, 3) == '}')
             s = text_after(p, 2), n_tok = 4;
         else if (k == LB_TOK_ID && !strcmp(unit, "deg") && strchr("CFK", text(p)[0])) s = text(p);
         else return true;
-        bool degrees = k == LB_TOK_ID;
         if (k == LB_TOK_TEXT && changes_value(s)) return refuse(p, "'%.60s' is not a unit", s) >= 0;
-        for (; *s; s++) {                      /* one spelling: no spaces, dots, capitals or plural */
-            if (*s == ' ' || *s == '.') continue;
-            if (n + 1 >= size) return refuse(p, "a unit is too long") >= 0;
-            unit[n++] = *s >= 'A' && *s <= 'Z' && !degrees ? (char)(*s + 32) : *s;
-            unit[n] = 0;
-        }
+        if (!(k == LB_TOK_TEXT ? add_unit_words(p, unit, size, s) : add_unit(p, unit, size, s))) return false;
         p->at += n_tok;
-        if (k == LB_TOK_TEXT && n > 3 && unit[n - 1] == 's') unit[--n] = 0;
     }
+}
+
+/* A name for what an equation gives the value of: Area =, f(x) =, P(A) =, AB =. The tokens it takes, or 0. */
+static int label_length(const parser *p)
+{
+    int n = 0;
+    if (kind(p) == LB_TOK_TEXT) return kind_after(p, 1) == LB_TOK_REL;
+    if (kind(p) != LB_TOK_ID) return 0;
+    if (kind_after(p, 1) == '(') {
+        int depth = 0;
+        for (n = 1; kind_after(p, n) != LB_TOK_END && kind_after(p, n) != LB_TOK_REL; n++) {
+            depth += kind_after(p, n) == '(', depth -= kind_after(p, n) == ')';
+            if (!depth) break;
+        }
+        return !depth && kind_after(p, n + 1) == LB_TOK_REL && text_after(p, n + 1)[0] == '=' ? n + 1 : 0;
+    }
+    while (kind_after(p, n) == LB_TOK_ID && text_after(p, n)[0] >= 'A' && text_after(p, n)[0] <= 'Z') n++;
+    return n > 1 && kind_after(p, n) == LB_TOK_REL && text_after(p, n)[0] == '=' ? n : 0;
 }
 
 static int parse_side(parser *p)
 {
     lb_tree *t = p->t;
-    if (kind(p) == LB_TOK_TEXT && kind_after(p, 1) == LB_TOK_REL) return leaf(p, LB_NODE_SYM);        /* Area = … */
-    if (kind(p) == LB_TOK_ID && kind_after(p, 1) == '(' && kind_after(p, 2) == LB_TOK_ID &&
-        kind_after(p, 3) == ')' && kind_after(p, 4) == LB_TOK_REL) {                                  /* f(x) = … */
+    int n = label_length(p);
+    if (n) {
         int f = leaf(p, LB_NODE_SYM);
-        p->at += 3;
+        p->at += n - 1;
         return f;
     }
     char unit[64] = "";
     bool minus = kind(p) == '-' && kind_after(p, 1) == LB_TOK_DOLLAR;
     if (minus) p->at++;
-    if (accept(p, LB_TOK_DOLLAR)) strcpy(unit, "$");
+    if (kind(p) == LB_TOK_DOLLAR) {
+        if (!add_unit(p, unit, sizeof unit, text(p)[0] ? text(p) : "$")) return -1;
+        p->at++;
+    }
     int x = parse_expr(p);
     if (x < 0) return -1;
     if (minus) {
@@ -497,6 +661,7 @@ static int parse_side(parser *p)
         }
         if ((x = node(p, LB_NODE_UNION, first)) < 0) return -1;
     }
+    if (lb_node_is_scalar(&t->node[x]) && (x = parse_multiple(p, x)) < 0) return -1;
     if (!parse_unit(p, unit, sizeof unit)) return -1;
     if (unit[0]) {
         if (t->node[x].unit) return refuse(p, "a value has two units");

@@ -1,7 +1,9 @@
 /* eval/answer_tree.h – an answer as tokens and as a small tree; internal to the grader.
  *
  *   text ──lex──▶ tokens ──parse──▶ tree ──┬─ structure: lists, tuples, relations …    answer_equal.c
- *                                          └─ values: rational functions (FLINT)       answer_value.c */
+ *                                          └─ values  ┬─ rational functions (FLINT)    answer_value.c
+ *                                                     ├─ enclosures (Arb)              answer_exact.c
+ *                                                     └─ proofs (Calcium) in a child   answer_child.c, answer_exact.c */
 #ifndef LB_EVAL_ANSWER_TREE_H
 #define LB_EVAL_ANSWER_TREE_H
 #include "eval/grade.h"
@@ -19,12 +21,16 @@ enum {
     LB_TOK_ID,         /* text: x, alpha, x_1 */
     LB_TOK_PI, LB_TOK_INF, LB_TOK_EMPTY,
     LB_TOK_FUNC,       /* text: sin */
-    LB_TOK_FRAC, LB_TOK_BINOM, LB_TOK_SQRT,
+    LB_TOK_FRAC, LB_TOK_BINOM,
+    LB_TOK_SQRT,       /* text: ""; "whole": of all of a number behind it; or the degree, likewise */
+    LB_TOK_OVER,       /* text: / or C (choose) */
+    LB_TOK_LROUND, LB_TOK_RROUND,  /* text: floor or ceil */
     LB_TOK_TEXT,       /* text: contents of \text{…}, or a word */
     LB_TOK_SEP,        /* , ; and or */
     LB_TOK_REL,        /* text: one of = < > l(≤) g(≥) n(≠) */
     LB_TOK_IN, LB_TOK_CUP, LB_TOK_PM, LB_TOK_MP,
-    LB_TOK_DEG, LB_TOK_DOLLAR, LB_TOK_PCT, LB_TOK_BAR,
+    LB_TOK_DEG, LB_TOK_PCT, LB_TOK_BAR,
+    LB_TOK_DOLLAR,     /* text: another currency */
     LB_TOK_LSET, LB_TOK_RSET, LB_TOK_BEGIN, LB_TOK_FINISH, LB_TOK_ROW,
     LB_TOK_BASE,       /* text: the base, after a number */
     LB_TOK_BAD         /* text: what is not understood */
@@ -63,6 +69,9 @@ typedef struct lb_tree {
     int root;
     bool thousands;    /* a comma was read as a thousands separator only by the look of it: 1,234 */
     bool only_text;    /* nothing but \text{…} and words */
+    const char *src;   /* what was parsed, borrowed; n_src bytes */
+    size_t n_src;
+    bool commas_separate;
     char why[LB_TREE_WHY];
 } lb_tree;
 
@@ -70,6 +79,8 @@ typedef struct lb_tree {
  * the tokens stay (as far as they got) for lb_tree_same_tokens. Free in both cases. */
 bool lb_tree_parse(lb_tree *t, const char *src, size_t n, bool commas_separate);
 bool lb_tree_lex(lb_tree *t, const char *src, size_t n, bool commas_separate);
+/* The answer without what says nothing around it: white space, a final full stop, paired ** and `. *n: its length. */
+const char *lb_answer_trim(const char *s, size_t *n);
 bool lb_tree_same_tokens(const lb_tree *a, const lb_tree *b);
 void lb_tree_free(lb_tree *t);
 static inline const char *lb_tree_text(const lb_tree *t, int at) { return t->text ? t->text + at : ""; }
@@ -84,6 +95,15 @@ typedef struct lb_operand {
 typedef enum lb_compare { LB_SAME, LB_HUNDREDFOLD /* 100·g = a */, LB_HUNDREDTH /* g = 100·a */,
                           LB_PROPORTIONAL, LB_PROPORTIONAL_UP /* by a positive factor */ } lb_compare;
 
-/* Compares as rational functions. *work is the budget that is left, in products of single-word coefficients. */
-lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, long *work, char why[LB_TREE_WHY]);
+/* What a comparison may still cost, and how it reads. */
+typedef struct lb_effort {
+    long work;         /* of algebra, in products of single-word coefficients */
+    long sampling;     /* of enclosures, in their own measure: about 3 ns */
+    int proof_ms;      /* wall time for proofs */
+    bool lenient;      /* see lb_grade; at the end of lb_value_compare */
+} lb_effort;
+
+/* Compares values: as rational functions (answer_value.c), by enclosures at random points, and by proof. */
+lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, lb_effort *effort,
+                            char why[LB_TREE_WHY]);
 #endif

@@ -7,7 +7,9 @@
  *   opaque     anything else, such as sin(n/d): equal only if name and argument are. Two values may then be equal in
  *              ways that are not seen here, so "different" becomes LB_UNKNOWN
  * n/d = n'/d' is decided as n·d' = n'·d, which needs no gcd: the cost of every step can be bounded beforehand. */
-#include "eval/answer_tree.h"
+#include "eval/answer_child.h"
+#include "eval/answer_exact.h"
+#include "eval/answer_number.h"
 #include <flint/fmpq.h>
 #include <flint/fmpq_mpoly.h>
 #include <flint/ulong_extras.h>
@@ -373,6 +375,45 @@ static bool integer_root(algebra *A, val *r, fmpz_t m, ulong q)
     return ok;
 }
 
+static bool val_root(algebra *A, val *r, ulong q);
+
+/* Divides every exponent of a polynomial with one term by q; it has only π and e, which are positive. */
+static bool monomial_root(algebra *A, fmpq_mpoly_t a, ulong q, fmpq_t c)
+{
+    ulong e[MAX_GEN];
+    if (fmpq_mpoly_length(a, A->ctx) != 1) return false;
+    fmpq_mpoly_get_term_coeff_fmpq(c, a, 0, A->ctx);
+    fmpq_mpoly_get_term_exp_ui(e, a, 0, A->ctx);
+    for (int g = 0; g < A->n_gen; g++) {
+        bool positive = A->gen[g].kind == NAME && (!strcmp(A->gen[g].name, "#pi") || !strcmp(A->gen[g].name, "e"));
+        if (e[g] && (!positive || e[g] % q)) return false;
+        e[g] /= q;
+    }
+    fmpq_t one;
+    fmpq_init(one), fmpq_one(one);
+    fmpq_mpoly_zero(a, A->ctx);
+    fmpq_mpoly_push_term_fmpq_ui(a, one, e, A->ctx);
+    fmpq_clear(one);
+    return true;
+}
+
+/* r = r^(1/q) for a rational multiple of powers of π and e; false, with r as it was, if it is something else. */
+static bool val_root_monomial(algebra *A, val *r, ulong q, bool *ok)
+{
+    val m, c;
+    fmpq_t n, d;
+    val_init(A, &m), val_init(A, &c), fmpq_init(n), fmpq_init(d);
+    fmpq_mpoly_set(m.n, r->n, A->ctx), fmpq_mpoly_set(m.d, r->d, A->ctx);
+    bool yes = monomial_root(A, m.n, q, n) && monomial_root(A, m.d, q, d);
+    if (yes) {
+        fmpq_div(n, n, d);
+        fmpq_mpoly_set_fmpq(c.n, n, A->ctx);
+        *ok = val_root(A, &c, q) && val_mul(A, r, &m, &c);
+    }
+    val_clear(A, &m), val_clear(A, &c), fmpq_clear(n), fmpq_clear(d);
+    return yes;
+}
+
 /* r = r^(1/q): the real root where there is one. */
 static bool val_root(algebra *A, val *r, ulong q)
 {
@@ -385,7 +426,7 @@ static bool val_root(algebra *A, val *r, ulong q)
     if (!val_rational(A, r, c)) {
         fmpz_set_ui(m, q);
         val_set_fmpz(A, &b, m);
-        ok = opaque_value(A, r, "root", r, &b);
+        if (!val_root_monomial(A, r, q, &ok)) ok = opaque_value(A, r, "root", r, &b);
     } else if (fmpq_is_zero(c)) {
         ok = true;
     } else if (fmpq_sgn(c) < 0 && q % 2 == 0 && q > 2) {
@@ -437,47 +478,16 @@ typedef struct src {
 
 static bool eval(algebra *A, src s, int at, bool top, val *r);
 
-/* 12, 1.25, .5, 0.(3), 1.5e-3 */
 static bool number(algebra *A, const char *s, val *r)
 {
-    char digit[LB_TREE_BYTES + 64];
-    size_t n = 0, n_frac = 0, n_rep = 0;
-    int where = 0;                         /* 0 whole, 1 fraction, 2 repeating */
-    long ten = 0;
-    for (; *s && *s != 'e' && *s != 'E'; s++) {
-        if (*s == '.') where = 1;
-        else if (*s == '(') where = 2;
-        else if (*s != ')' && n < sizeof digit - 1) digit[n++] = *s, n_frac += where == 1, n_rep += where == 2;
-    }
-    if (*s) {
-        bool negative = s[1] == '-';
-        for (s += 1 + (s[1] == '-' || s[1] == '+'); *s && ten <= MAX_BITS; s++) ten = 10 * ten + (*s - '0');
-        if (negative) ten = -ten;
-    }
-    if ((double)n * 3.33 > MAX_BITS || ten > 10000 || ten < -10000) return stop(A, "a number is too long to compare");
-    if (!charge(A, 10 + (double)(n * n) / 300)) return false;
-    digit[n] = 0;
-    fmpz_t a, b;
+    double n = (double)strlen(s);
+    if (!charge(A, 10 + n * n / 300)) return false;
     fmpq_t c;
-    fmpz_init(a), fmpz_init(b), fmpq_init(c);
-    fmpz_set_str(a, n ? digit : "0", 10);
-    if (n_rep) {                           /* 0.x(y) = (xy − x) / (10^|y| − 1) / 10^|x| */
-        digit[n - n_rep] = 0;
-        if (n > n_rep) fmpz_set_str(b, digit, 10);
-        fmpz_sub(a, a, b);
-        fmpz_set_ui(b, 10), fmpz_pow_ui(b, b, n_rep);
-        fmpz_sub_ui(b, b, 1);
-        fmpq_set_fmpz_frac(c, a, b);
-    } else {
-        fmpq_set_fmpz(c, a);
-    }
-    ten -= (long)n_frac;
-    fmpz_set_ui(b, 10), fmpz_pow_ui(b, b, (ulong)(ten < 0 ? -ten : ten));
-    if (ten >= 0) fmpq_mul_fmpz(c, c, b);
-    else fmpq_div_fmpz(c, c, b);
-    fmpq_mpoly_set_fmpq(r->n, c, A->ctx), fmpq_mpoly_one(r->d, A->ctx);
-    fmpz_clear(a), fmpz_clear(b), fmpq_clear(c);
-    return true;
+    fmpq_init(c);
+    bool ok = lb_number_parse(s, c) || stop(A, "a number is too long to compare");
+    if (ok) fmpq_mpoly_set_fmpq(r->n, c, A->ctx), fmpq_mpoly_one(r->d, A->ctx);
+    fmpq_clear(c);
+    return ok;
 }
 
 static bool sum(algebra *A, src s, int at, val *r)
@@ -523,10 +533,18 @@ static bool function(algebra *A, src s, int at, val *r)
     fmpq_t c;
     val_init(A, &x), val_init(A, &y), fmpq_init(c);
     bool ok = eval(A, s, a, false, &x) && (b < 0 || eval(A, s, b, false, &y));
-    if (ok && !strcmp(name, "abs") && val_rational(A, &x, c)) {
-        if (fmpq_sgn(c) < 0) val_neg(A, &x);
-        val_swap(A, r, &x);
+    bool absolute = !strcmp(name, "abs"), down = !strcmp(name, "floor"), up = !strcmp(name, "ceil");
+    if (ok && (absolute || down || up) && val_rational(A, &x, c)) {
+        if (absolute) fmpq_abs(c, c);
+        if (down) fmpz_fdiv_q(fmpq_numref(c), fmpq_numref(c), fmpq_denref(c));
+        if (up) fmpz_cdiv_q(fmpq_numref(c), fmpq_numref(c), fmpq_denref(c));
+        if (!absolute) fmpz_one(fmpq_denref(c));
+        fmpq_mpoly_set_fmpq(r->n, c, A->ctx), fmpq_mpoly_one(r->d, A->ctx);
     } else if (ok) {
+        if (absolute && !fmpq_mpoly_is_zero(x.n, A->ctx)) {    /* |−x| is |x| */
+            fmpq_mpoly_get_term_coeff_fmpq(c, x.n, 0, A->ctx);
+            if (fmpq_sgn(c) < 0) val_neg(A, &x);
+        }
         ok = opaque_value(A, r, name, &x, b < 0 ? NULL : &y);
     }
     val_clear(A, &x), val_clear(A, &y), fmpq_clear(c);
@@ -687,7 +705,9 @@ static bool decide(algebra *A, val *g, val *a, lb_compare how, bool *equal)
     return ok;
 }
 
-lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, long *work, char why[LB_TREE_WHY])
+/* As rational functions. *final: nothing else may be tried. */
+static lb_verdict algebraic(lb_operand gold, lb_operand answer, lb_compare how, long *work, bool *final,
+                            char why[LB_TREE_WHY])
 {
     algebra A = {.work = work};
     val g, a;
@@ -700,6 +720,7 @@ lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, 
     if (ok) who = "the answer: ", ok = operand(&A, answer, &a);
     if (ok) who = "", ok = decide(&A, &g, &a, how, &equal);
     lb_verdict v = !ok ? LB_UNKNOWN : equal ? LB_RIGHT : A.inexact ? LB_UNKNOWN : LB_WRONG;
+    *final = v != LB_UNKNOWN || *work < 0;
     if (!ok) snprintf(why, LB_TREE_WHY, "%s%s", who, A.error ? A.error : "not understood");
     else if (v == LB_UNKNOWN) snprintf(why, LB_TREE_WHY, "equality of these forms is not decided");
     else if (v == LB_WRONG) snprintf(why, LB_TREE_WHY, "the values differ");
@@ -712,4 +733,89 @@ lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, 
     return v;
 }
 
-void lb_answer_cleanup(void) { flint_cleanup(); }
+static bool contains(const lb_tree *t, int at, bool (*what)(const lb_tree *, int))
+{
+    if (what(t, at)) return true;
+    for (int k = t->node[at].first; k >= 0; k = t->node[k].next)
+        if (contains(t, k, what)) return true;
+    return false;
+}
+
+static bool in_operand(lb_operand o, bool (*what)(const lb_tree *, int))
+{
+    return contains(o.t, o.node, what) || (o.minus >= 0 && contains(o.t, o.minus, what));
+}
+
+static bool is_step(const lb_tree *t, int at)
+{
+    const char *s = lb_tree_text(t, t->node[at].text);
+    return t->node[at].kind == LB_NODE_FUNC && (!strcmp(s, "abs") || !strcmp(s, "floor") || !strcmp(s, "ceil"));
+}
+
+/* Functions that are not analytic: agreement at points says nothing about the places between. */
+static bool has_steps(lb_operand o) { return in_operand(o, is_step); }
+
+/* By enclosures, and constants that seem equal by proof. LB_UNKNOWN leaves why alone where enclosures say nothing. */
+static lb_verdict numeric(lb_operand gold, lb_operand answer, lb_compare how, bool decimal_log, lb_effort *effort,
+                          char why[LB_TREE_WHY])
+{
+    bool constant, ratio = how == LB_PROPORTIONAL || how == LB_PROPORTIONAL_UP;
+    int n_point;
+    lb_sampled s = lb_exact_sample(gold, answer, how, decimal_log, &effort->sampling, &constant, &n_point);
+    switch (s) {
+    case LB_SAMPLED_DIFFERENT:
+        if (ratio) return LB_UNKNOWN;                  /* other equations may have the same solutions */
+        snprintf(why, LB_TREE_WHY, "the values differ");
+        return LB_WRONG;
+    case LB_SAMPLED_EQUAL:
+        if (!constant && (has_steps(gold) || has_steps(answer))) {
+            snprintf(why, LB_TREE_WHY, "equal at %d random points, which is not enough for steps or absolute values", n_point);
+            return effort->lenient ? LB_RIGHT : LB_UNKNOWN;
+        }
+        if (!constant) {
+            snprintf(why, LB_TREE_WHY, LB_SAMPLED_WHY, n_point, LB_SAMPLED_DIGITS);
+            return LB_RIGHT;
+        }
+        if (ratio) return LB_UNKNOWN;
+        return lb_child_prove(gold, answer, how, decimal_log, &effort->proof_ms, why);
+    case LB_SAMPLED_EQUAL_POSITIVE:
+        snprintf(why, LB_TREE_WHY, "equal only where the variables are positive");
+        return effort->lenient ? LB_RIGHT : LB_UNKNOWN;
+    case LB_SAMPLED_EQUAL_WHOLE:
+        snprintf(why, LB_TREE_WHY, "equal only where the variables are whole numbers");
+        return effort->lenient ? LB_RIGHT : LB_UNKNOWN;
+    case LB_SAMPLED_NOTHING: break;
+    }
+    return LB_UNKNOWN;
+}
+
+static bool is_bare_log(const lb_tree *t, int at)
+{
+    const lb_node *x = &t->node[at];
+    return x->kind == LB_NODE_FUNC && !strcmp(lb_tree_text(t, x->text), "log") && t->node[x->first].next < 0;
+}
+
+lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, lb_effort *effort,
+                            char why[LB_TREE_WHY])
+{
+    bool final, log = in_operand(gold, is_bare_log) || in_operand(answer, is_bare_log);
+    lb_verdict v = algebraic(gold, answer, how, &effort->work, &final, why);
+    if (!final) v = numeric(gold, answer, how, false, effort, why);
+    if (!final && log && v != LB_UNKNOWN) {            /* the other reading of log must agree */
+        lb_verdict w = numeric(gold, answer, how, true, effort, why);
+        if (w != v) {
+            snprintf(why, LB_TREE_WHY, "log has no base, and it matters here");
+            v = effort->lenient ? LB_RIGHT : LB_UNKNOWN;
+        }
+    }
+    if (v == LB_RIGHT || !effort->lenient || how == LB_PROPORTIONAL || how == LB_PROPORTIONAL_UP) return v;
+    for (int ten = 0; ten <= log; ten++)
+        if (lb_exact_close(gold, answer, how, ten, &effort->sampling)) return LB_RIGHT;
+    return v;
+}
+
+void lb_answer_cleanup(void)
+{
+    lb_child_stop();
+    lb_exact_cleanup();
+}

@@ -1,8 +1,9 @@
-/* eval/grade.c – from a completion to a verdict. */
+/* eval/grade.c – from a completion to a verdict in three readings. */
 #include "eval/grade.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static void show(lb_grade *out, const char *s)
 {
@@ -15,39 +16,124 @@ static void show(lb_grade *out, const char *s)
     out->extracted[n] = 0;
 }
 
-static const char *answer_of(const char *completion, bool in_thinking, lb_grade *out)
+static void say(lb_grade *out, const char *why) { snprintf(out->why, sizeof out->why, "%s", why); }
+
+/* The part of a completion that may answer. Without one (thinking was not finished) it is all of it, for the lenient
+ * reading, and *counts is false with out->why, as for a truncated completion. */
+static const char *answer_of(const lb_completion *c, lb_grade *out, bool *counts)
 {
     const char *answer;
     bool closed;
     memset(out, 0, sizeof *out);
-    if (lb_answer_part(completion, in_thinking, &answer, &closed)) return answer;
-    snprintf(out->why, sizeof out->why, "thinking was not finished");
-    return NULL;
+    *counts = lb_answer_part(c->text, c->in_thinking, &answer, &closed);
+    if (!*counts) say(out, "thinking was not finished"), answer = c->text;
+    else if (c->truncated) say(out, "cut off at the limit of tokens"), *counts = false;
+    return answer;
 }
 
-void lb_grade_math(const char *gold, const char *completion, bool in_thinking, lb_grade *out)
+/* The last line with something in it: [*s, *e) without the white space around it. False if there is none. */
+static bool last_line(const char *text, const char **s, const char **e)
 {
-    const char *answer = answer_of(completion, in_thinking, out);
+    const char *end = text + strlen(text), *p;
+    while (end > text && isspace((unsigned char)end[-1])) end--;
+    for (p = end; p > text && p[-1] != '\n';) p--;
+    while (p < end && isspace((unsigned char)*p)) p++;
+    *s = p, *e = end;
+    return p < end;
+}
+
+/* What stands behind "Answer:" on the last line, into b. */
+static bool answer_line(const char *text, lb_buf *b)
+{
+    const char *s, *e;
+    lb_buf_reset(b);
+    if (!last_line(text, &s, &e)) return false;
+    while (s < e && *s == '*') s++;
+    if (e - s < 7 || strncasecmp(s, "answer:", 7)) return false;
+    for (s += 7; s < e && (isspace((unsigned char)*s) || *s == '*');) s++;
+    while (e > s && e[-1] == '*') e--;
+    lb_buf_add(b, s, (size_t)(e - s));
+    return e > s && !b->oom;
+}
+
+/* A verdict on what was extracted, once both its readings are known: the counted one, and the one that also reads what
+ * does not count. */
+static void settle(lb_grade *out, const lb_grade *found, bool counts, bool form)
+{
+    out->lenient = found->lenient;
+    if (!counts) return;                             /* wrong, with the reason that is there already */
+    out->verdict = found->verdict;
+    out->strict = found->verdict == LB_RIGHT && !form ? LB_WRONG : found->strict;
+    memcpy(out->why, found->why, sizeof out->why);
+}
+
+static void nothing_found(lb_grade *out, bool counts, bool oom, const char *what)
+{
+    if (oom) lb_grade_same(out, LB_UNKNOWN), say(out, "out of memory");
+    else if (counts) say(out, what);
+}
+
+/* Whether the answer has the form that the prompt asks for; *b is replaced by the answer in that form. */
+static bool in_form(const char *text, lb_answer_form form, lb_buf *b)
+{
+    return form == LB_FORM_LINE ? answer_line(text, b) : lb_answer_boxed(text, b);
+}
+
+void lb_grade_math(const char *gold, const lb_completion *c, lb_grade *out)
+{
+    bool counts, form;
+    const char *answer = answer_of(c, out, &counts);
     lb_buf b = {0};
-    if (answer && !lb_answer_final(answer, &b)) {
-        out->verdict = b.oom ? LB_UNKNOWN : LB_WRONG;
-        snprintf(out->why, sizeof out->why, b.oom ? "out of memory" : "no answer was found");
-    } else if (answer) {
+    lb_grade found = {0}, strict = {0};
+    if (!lb_answer_final(answer, &b)) {
+        nothing_found(out, counts, b.oom, "no answer was found");
+    } else {
         show(out, lb_buf_cstr(&b));
-        out->verdict = lb_answer_equal(gold, lb_buf_cstr(&b), out->why);
+        lb_answer_compare(gold, lb_buf_cstr(&b), &found);
+        form = in_form(answer, c->form, &b);
+        if (form && c->form == LB_FORM_LINE && found.verdict == LB_RIGHT) {
+            lb_answer_compare(gold, lb_buf_cstr(&b), &strict);
+            found.strict = strict.strict;
+        }
+        settle(out, &found, counts, form);
     }
     lb_buf_free(&b);
 }
 
-void lb_grade_letter(const char *gold, const char *completion, bool in_thinking, int n_options, lb_grade *out)
+void lb_grade_letter(const char *gold, const lb_completion *c, int n_options, lb_grade *out)
 {
-    const char *answer = answer_of(completion, in_thinking, out);
-    char c = 0;
-    if (answer && !lb_answer_letter(answer, n_options, &c)) {
-        snprintf(out->why, sizeof out->why, "no option letter was found");
-    } else if (answer) {
-        out->extracted[0] = c;
-        out->verdict = c == toupper((unsigned char)gold[0]) && !gold[1] ? LB_RIGHT : LB_WRONG;
-        if (out->verdict == LB_WRONG) snprintf(out->why, sizeof out->why, "the letter is %.20s", gold);
+    bool counts;
+    const char *answer = answer_of(c, out, &counts);
+    char letter = 0, again;
+    if (!lb_answer_letter(answer, n_options, &letter)) {
+        nothing_found(out, counts, false, "no option letter was found");
+        return;
     }
+    lb_buf b = {0};
+    lb_grade found = {0};
+    out->extracted[0] = letter;
+    bool right = letter == toupper((unsigned char)gold[0]) && !gold[1];
+    lb_grade_same(&found, right ? LB_RIGHT : LB_WRONG);
+    if (!right) snprintf(found.why, sizeof found.why, "the letter is %.20s", gold);
+    bool form = in_form(answer, c->form, &b) && lb_answer_letter(lb_buf_cstr(&b), n_options, &again) && again == letter;
+    settle(out, &found, counts, form);
+    lb_buf_free(&b);
+}
+
+void lb_grade_text(const char *gold, const lb_completion *c, lb_grade *out)
+{
+    bool counts;
+    const char *answer = answer_of(c, out, &counts), *s, *e;
+    lb_buf b = {0};
+    lb_grade found = {0};
+    bool form = in_form(answer, c->form, &b), any = form || lb_answer_boxed(answer, &b) || answer_line(answer, &b);
+    if (!any && last_line(answer, &s, &e)) lb_buf_reset(&b), lb_buf_add(&b, s, (size_t)(e - s)), any = !b.oom;
+    if (!any) {
+        nothing_found(out, counts, b.oom, "no answer was found");
+    } else {
+        show(out, lb_buf_cstr(&b));
+        lb_answer_compare(gold, lb_buf_cstr(&b), &found);
+        settle(out, &found, counts, form);
+    }
+    lb_buf_free(&b);
 }

@@ -1,21 +1,35 @@
 /* eval/grade.h – what a completion answered, and whether that is the gold answer.
  *
- * Extraction finds the answer in a completion; comparison decides it exactly: numbers are rationals of any size,
- * expressions are rational functions with coefficients in Q(i, √2, √3, √5, …), nothing is rounded. LB_RIGHT is a proof.
- * What is not understood, or would cost too much, is LB_UNKNOWN with the reason: it counts as wrong and is reported.
- * Every function is bounded: linear in the text for extraction, a fixed budget for comparison (a few milliseconds),
- * recursion never deeper than LB_TREE_DEPTH. Thread rule: reentrant; see lb_answer_cleanup. */
+ * Extraction finds the answer in a completion; comparison decides it: rational functions exactly, constants (roots, π, e,
+ * exp, log, trigonometry) with proof by Calcium, functions of variables by rigorous enclosures at random points. Nothing
+ * is rounded. What is not understood, or would cost too much, is LB_UNKNOWN with the reason: it counts as wrong and is
+ * reported. Every function is bounded: linear in the text for extraction, a fixed budget for comparison, recursion never
+ * deeper than LB_TREE_DEPTH; what cannot be bounded beforehand runs in a child process that is killed (answer_child.h).
+ * Thread rule: reentrant; see lb_answer_cleanup. */
 #ifndef LB_EVAL_GRADE_H
 #define LB_EVAL_GRADE_H
 #include "base/buf.h"
 
+/* Raised whenever any verdict may change: stored samples with another version are graded again from their text. */
+enum { LB_GRADER_VERSION = 2 };
+
 typedef enum lb_verdict { LB_WRONG = 0, LB_RIGHT = 1, LB_UNKNOWN = 2 } lb_verdict;
 
+/* Three readings of one completion; strict right implies verdict right implies lenient right.
+ *   verdict   what is counted. A truncated completion is wrong, whatever its text says
+ *   strict    right only in the form that the prompt asks for (lb_answer_form, after the thinking), of the same kind as
+ *             the gold answer (no x = 5 for 5, no list for a tuple) and with its unit
+ *   lenient   also from unfinished thinking and truncated text; numbers within 1e-4 of each other (relative), p% for p and
+ *             p/100 either way, units ignored, functions that agree for positive values only */
 typedef struct lb_grade {
-    lb_verdict verdict;
+    lb_verdict verdict, strict, lenient;
     char extracted[256];     /* the answer as written, cut to fit on a character boundary; "" if there was none */
-    char why[256];           /* one line: why not right; empty when right */
+    char why[256];           /* one line: why not right; empty when right by proof. When right by enclosures at random
+                              * points (see lb_answer_equal) it says so */
 } lb_grade;
+
+/* All readings alike: for graders that know only one. */
+static inline void lb_grade_same(lb_grade *g, lb_verdict v) { g->verdict = g->strict = g->lenient = v; }
 
 /* ---- extraction: text is a NUL-terminated completion, any bytes, any size ---- */
 
@@ -60,10 +74,32 @@ bool lb_answer_code(const char *text, lb_buf *out);
  *   also         roots and complex numbers (exact), matrices, unions, ±∞, numerals with a base (52_8) by digits */
 lb_verdict lb_answer_equal(const char *gold, const char *answer, char why[256]);
 
-/* A completion against gold: the part after thinking, its final answer (or letter, code for neither), compared.
- * `gold` is a letter for lb_grade_letter. */
-void lb_grade_math(const char *gold, const char *completion, bool in_thinking, lb_grade *out);
-void lb_grade_letter(const char *gold, const char *completion, bool in_thinking, int n_options, lb_grade *out);
+/* lb_answer_equal in all three readings: fills verdict, strict, lenient and why; `extracted` stays as it is. */
+void lb_answer_compare(const char *gold, const char *answer, lb_grade *out);
+
+/* What the grader understood of an answer, as lines of text for people: its structure, values and units, or why it did
+ * not understand it (then false). Appends to out; out->oom says that memory ran out. */
+bool lb_answer_explain(const char *answer, lb_buf *out);
+
+/* ---- completions ---- */
+
+typedef enum lb_answer_form {          /* what a prompt asks for; only the strict reading cares */
+    LB_FORM_BOX,                       /* the last \boxed{…} */
+    LB_FORM_LINE                       /* the last line is "Answer: X" */
+} lb_answer_form;
+
+typedef struct lb_completion {         /* what the caller knows of a completion; zero is a finished one without thinking */
+    const char *text;                  /* NUL-terminated, borrowed */
+    bool in_thinking;                  /* the prompt had already opened <think> */
+    bool truncated;                    /* ended at the limit of tokens */
+    lb_answer_form form;
+} lb_completion;
+
+/* A completion against gold: the part after thinking, its final answer (a letter for lb_grade_letter, words for
+ * lb_grade_text), compared. `gold` of lb_grade_letter is a letter. */
+void lb_grade_math(const char *gold, const lb_completion *c, lb_grade *out);
+void lb_grade_letter(const char *gold, const lb_completion *c, int n_options, lb_grade *out);
+void lb_grade_text(const char *gold, const lb_completion *c, lb_grade *out);
 
 /* Frees what the algebra library keeps for reuse in the calling thread: call once before a thread that graded ends. */
 void lb_answer_cleanup(void);

@@ -58,9 +58,20 @@ static void put(lb_db *db, const lb_sample_key *k, const char *text, int verdict
                          .truncated = true,
                          .think_closed = false,
                          .verdict = verdict,
+                         .strict = verdict,
+                         .lenient = -1,
+                         .grader = 3,
                          .extracted = "e",
                          .why = "w"};
     assert_ok(lb_db_put(db, k, &row, &e), e);
+}
+
+static bool grade(lb_db *db, const lb_sample_key *k, int verdict, const char *extracted, const char *why, lb_err *e)
+{
+    lb_sample_row row = {.verdict = verdict, .strict = 0, .lenient = 1, .grader = 3, .weak_sandbox = true};
+    snprintf(row.extracted, sizeof row.extracted, "%s", extracted);
+    snprintf(row.why, sizeof row.why, "%s", why);
+    return lb_db_set_grade(db, k, &row, e);
 }
 
 /* The stored text of k, or NULL; the caller frees it. */
@@ -95,7 +106,7 @@ static void what_is_put_is_found(void **state)
     assert_true(row.n_tokens == 7 && row.truncated && !row.think_closed && row.verdict == -1);
     assert_string_equal(row.extracted, "e");
     assert_string_equal(row.why, "w");
-    assert_ok(lb_db_set_verdict(db, &key0, 2, "x = '1'", "why; DROP TABLE samples", &e), e);
+    assert_ok(grade(db, &key0, 2, "x = '1'", "why; DROP TABLE samples", &e), e);
     char *text = text_of(db, &key0, &row);
     assert_string_equal(text, "one");
     assert_int_equal(row.verdict, 2);
@@ -105,7 +116,7 @@ static void what_is_put_is_found(void **state)
     assert_ok(lb_db_delete(db, &key0, &e), e);
     assert_false(has(db, &key0));
     assert_ok(lb_db_delete(db, &key0, &e), e); /* again: nothing to do */
-    assert_false(lb_db_set_verdict(db, &key0, 1, "", "", &e));
+    assert_false(grade(db, &key0, 1, "", "", &e));
     assert_int_equal(e.code, LB_EIO);
     assert_non_null(strstr(e.msg, "chain"));
     lb_db_close(db);
@@ -127,7 +138,7 @@ static void the_first_sample_stays(void **state)
     /* Only the key is forgiven: a row that breaks another rule is an error, not lost in silence. */
     lb_sample_key k = key0;
     k.seed = 43;
-    assert_false(lb_db_put(db, &k, &(lb_sample_row){.text = NULL, .verdict = -1}, &e));
+    assert_false(lb_db_put(db, &k, &(lb_sample_row){.text = NULL, .verdict = -1, .strict = -1, .lenient = -1}, &e));
     assert_non_null(strstr(e.msg, "samples.text"));
     assert_false(has(db, &k));
     put(db, &k, "the statement works again", -1);
@@ -157,7 +168,7 @@ static void every_field_of_the_key_counts(void **state)
         free(text);
     }
     lb_err e = {0};
-    assert_ok(lb_db_set_verdict(db, &k[3], 2, "", "", &e), e);
+    assert_ok(grade(db, &k[3], 2, "", "", &e), e);
     assert_ok(lb_db_delete(db, &k[4], &e), e);
     for (int i = 0; i < 12; i++) { /* the others are untouched */
         lb_sample_row row;
@@ -215,7 +226,7 @@ static void another_connection_sees_it_at_once(void **state)
     char *text = text_of(b, &key0, &row);
     assert_string_equal(text, "from a");
     free(text);
-    assert_ok(lb_db_set_verdict(b, &key0, 1, "", "", &e), e);
+    assert_ok(grade(b, &key0, 1, "", "", &e), e);
     free(text_of(a, &key0, &row));
     assert_int_equal(row.verdict, 1);
     lb_db_close(a);
@@ -250,7 +261,7 @@ static void processes_share_a_new_file(void **state)
             for (int j = 0; ok && j < EACH; j++) {
                 lb_sample_key k = key0;
                 k.seed = i, k.sample = j;
-                ok = lb_db_put(db, &k, &(lb_sample_row){.text = (char *)"t", .verdict = -1}, &e);
+                ok = lb_db_put(db, &k, &(lb_sample_row){.text = (char *)"t", .verdict = -1, .strict = -1, .lenient = -1}, &e);
             }
             if (!ok) fprintf(stderr, "process %d: %s\n", i, e.msg);
             if (ok && i == 0) kill(getpid(), SIGKILL); /* with the database open */
@@ -312,8 +323,10 @@ static void other_files_are_refused_and_kept(void **state)
     refused(in_dir("empty-foreign.sqlite"), LB_EFORMAT, "another program");
 
     lb_db_close(open_db("newer.sqlite"));
-    sql("newer.sqlite", "PRAGMA user_version=2;");
-    refused(in_dir("newer.sqlite"), LB_EUNSUPPORTED, "schema 2");
+    sql("newer.sqlite", "PRAGMA user_version=3;");
+    refused(in_dir("newer.sqlite"), LB_EUNSUPPORTED, "schema 3");
+    sql("newer.sqlite", "PRAGMA user_version=0;");
+    refused(in_dir("newer.sqlite"), LB_EUNSUPPORTED, "schema 0");
 
     static const char text[] =
         "this is no database, but a text that is longer than the header of one, which has a hundred bytes";
@@ -352,7 +365,7 @@ static void folders_without_permission(void **state)
     chmod(in_dir("read-only.sqlite"), 0400);
     lb_err e = {0};
     lb_db *db = lb_db_open(in_dir("read-only.sqlite"), &e);
-    if (db) assert_false(lb_db_put(db, &key0, &(lb_sample_row){.text = (char *)"t", .verdict = -1}, &e));
+    if (db) assert_false(lb_db_put(db, &key0, &(lb_sample_row){.text = (char *)"t", .verdict = -1, .strict = -1, .lenient = -1}, &e));
     assert_int_equal(e.code, LB_EIO);
     lb_db_close(db);
 }
@@ -368,8 +381,8 @@ static void a_hand_made_file_does_no_harm(void **state)
     sql("columns.sqlite", text);
     refused(in_dir("columns.sqlite"), LB_EFORMAT, "no such column");
     snprintf(text, sizeof text,
-             "%s CREATE TABLE samples (model, task, version, item, prompt, sampling, seed, sample,"
-             " text, n_tokens, finish, think_closed, verdict, extracted, why, t_unix,"
+             "%s PRAGMA user_version=2; CREATE TABLE samples (model, task, version, item, prompt, sampling, seed, sample,"
+             " text, n_tokens, finish, think_closed, verdict, strict, lenient, grader, weak_sandbox, extracted, why, t_unix,"
              " PRIMARY KEY (model, task, version, item, prompt, sampling, seed, sample));", mark);
     sql("nulls.sqlite", text);
     lb_db *db = open_db("nulls.sqlite");

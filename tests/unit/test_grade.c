@@ -79,7 +79,7 @@ static void last_box(void **state)
         {"\\boxed {9}", "9"},
         {"\\\\boxed{9}", "9"},
         {"}}} \\boxed{3}", "3"},
-        {"\\boxed{}", ""},
+        {"\\boxed{}", NULL},
         {"\\boxed", NULL},
         {"\\boxed{", NULL},
         {"boxed{5}", NULL},
@@ -106,7 +106,7 @@ static void final_answer(void **state)
         {"so 6*3 = 18\n#### 18", "18"},
         {"Answer = 5!", "5!"},
         {"My answer issue", NULL},
-        {"So $x=3$ and $y=4$.", "y=4"},
+        {"So $x=3$ and $y=4$.", "x=3, y=4"},
         {"So $3$ gives $y$.", "3"},
         {"It costs $5 and then $10", "10"},
         {"He has 1,234,567 coins", "1,234,567"},
@@ -171,7 +171,26 @@ static void verdicts(void **state)
         lb_verdict v = lb_answer_equal(row[i].gold, row[i].answer, why);
         if ("WRU"[v] != row[i].want)
             fail_msg("%s || %s: %c (%s), wanted %c", row[i].gold, row[i].answer, "WRU"[v], why, row[i].want);
-        assert_true((v == LB_RIGHT) == (why[0] == 0));
+        assert_true(v == LB_RIGHT ? !why[0] || !strncmp(why, "equal at ", 9) : why[0]);
+    }
+}
+
+static void forms(void **state)
+{
+    (void)state;
+    static const struct { const char *category; char want; const char *gold, *answer; } row[] = {
+#include "grade_forms.inc"
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        lb_grade g;
+        lb_answer_compare(row[i].gold, row[i].answer, &g);
+        if ("WRU"[g.verdict] != row[i].want)
+            fail_msg("%s: %s || %s: %c (%s), wanted %c", row[i].category, row[i].gold, row[i].answer, "WRU"[g.verdict], g.why,
+                     row[i].want);
+        assert_true(g.verdict == LB_RIGHT ? !g.why[0] || !strncmp(g.why, "equal at ", 9) : g.why[0]);
+        /* strict implies counted implies lenient */
+        assert_true(g.strict != LB_RIGHT || g.verdict == LB_RIGHT);
+        assert_true(g.verdict != LB_RIGHT || g.lenient == LB_RIGHT);
     }
 }
 
@@ -266,32 +285,32 @@ static void whole_completions(void **state)
 {
     (void)state;
     lb_grade g;
-    lb_grade_math("\\frac{89}{42}", "3 + 4</think>The answer is $\\boxed{\\dfrac{178}{84}}$.", true, &g);
+    lb_grade_math("\\frac{89}{42}", &(lb_completion){.text = "3 + 4</think>The answer is $\\boxed{\\dfrac{178}{84}}$.", .in_thinking = true}, &g);
     assert_int_equal(g.verdict, LB_RIGHT);
     assert_string_equal(g.extracted, "\\dfrac{178}{84}");
     assert_string_equal(g.why, "");
-    lb_grade_math("5", "the answer is \\boxed{5}", true, &g);
+    lb_grade_math("5", &(lb_completion){.text = "the answer is \\boxed{5}", .in_thinking = true}, &g);
     assert_int_equal(g.verdict, LB_WRONG);
     assert_string_equal(g.why, "thinking was not finished");
-    lb_grade_math("5", "</think>hm", true, &g);
+    lb_grade_math("5", &(lb_completion){.text = "</think>hm", .in_thinking = true}, &g);
     assert_string_equal(g.why, "no answer was found");
-    lb_grade_math("5", "</think>\\boxed{}", true, &g);
+    lb_grade_math("5", &(lb_completion){.text = "</think>\\boxed{}", .in_thinking = true}, &g);
     assert_int_equal(g.verdict, LB_WRONG);
     char *s = malloc(2000);
     memset(s, 0, 2000);
     strcpy(s, "\\boxed{a");
     for (int i = 0; i < 400; i++) strcat(s, "\xc3\xa9");
     strcat(s, "}");
-    lb_grade_math("5", s, false, &g);
+    lb_grade_math("5", &(lb_completion){.text = s}, &g);
     assert_int_equal(g.verdict, LB_UNKNOWN);
     assert_int_equal(strlen(g.extracted), 255);   /* 'a' and 127 whole characters */
     free(s);
-    lb_grade_letter("C", "x</think>The answer is $\\boxed{C}$.", true, 4, &g);
+    lb_grade_letter("C", &(lb_completion){.text = "x</think>The answer is $\\boxed{C}$.", .in_thinking = true}, 4, &g);
     assert_int_equal(g.verdict, LB_RIGHT);
-    lb_grade_letter("C", "x</think>The answer is $\\boxed{B}$.", true, 4, &g);
+    lb_grade_letter("C", &(lb_completion){.text = "x</think>The answer is $\\boxed{B}$.", .in_thinking = true}, 4, &g);
     assert_int_equal(g.verdict, LB_WRONG);
     assert_string_equal(g.extracted, "B");
-    lb_grade_letter("C", "x</think>none of them", true, 4, &g);
+    lb_grade_letter("C", &(lb_completion){.text = "x</think>none of them", .in_thinking = true}, 4, &g);
     assert_string_equal(g.why, "no option letter was found");
 }
 
@@ -306,7 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(part_after_thinking), cmocka_unit_test(last_box), cmocka_unit_test(final_answer),
-        cmocka_unit_test(option_letters), cmocka_unit_test(code_blocks), cmocka_unit_test(verdicts),
+        cmocka_unit_test(option_letters), cmocka_unit_test(code_blocks), cmocka_unit_test(verdicts), cmocka_unit_test(forms),
         cmocka_unit_test(equality_is_reflexive_and_symmetric_on_scalars), cmocka_unit_test(hostile_answers_cost_little),
         cmocka_unit_test(whole_completions),
     };
