@@ -68,12 +68,15 @@ static void fail_request(slot *s, lb_remote_fault f, const char *why)
 {
     run *x = s->run;
     lb_remote_report *p = x->report;
+    lb_remote_request *q = x->list[s->index];
+    if (x->o->failed && *x->o->failed) return;
     if (p->n_failed++ == 0) {
         p->first_failed = s->index;
         snprintf(p->first, sizeof p->first, "%s", why);
     }
     p->failed[f]++;
     settle(s);
+    if (q->on_failed) q->on_failed(q, f, why);
     if (++x->in_row < x->r->o.max_failed) return;
     x->dead = true;
     lb_fail(x->err, LB_EIO, "%d requests in a row failed, the last after %d tries (%s): %s; what is finished is kept, the same command continues",
@@ -137,7 +140,7 @@ static void ended(slot *s, lb_remote_fault f, const char *why)
 {
     run *x = s->run;
     int status = s->call.end == LB_HTTP_WHOLE || s->call.end == LB_HTTP_REJECTED ? s->call.status : 0;
-    if (f == LB_REMOTE_REFUSED && (status == 400 || status == 422) && learned(s, why)) return;
+    if (x->dead || (f == LB_REMOTE_REFUSED && (status == 400 || status == 422) && learned(s, why))) return;
     x->report->tried[f]++;
     if (status == 429) slow_down(s);
     if (lb_remote_error_fatal(status, why)) {
@@ -212,6 +215,19 @@ static bool send_slot(slot *s)
     return true;
 }
 
+/* The next request that is wanted; false if there is none, or wanted() failed. */
+static bool take(run *x, size_t *index)
+{
+    while (x->next < x->n) {
+        lb_remote_request *q = x->list[x->next++];
+        bool yes = !q->wanted || q->wanted(q);
+        if (x->o->failed && *x->o->failed) return false;
+        *index = x->next - 1;
+        if (yes) return true;
+    }
+    return false;
+}
+
 /* Starts what may start now; *nap is how long nothing else will. */
 static bool send_ready(run *x, double *nap)
 {
@@ -229,7 +245,7 @@ static bool send_ready(run *x, double *nap)
             continue;
         }
         if (s->state == FREE) {
-            s->index = x->next++;
+            if (!take(x, &s->index)) continue;
             s->tries = 0;
             x->n_busy++;
         }
@@ -278,6 +294,19 @@ const char *lb_remote_fault_name(lb_remote_fault f)
     static const char *const fault_names[LB_REMOTE_N_FAULT] = {"ok",   "connect", "dropped", "stalled", "broken",  "too large",
                                                                "busy", "server",  "refused", "context", "filtered"};
     return f < LB_REMOTE_N_FAULT ? fault_names[f] : "?";
+}
+
+void lb_remote_report_add(lb_remote_report *sum, const lb_remote_report *r)
+{
+    if (sum->n_failed == 0) {
+        sum->first_failed = r->first_failed;
+        memcpy(sum->first, r->first, sizeof sum->first);
+    }
+    sum->n_done += r->n_done, sum->n_failed += r->n_failed, sum->n_tries += r->n_tries, sum->n_429 += r->n_429;
+    for (int f = 0; f < LB_REMOTE_N_FAULT; f++) sum->tried[f] += r->tried[f], sum->failed[f] += r->failed[f];
+    sum->n_estimated += r->n_estimated;
+    sum->n_parallel = r->n_parallel;
+    memcpy(sum->remarks, r->remarks, sizeof sum->remarks);
 }
 
 static void counts(const size_t *n, lb_buf *b)
