@@ -15,26 +15,46 @@ static bool one(const char *line, size_t n, const char *where, lb_jsonl_fn fn, v
     return false;
 }
 
-bool lb_jsonl_each(const char *text, size_t size, const char *name, int limit, lb_jsonl_fn fn, void *arg, int *n_row,
-                   lb_err *err)
+bool lb_jsonl_lines(const char *text, size_t size, lb_line_fn fn, void *arg, lb_err *err)
 {
     size_t line_no = 0;
-    int rows = 0;
-    bool ok = true;
-    for (size_t at = 0; ok && at < size && (limit <= 0 || rows < limit);) {
+    for (size_t at = 0; at < size;) {
         const char *line = text + at, *nl = memchr(line, '\n', size - at);
         size_t n = nl ? (size_t)(nl - line) : size - at;
         at += n + 1;
         line_no++;
         if (line_no == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) line += 3, n -= 3;
         while (n && (line[n - 1] == '\r' || line[n - 1] == ' ' || line[n - 1] == '\t')) n--;
-        if (n == 0) continue;
-        char where[LB_JSONL_WHERE];
-        snprintf(where, sizeof where, "%.500s:%zu", name, line_no);
-        if (rows == LB_JSONL_MAX_ROWS) ok = lb_fail(err, LB_EFORMAT, "%s: more than %d rows", where, LB_JSONL_MAX_ROWS);
-        ok = ok && one(line, n, where, fn, arg, err);
-        rows++;
+        if (n && !fn(arg, line, n, line_no, err)) return false;
     }
-    if (n_row) *n_row = rows;
+    return true;
+}
+
+typedef struct reading {
+    const char *name;
+    int limit, rows;
+    lb_jsonl_fn fn;
+    void *arg;
+    bool enough;                 /* stopped by the limit, not by a failure */
+} reading;
+
+static bool each_line(void *arg, const char *line, size_t n, size_t line_no, lb_err *err)
+{
+    reading *r = arg;
+    char where[LB_JSONL_WHERE];
+    r->enough = r->limit > 0 && r->rows >= r->limit;
+    if (r->enough) return false;
+    snprintf(where, sizeof where, "%.500s:%zu", r->name, line_no);
+    if (r->rows == LB_JSONL_MAX_ROWS) return lb_fail(err, LB_EFORMAT, "%s: more than %d rows", where, LB_JSONL_MAX_ROWS);
+    r->rows++;
+    return one(line, n, where, r->fn, r->arg, err);
+}
+
+bool lb_jsonl_each(const char *text, size_t size, const char *name, int limit, lb_jsonl_fn fn, void *arg, int *n_row,
+                   lb_err *err)
+{
+    reading r = {.name = name, .limit = limit, .fn = fn, .arg = arg};
+    bool ok = lb_jsonl_lines(text, size, each_line, &r, err) || r.enough;
+    if (n_row) *n_row = r.rows;
     return ok;
 }

@@ -15,4 +15,9 @@ typedef bool (*lb_jsonl_fn)(void *arg, json_t *row, const char *where, lb_err *e
  * *n_row (optional) is how many there were. */
 bool lb_jsonl_each(const char *text, size_t n, const char *name, int limit, lb_jsonl_fn fn, void *arg, int *n_row,
                    lb_err *err);
+
+/* The lines alone, unparsed: fn gets each line of text that is not blank, without what ends it (and the BOM that begins
+ * a file), and its number from 1. Stops at the first false. */
+typedef bool (*lb_line_fn)(void *arg, const char *line, size_t n, size_t line_no, lb_err *err);
+bool lb_jsonl_lines(const char *text, size_t n, lb_line_fn fn, void *arg, lb_err *err);
 #endif

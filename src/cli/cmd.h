@@ -14,8 +14,8 @@ typedef struct lb_command {
 } lb_command;
 
 extern const lb_command *const lb_commands[];     /* NULL-terminated */
-extern const lb_command lb_cmd_run, lb_cmd_eval, lb_cmd_quantize, lb_cmd_study, lb_cmd_bench, lb_cmd_inspect,
-    lb_cmd_trace, lb_cmd_sensitivity, lb_cmd_doctor, lb_cmd_verify, lb_cmd_report;
+extern const lb_command lb_cmd_run, lb_cmd_eval, lb_cmd_grade, lb_cmd_quantize, lb_cmd_study, lb_cmd_bench, lb_cmd_inspect,
+    lb_cmd_trace, lb_cmd_sensitivity, lb_cmd_doctor, lb_cmd_verify, lb_cmd_report, lb_cmd_data;
 
 /* ---- what commands share ---- */
 
@@ -49,6 +49,8 @@ lb_exec *lb_cmd_exec(const lb_common *c, lb_err *err);
 /* --thinking on|off|auto as template arguments: a new {"enable_thinking": …}, or NULL for auto. */
 bool lb_cmd_thinking(const char *how, json_t **kwargs, lb_err *err);
 bool lb_cmd_progress(const lb_common *c, lb_progress_mode *mode, lb_err *err);
+/* Prints a result for --json and releases it. NULL (memory ran out while it was made) is LB_ENOMEM. */
+bool lb_cmd_print_json(json_t *j, lb_err *err);
 /* Set by SIGINT and SIGTERM; the second SIGINT kills. */
 extern volatile sig_atomic_t lb_cmd_stop;
 extern volatile sig_atomic_t lb_cmd_signal;

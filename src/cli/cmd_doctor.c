@@ -73,17 +73,14 @@ static void print_report(const char *model, const char *base, const lb_health *h
     printf("%.0f s\n", h->seconds);
 }
 
-static void print_json(const char *model, const char *base, const char *traces, const lb_health *h)
+static bool print_json(const char *model, const char *base, const char *traces, const lb_health *h, lb_err *err)
 {
     json_t *j = lb_health_json(h);
     json_object_set_new(j, "model", json_string(model));
     json_object_set_new(j, "against", json_string(base));
     json_object_set_new(j, "trace_file", json_string(traces));
     json_object_set_new(j, "version", json_string(lb_version()));
-    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-    if (text) puts(text);
-    free(text);
-    json_decref(j);
+    return lb_cmd_print_json(j, err);
 }
 
 static bool write_outliers(lb_target *base, lb_target *quant, const lb_health_opt *o, const char *path, lb_err *err)
@@ -144,7 +141,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         if (lb_args_given(table, "top-p")) o.sampling.top_p = (float)top_p;
         ok = (!outliers || write_outliers(&b, &q, &o, outliers, err)) && lb_health_run(&b, &q, &o, &h, err);
     }
-    if (ok && c.json) print_json(c.model, base, file, &h);
+    if (ok && c.json) ok = print_json(c.model, base, file, &h, err);
     else if (ok) print_report(c.model, base, &h);
     lb_traces_free(&traces);
     lb_target_close(&b);

@@ -216,12 +216,7 @@ static bool print_json(const facts *f, bool tensors, lb_err *err)
                                       lb_shape_text(t->shape, t->rank, shape), "bytes", (json_int_t)t->size_bytes));
     }
     if (list) json_object_set_new(j, "tensors", list);
-    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-    json_decref(j);
-    if (!text) return lb_fail_mem(err, 0, "the report");
-    puts(text);
-    free(text);
-    return true;
+    return lb_cmd_print_json(j, err);
 }
 
 static bool run(int argc, char **argv, int *status, lb_err *err)

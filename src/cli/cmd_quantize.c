@@ -19,8 +19,8 @@ static bool plan_layer(void *arg, const char *module, int n, int k, const lb_sch
     return true;
 }
 
-static void print_report(const char *out, const lb_compress_spec *s, const char *scheme, const lb_quantize_report *r,
-                         bool json)
+static bool print_report(const char *out, const lb_compress_spec *s, const char *scheme, const lb_quantize_report *r,
+                         bool json, lb_err *err)
 {
     const char *method = s->method ? s->method : "rtn";
     if (!json) {
@@ -33,16 +33,13 @@ static void print_report(const char *out, const lb_compress_spec *s, const char 
         if (r->n_linear)
             printf(", %.3f bits per weight in the files, relative squared error %.3g", r->bits_per_weight, r->mse_rel);
         printf("; %.1f MB of tensors, was %.1f MB; read back and equal\n", r->bytes_out / 1e6, r->bytes_in / 1e6);
-        return;
+        return true;
     }
     json_t *j = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:b, s:s}", "output", out, "method", method,
                           "scheme", scheme, "layers", r->n_linear, "blocks_reused", r->n_reused, "bits_per_weight",
                           r->bits_per_weight, "mse_rel", r->mse_rel, "bytes_in", r->bytes_in, "bytes_out", r->bytes_out,
                           "verified", 1, "version", lb_version());
-    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-    if (text) puts(text);
-    free(text);
-    json_decref(j);
+    return lb_cmd_print_json(j, err);
 }
 
 static void print_methods(void)
@@ -110,12 +107,7 @@ static bool print_plan(const lb_compress *q, const char *model, bool json, lb_er
         return ok;
     }
     json_t *j = json_pack("{s:s, s:o, s:s}", "model", model, "layers", list, "version", lb_version());
-    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-    json_decref(j);
-    if (!text) return lb_fail_mem(err, 0, "the plan");
-    puts(text);
-    free(text);
-    return true;
+    return lb_cmd_print_json(j, err);
 }
 
 /* What the run will take, before it starts: to stderr, as progress is. */
@@ -224,7 +216,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     }
     if (ok) {
         lb_scheme_text(&q.opt.scheme, text);
-        print_report(out, &s, text, &r, c.json);
+        ok = print_report(out, &s, text, &r, c.json, err);
     }
     lb_compress_free(&q);
     lb_exec_close(ex);

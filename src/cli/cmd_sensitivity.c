@@ -103,22 +103,20 @@ static bool report(const lb_sens_result *r, const lb_config *c, const char *what
     lb_tensor_rule *rules = NULL;
     char(*patterns)[LB_PATTERN_TEXT] = NULL;
     lb_allocation a;
+    bool ok = true;
     if (target > 0 && !lb_sens_rules(r, c, target, &rules, &patterns, &a, err)) return false;
     if (json) {
         json_t *j = json_pack("{s:o, s:s, s:I, s:s}", "parts", to_json(r), "calibration", what, "positions",
                               (json_int_t)r->n_pos, "version", lb_version());
         if (rules) json_object_set_new(j, "allocation", rules_json(rules, r->n, &a));
-        char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-        if (text) puts(text);
-        free(text);
-        json_decref(j);
+        ok = lb_cmd_print_json(j, err);
     } else {
         print_tables(r);
         if (rules) print_rules(rules, r->n, &a);
     }
     free(rules);
     free(patterns);
-    return true;
+    return ok;
 }
 
 static bool run(int argc, char **argv, int *status, lb_err *err)

@@ -46,11 +46,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     }
     ok = ok && lb_study_run_all(s, &o, ex, err);
     if (ok && c.json) {
-        json_t *j = lb_study_json(s);
-        char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-        if (text) puts(text);
-        free(text);
-        json_decref(j);
+        ok = lb_cmd_print_json(lb_study_json(s), err);
     } else if (ok) {
         lb_buf b = {0};
         lb_study_table(s, &b);

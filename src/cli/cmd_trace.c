@@ -4,17 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_json(const char *path, const lb_trace_report *r)
+static bool print_json(const char *path, const lb_trace_report *r, lb_err *err)
 {
     json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s}", "output", path, "samples",
                           (json_int_t)r->n, "generated", (json_int_t)(r->n - r->n_reused), "reused",
                           (json_int_t)r->n_reused, "tokens_mean", r->tokens_mean, "truncated", r->truncated,
                           "think_closed", r->think_closed, "tokens_generated", r->tokens_generated, "seconds",
                           r->seconds, "version", lb_version());
-    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-    if (text) puts(text);
-    free(text);
-    json_decref(j);
+    return lb_cmd_print_json(j, err);
 }
 
 static bool run(int argc, char **argv, int *status, lb_err *err)
@@ -81,7 +78,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         ok = lb_trace_run(&t, &o, out, &p, &r, err);
         lb_progress_end(&p);
     }
-    if (ok && c.json) print_json(out, &r);
+    if (ok && c.json) ok = print_json(out, &r, err);
     else if (ok)
         printf("%s: %lld traces (%lld were there), %.1f tokens on average, %.1f%% truncated, %.1f%% closed their "
                "thinking; %.0f tok/s\n",

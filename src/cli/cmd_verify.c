@@ -8,7 +8,7 @@
 
 static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 
-static void print_json(const char *dir, const char *base, const lb_verify_report *r)
+static bool print_json(const char *dir, const char *base, const lb_verify_report *r, lb_err *err)
 {
     json_t *list = json_array();
     for (int i = 0; i < r->n; i++) {
@@ -22,10 +22,7 @@ static void print_json(const char *dir, const char *base, const lb_verify_report
                   "tensors", r->n_tensor, "linears", r->n, "quantized", r->n_quantized, "hashes", r->n_hashed, "record",
                   r->has_record, "bits_per_weight", r->bpw, "error_mean", number(r->error_mean), "against", base,
                   "moved", r->moved, "modules", list, "version", lb_version());
-    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-    if (text) puts(text);
-    free(text);
-    json_decref(j);
+    return lb_cmd_print_json(j, err);
 }
 
 static void print_layers(const lb_verify_report *r)
@@ -88,7 +85,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
                        &r, err);
         lb_progress_end(&p);
     }
-    if (ok && c.json) print_json(c.model, base, &r);
+    if (ok && c.json) ok = print_json(c.model, base, &r, err);
     else if (ok) print_text(c.model, base, &r);
     if (ok) lb_verify_free(&r);
     lb_target_close(&t);

@@ -47,6 +47,16 @@ bool lb_cmd_progress(const lb_common *c, lb_progress_mode *mode, lb_err *err)
     return !c->progress || lb_progress_parse(c->progress, mode, err);
 }
 
+bool lb_cmd_print_json(json_t *j, lb_err *err)
+{
+    char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
+    json_decref(j);
+    if (!text) return lb_fail_mem(err, 0, "the result");
+    puts(text);
+    free(text);
+    return true;
+}
+
 bool lb_cmd_thinking(const char *how, json_t **kwargs, lb_err *err)
 {
     *kwargs = NULL;

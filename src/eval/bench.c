@@ -1,8 +1,6 @@
-/* eval/bench.c – the list of benchmarks, and reading their items. */
+/* eval/bench.c – the list of benchmarks, and choosing from it. */
 #include "eval/bench.h"
 #include "base/buf.h"
-#include "base/file.h"
-#include "base/jsonl.h"
 #include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
@@ -34,24 +32,43 @@ static bool unknown(const char *name, size_t n, lb_err *err)
     return false;
 }
 
+static bool add_bench(const lb_bench ***list, int *n, size_t *cap, const lb_bench *b, lb_err *err)
+{
+    for (int i = 0; i < *n; i++)
+        if ((*list)[i] == b) return true;
+    if (!lb_grow(list, cap, (size_t)*n + 1, sizeof **list, "the tasks", err)) return false;
+    (*list)[(*n)++] = b;
+    return true;
+}
+
+/* One word of a task list: a name, a suite, or NAME:PART. */
+static bool add_named(const lb_bench ***list, int *n, size_t *cap, const char *p, size_t len, lb_err *err)
+{
+    const char *colon = memchr(p, ':', len);
+    size_t head = colon ? (size_t)(colon - p) : len;
+    bool found = false;
+    for (int i = 0; i < N_BENCH; i++) {
+        const lb_bench *b = lb_benches[i];
+        if (!names_eq(p, head, b->name) && (colon || !names_eq(p, len, b->suite))) continue;
+        if (colon && !b->variant)
+            return lb_fail(err, LB_EUSAGE, "task '%s' has no parts (found '%.*s')", b->name, (int)(len > 80 ? 80 : len), p);
+        if (colon && !(b = b->variant(b, colon + 1, len - head - 1, err))) return false;
+        found = true;
+        if (!add_bench(list, n, cap, b, err)) return false;
+    }
+    return found || unknown(p, len, err);
+}
+
 bool lb_benches_of(const char *names, const lb_bench ***out, int *n, lb_err *err)
 {
-    bool taken[N_BENCH] = {false};
-    const lb_bench **list = lb_alloc(N_BENCH, sizeof *list, "the tasks", err);
-    if (!list) return false;
+    const lb_bench **list = NULL;
+    size_t cap = 0;
     *n = 0;
     for (const char *p = names; *p;) {
-        size_t len = strcspn(p, ","), before = (size_t)*n;
-        bool found = false;
-        for (int i = 0; i < N_BENCH; i++) {
-            if (!names_eq(p, len, lb_benches[i]->name) && !names_eq(p, len, lb_benches[i]->suite)) continue;
-            found = true;
-            if (!taken[i]) list[(*n)++] = lb_benches[i];
-            taken[i] = true;
-        }
-        if (!found && (size_t)*n == before) {
+        size_t len = strcspn(p, ",");
+        if (!add_named(&list, n, &cap, p, len, err)) {
             free(list);
-            return unknown(p, len, err);
+            return false;
         }
         p += len + (p[len] == ',');
     }
@@ -61,72 +78,4 @@ bool lb_benches_of(const char *names, const lb_bench ***out, int *n, lb_err *err
     }
     *out = list;
     return true;
-}
-
-static lb_hash hash_item(const lb_item *it)
-{
-    lb_hash h = lb_hash_of(it->prompt, strlen(it->prompt) + 1);
-    h = lb_hash_bytes(it->gold, strlen(it->gold) + 1, h);
-    for (int i = 0; i < it->n_test; i++) {
-        h = lb_hash_bytes(it->tests[i].input, strlen(it->tests[i].input) + 1, h);
-        h = lb_hash_bytes(it->tests[i].output, strlen(it->tests[i].output) + 1, h);
-    }
-    return h;
-}
-
-typedef struct reading {
-    const lb_bench *bench;
-    lb_items *out;
-    size_t cap;
-} reading;
-
-static bool add_row(void *arg, json_t *row, const char *where, lb_err *err)
-{
-    reading *r = arg;
-    lb_items *out = r->out;
-    if (!lb_grow(&out->p, &r->cap, (size_t)out->n + 1, sizeof *out->p, "the items", err)) {
-        json_decref(row);
-        return false;
-    }
-    lb_item *it = &out->p[out->n];
-    memset(it, 0, sizeof *it);
-    it->row = row;
-    out->n++; /* from here on lb_items_free owns the row */
-    if (!r->bench->item(row, where, it, err)) return false;
-    it->hash = hash_item(it);
-    return true;
-}
-
-bool lb_items_parse(const lb_bench *b, const char *text, size_t size, const char *name, int limit, lb_items *out,
-                    lb_err *err)
-{
-    memset(out, 0, sizeof *out);
-    reading r = {.bench = b, .out = out};
-    bool ok = lb_jsonl_each(text, size, name, limit, add_row, &r, NULL, err);
-    if (ok && out->n == 0) ok = lb_fail(err, LB_EFORMAT, "%s has no rows", name);
-    if (!ok) lb_items_free(out);
-    return ok;
-}
-
-bool lb_items_load(const lb_bench *b, const char *data_dir, int limit, lb_items *out, lb_err *err)
-{
-    memset(out, 0, sizeof *out);
-    lb_map map = {0};
-    char *path = lb_path_join(data_dir, b->file, err);
-    bool ok = path && lb_map_open(&map, path, err);
-    if (path && !ok) lb_wrap(err, "task %s (--data names the folder)", b->name);
-    ok = ok && lb_items_parse(b, (const char *)map.p, map.size, path, limit, out, err);
-    lb_map_close(&map);
-    free(path);
-    return ok;
-}
-
-void lb_items_free(lb_items *items)
-{
-    for (int i = 0; i < items->n; i++) {
-        free((void *)items->p[i].tests);
-        json_decref(items->p[i].row);
-    }
-    free(items->p);
-    memset(items, 0, sizeof *items);
 }

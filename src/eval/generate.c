@@ -1,6 +1,8 @@
 /* eval/generate.c – one engine for a list of requests. */
 #include "eval/generate.h"
+#include "base/mem.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +51,61 @@ static int most_tokens(const lb_target *t, lb_request *const *r, size_t n)
     return most;
 }
 
+/* Requests are given to the engine as slots become free, so that it is known late whether one is still wanted. */
+typedef struct feed {
+    lb_engine *e;
+    lb_request *const *r;
+    size_t n, next;                  /* r[next] is the first that was not given yet */
+    lb_request **flying;             /* [n_slot]; owned */
+    int n_flying, n_slot;
+    const lb_generate_opt *o;
+} feed;
+
+static bool has_failed(const feed *f) { return f->o->failed && *f->o->failed; }
+
+/* Fills the free slots. */
+static bool feed_more(feed *f, lb_err *err)
+{
+    int n = 0;
+    for (int i = 0; i < f->n_flying; i++)
+        if (f->flying[i]->finish == LB_FINISH_NONE) f->flying[n++] = f->flying[i];
+    f->n_flying = n;
+    while (f->n_flying < f->n_slot && f->next < f->n) {
+        lb_request *r = f->r[f->next++];
+        if (f->o->wanted && !f->o->wanted(r)) {
+            if (has_failed(f)) return false;
+            continue;
+        }
+        if (!lb_engine_submit(f->e, r, err)) return false;
+        f->flying[f->n_flying++] = r;
+    }
+    return true;
+}
+
+/* Every request is refused now or never. */
+static bool check_all(feed *f, size_t *refused, lb_err *err)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (lb_engine_submit(f->e, f->r[i], err)) continue;
+        *refused = i;
+        return false;
+    }
+    lb_engine_reset(f->e);
+    return true;
+}
+
+static bool run(feed *f, lb_err *err)
+{
+    while (feed_more(f, err) && !has_failed(f)) {
+        bool busy;
+        if (f->n_flying == 0) return true;
+        if (!lb_engine_step(f->e, &busy, err) || has_failed(f)) return false;
+        if (f->o->stop && *f->o->stop)
+            return lb_fail(err, LB_ESTOPPED, "stopped; finished samples are kept, the same command continues");
+    }
+    return false;
+}
+
 bool lb_generate(lb_target *t, lb_request *const *r, size_t n, const lb_generate_opt *o, size_t *refused, lb_err *err)
 {
     *refused = n;
@@ -56,15 +113,11 @@ bool lb_generate(lb_target *t, lb_request *const *r, size_t n, const lb_generate
     lb_engine_opt eo = {.kv = lb_target_kv(t, o->kv), .n_ctx = most_tokens(t, r, n)};
     eo.n_slot = o->n_slot > 0 ? o->n_slot : slots_that_fit(t, eo.kv, eo.n_ctx);
     if ((size_t)eo.n_slot > n) eo.n_slot = (int)n;
-    lb_engine *e = lb_engine_open(t->model, &eo, err);
-    bool ok = e != NULL, busy = true;
-    for (size_t i = 0; ok && i < n; i++)
-        if (!(ok = lb_engine_submit(e, r[i], err))) *refused = i;
-    while (ok && busy) {
-        ok = lb_engine_step(e, &busy, err) && !(o->failed && *o->failed);
-        if (ok && o->stop && *o->stop)
-            ok = lb_fail(err, LB_ESTOPPED, "stopped; finished samples are kept, the same command continues");
-    }
-    lb_engine_close(e);
+    feed f = {.r = r, .n = n, .n_slot = eo.n_slot, .o = o};
+    f.flying = lb_alloc((size_t)f.n_slot, sizeof *f.flying, "the requests", err);
+    f.e = f.flying ? lb_engine_open(t->model, &eo, err) : NULL;
+    bool ok = f.e && check_all(&f, refused, err) && run(&f, err);
+    lb_engine_close(f.e);
+    free(f.flying);
     return ok;
 }

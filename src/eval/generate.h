@@ -11,6 +11,7 @@ typedef struct lb_generate_opt {     /* zero means default in every field */
     const char *kv;                  /* KV format; NULL: as the model */
     const bool *failed;              /* set by an on_done that failed: no further step, and false without a message */
     volatile sig_atomic_t *stop;     /* set by a signal handler: end with LB_ESTOPPED */
+    bool (*wanted)(lb_request *r);   /* asked right before r gets a slot; false leaves it out. NULL: all are */
 } lb_generate_opt;
 
 /* Runs r [n] to the end; their on_done is called as each finishes. A request that the engine refuses fails before

@@ -115,18 +115,46 @@ static bool add_row(void *arg, json_t *row, const char *where, lb_err *err)
     return ok;
 }
 
+/* What a benchmark's row has as solution and answer. GSM8K has both in one: the solution, "#### ", the number. */
+static bool bench_gold(const lb_item *it, lb_prompt *p, lb_err *err)
+{
+    const char *answer = json_string_value(json_object_get(it->row, "answer")),
+               *mark = answer ? strstr(answer, "\n####") : NULL;
+    if (!get_gold(it->row, "solution", &p->solution, err)) return false;
+    if (mark && !p->solution && !(p->solution = strndup(answer, (size_t)(mark - answer))))
+        return lb_fail_mem(err, (size_t)(mark - answer), "a prompt");
+    return mark || !answer ? !*it->gold || copy(&p->answer, it->gold, err)
+                           : get_gold(it->row, "answer", &p->answer, err);
+}
+
+/* An item's own id; with its benchmark's name, and at last its number, where another prompt has it already: the years
+ * of AIME all count from 0. */
+static bool bench_id(const reading *r, const lb_item *it, char **out, lb_err *err)
+{
+    lb_buf b = {0};
+    if (*it->id) lb_buf_str(&b, it->id);
+    else lb_buf_fmt(&b, "row-%d", it->number - 1);
+    if (json_object_get(r->seen, lb_buf_cstr(&b))) {
+        lb_buf_reset(&b);
+        lb_buf_fmt(&b, "%s/", it->bench->name);
+        if (*it->id) lb_buf_str(&b, it->id);
+        else lb_buf_fmt(&b, "row-%d", it->number - 1);
+        if (json_object_get(r->seen, lb_buf_cstr(&b))) lb_buf_fmt(&b, "#%d", it->number);
+    }
+    return (*out = lb_buf_take(&b, "a prompt", err)) != NULL;
+}
+
 static bool add_bench(reading *r, const lb_bench *b, const char *data_dir, int limit, lb_err *err)
 {
     lb_items items;
-    if (!lb_items_load(b, data_dir, limit, &items, err)) return false;
+    if (!lb_items_load(b, data_dir, &(lb_items_opt){.limit = limit}, &items, err)) return false;
     bool ok = true;
     for (int i = 0; ok && i < items.n; i++) {
+        const lb_item *it = &items.p[i];
         char where[64];
         lb_prompt p = {.max_new = b->max_new};
-        snprintf(where, sizeof where, "%.40s, row %d", b->name, i + 1);
-        ok = get_id(items.p[i].row, i, where, &p.id, err) && copy(&p.user, items.p[i].prompt, err) &&
-             get_gold(items.p[i].row, "solution", &p.solution, err) &&
-             get_gold(items.p[i].row, "answer", &p.answer, err);
+        snprintf(where, sizeof where, "%.40s, row %d", b->name, it->number);
+        ok = bench_id(r, it, &p.id, err) && copy(&p.user, it->prompt, err) && bench_gold(it, &p, err);
         if (ok) ok = add(r, &p, where, err);
         else lb_prompt_free(&p);
     }

@@ -84,14 +84,19 @@ static bool write_weights(const assembly *a, const char *to, bool latent, lb_err
     return ok;
 }
 
-/* One key of the config.json in `to`. */
-static bool set_key(const char *to, const char *key, json_t *v, lb_err *err)
+typedef struct key { const char *name; json_t *value; } key; /* of config.json; a value of NULL is left alone */
+
+static bool set_keys(const char *to, const key *keys, int n, lb_err *err)
 {
     size_t size;
     char *path = lb_path_join(to, "config.json", err), *text = path ? lb_file_read(path, LB_JSON_MAX_BYTES, &size, err) : NULL;
-    char *now = text ? lb_json_set_text(text, key, v, path, err) : NULL;
-    bool ok = now && lb_write_file(path, now, strlen(now), err);
-    free(now);
+    for (int i = 0; text && i < n; i++) {
+        if (!keys[i].value) continue;
+        char *now = lb_json_set_text(text, keys[i].name, keys[i].value, path, err);
+        free(text);
+        text = now;
+    }
+    bool ok = text && lb_write_file(path, text, strlen(text), err);
     free(text);
     free(path);
     return ok;
@@ -100,14 +105,14 @@ static bool set_key(const char *to, const char *key, json_t *v, lb_err *err)
 static bool write_config(const assembly *a, const char *from, const char *to, lb_err *err)
 {
     const lb_quant_run *r = a->r;
-    json_t *online = lb_online_json(&r->online), *qc = NULL;
-    bool ok = !r->plan.n_quantized || (qc = lb_plan_ct_json(&r->plan, r->cfg, err)) != NULL;
-    if (ok && qc && online) json_object_set_new(qc, "quant_method", json_string("lowbit"));
-    ok = ok && lb_folder_write_config(from, to, qc, err) && (!online || set_key(to, "lowbit", online, err));
     bool own_head = lb_store_count(a->layers[a->n - 1]) > 0 && r->cfg->tied;
-    json_t *no = json_false();
-    if (ok && own_head) ok = set_key(to, "tie_word_embeddings", no, err);
-    json_decref(online);
+    key keys[] = {{"lowbit", lb_online_json(&r->online)}, {"tie_word_embeddings", own_head ? json_false() : NULL}};
+    json_t *qc = NULL;
+    bool ok = !r->plan.n_quantized || (qc = lb_plan_ct_json(&r->plan, r->cfg, err)) != NULL;
+    if (ok && qc && keys[0].value) json_object_set_new(qc, "quant_method", json_string("lowbit"));
+    ok = ok && lb_folder_write_config(from, to, qc, err) &&
+         (!(keys[0].value || keys[1].value) || set_keys(to, keys, 2, err));
+    json_decref(keys[0].value);
     json_decref(qc);
     return ok;
 }

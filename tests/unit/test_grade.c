@@ -79,7 +79,7 @@ static void last_box(void **state)
         {"\\boxed {9}", "9"},
         {"\\\\boxed{9}", "9"},
         {"}}} \\boxed{3}", "3"},
-        {"\\boxed{}", ""},
+        {"\\boxed{}", NULL},
         {"\\boxed", NULL},
         {"\\boxed{", NULL},
         {"boxed{5}", NULL},
@@ -106,7 +106,7 @@ static void final_answer(void **state)
         {"so 6*3 = 18\n#### 18", "18"},
         {"Answer = 5!", "5!"},
         {"My answer issue", NULL},
-        {"So $x=3$ and $y=4$.", "y=4"},
+        {"So $x=3$ and $y=4$.", "4"},
         {"So $3$ gives $y$.", "3"},
         {"It costs $5 and then $10", "10"},
         {"He has 1,234,567 coins", "1,234,567"},
@@ -185,8 +185,8 @@ static void forms(void **state)
         lb_grade g;
         lb_answer_compare(row[i].gold, row[i].answer, &g);
         if ("WRU"[g.verdict] != row[i].want)
-            fail_msg("%s: %s || %s: %c (%s), wanted %c", row[i].category, row[i].gold, row[i].answer, "WRU"[g.verdict],
-                     g.why, row[i].want);
+            fail_msg("%s: %s || %s: %c (%s), wanted %c", row[i].category, row[i].gold, row[i].answer, "WRU"[g.verdict], g.why,
+                     row[i].want);
         assert_true(g.verdict == LB_RIGHT ? !g.why[0] || !strncmp(g.why, "equal at ", 9) : g.why[0]);
         /* strict implies counted implies lenient */
         assert_true(g.strict != LB_RIGHT || g.verdict == LB_RIGHT);
@@ -285,8 +285,7 @@ static void whole_completions(void **state)
 {
     (void)state;
     lb_grade g;
-    lb_completion c = {.text = "3 + 4</think>The answer is $\\boxed{\\dfrac{178}{84}}$.", .in_thinking = true};
-    lb_grade_math("\\frac{89}{42}", &c, &g);
+    lb_grade_math("\\frac{89}{42}", &(lb_completion){.text = "3 + 4</think>The answer is $\\boxed{\\dfrac{178}{84}}$.", .in_thinking = true}, &g);
     assert_int_equal(g.verdict, LB_RIGHT);
     assert_string_equal(g.extracted, "\\dfrac{178}{84}");
     assert_string_equal(g.why, "");
@@ -326,8 +325,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(part_after_thinking), cmocka_unit_test(last_box), cmocka_unit_test(final_answer),
-        cmocka_unit_test(option_letters), cmocka_unit_test(code_blocks), cmocka_unit_test(verdicts),
-        cmocka_unit_test(forms), cmocka_unit_test(equality_is_reflexive_and_symmetric_on_scalars), cmocka_unit_test(hostile_answers_cost_little),
+        cmocka_unit_test(option_letters), cmocka_unit_test(code_blocks), cmocka_unit_test(verdicts), cmocka_unit_test(forms),
+        cmocka_unit_test(equality_is_reflexive_and_symmetric_on_scalars), cmocka_unit_test(hostile_answers_cost_little),
         cmocka_unit_test(whole_completions),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);
