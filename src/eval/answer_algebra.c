@@ -271,8 +271,8 @@ bool lb_val_opaque(lb_algebra *A, lb_val *r, const char *name, lb_val *a, lb_val
     A->inexact = true;
     for (int i = 0; i < A->n_gen; i++) {
         lb_gen *g = &A->gen[i];
-        if (g->kind == LB_GEN_OPAQUE && g->n_arg == 1 + (b != NULL) && !strcmp(g->name, name) && lb_val_same(A, &g->arg[0], a) &&
-            (!b || lb_val_same(A, &g->arg[1], b))) return lb_val_set_gen(A, r, g);
+        if (g->kind == LB_GEN_OPAQUE && g->n_arg == 1 + (b != NULL) && !strcmp(g->name, name) &&
+            lb_val_same(A, &g->arg[0], a) && (!b || lb_val_same(A, &g->arg[1], b))) return lb_val_set_gen(A, r, g);
     }
     lb_gen *g = lb_alg_gen(A);
     if (!g) return false;

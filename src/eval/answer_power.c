@@ -129,7 +129,10 @@ bool lb_val_root(lb_algebra *A, lb_val *r, ulong q)
 
 /* ---- exponentials ---- */
 
-static bool is_constant(const lb_gen *g) { return g->kind != LB_GEN_NAME || !strcmp(g->name, "#pi") || !strcmp(g->name, "e"); }
+static bool is_constant(const lb_gen *g)
+{
+    return g->kind != LB_GEN_NAME || !strcmp(g->name, "#pi") || !strcmp(g->name, "e");
+}
 
 /* r = p^(c·m) for a product m with a name in it. */
 static bool exponent_value(lb_algebra *A, lb_val *r, const fmpz_t p, const ulong *m, const fmpq_t c)

@@ -99,7 +99,8 @@ static bool combinatorial(lb_algebra *A, src s, int at, lb_val *r)
     fmpz_t f;
     fmpz_init(f);
     bool ok = eval(A, s, a, false, r);
-    if (ok && !lb_val_small(A, r, 0, MAX_FACT, &n)) ok = lb_alg_stop(A, "a factorial or binomial is not of a small integer");
+    if (ok && !lb_val_small(A, r, 0, MAX_FACT, &n))
+        ok = lb_alg_stop(A, "a factorial or binomial is not of a small integer");
     if (ok && b >= 0) {
         ok = eval(A, s, b, false, r);
         if (ok && !lb_val_small(A, r, 0, MAX_FACT, &k)) ok = lb_alg_stop(A, "a binomial is not of integers");
@@ -136,7 +137,8 @@ static bool eval(lb_algebra *A, src s, int at, bool top, lb_val *r)
         lb_val_init(A, &e);
         ok = eval(A, s, a, false, r) && (b < 0 || eval(A, s, b, false, &e));
         if (ok && x->kind == LB_NODE_POW) ok = lb_val_raise(A, r, &e);
-        else if (ok && b >= 0 && !lb_val_small(A, &e, 1, 64, &q)) ok = lb_alg_stop(A, "a root of a degree that is not 1 to 64");
+        else if (ok && b >= 0 && !lb_val_small(A, &e, 1, 64, &q))
+            ok = lb_alg_stop(A, "a root of a degree that is not 1 to 64");
         else if (ok) ok = lb_val_root(A, r, (ulong)q);
         lb_val_clear(A, &e);
         return ok;
@@ -204,7 +206,8 @@ static bool proportional(lb_algebra *A, fmpq_mpoly_t n, fmpq_mpoly_t m, bool pos
         *yes = fmpq_mpoly_is_zero(n, A->ctx) && fmpq_mpoly_is_zero(m, A->ctx);
         return true;
     }
-    if (!lb_alg_charge(A, 20 + (double)fmpq_mpoly_length(n, A->ctx) * (1 + (lb_poly_bits(n) + lb_poly_bits(m)) / 64))) return false;
+    double limbs = 1 + (lb_poly_bits(n) + lb_poly_bits(m)) / 64;
+    if (!lb_alg_charge(A, 20 + (double)fmpq_mpoly_length(n, A->ctx) * limbs)) return false;
     fmpq_t a, b;
     fmpq_init(a), fmpq_init(b);
     fmpq_mpoly_get_term_coeff_fmpq(a, n, 0, A->ctx);
