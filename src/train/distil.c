@@ -36,7 +36,7 @@ static void close_distil(lb_stage *s)
 static bool open_distil(lb_stage *s, lb_err *err)
 {
     const lb_train_stage *st = s->st;
-    size_t t = (size_t)st->seq_tokens, d_model = (size_t)lb_model_grad_config(lb_student_model(s->x->student))->d_model;
+    size_t t = (size_t)st->seq_tokens;
     int ctx = lb_config_ctx(lb_model_grad_config(lb_student_model(s->x->student)));
     distil *d = s->own = lb_alloc(1, sizeof *d, "the stage", err);
     if (!d) return false;
@@ -49,7 +49,8 @@ static bool open_distil(lb_stage *s, lb_err *err)
         ok = (d->batch[i].ids = lb_alloc(t, sizeof(int), "a batch", err)) && (d->batch[i].target = lb_alloc(t, sizeof(int), "a batch", err)) &&
              (d->batch[i].begin = lb_alloc(t + 1, sizeof(int), "a batch", err));
     if (ok && has_teacher(s))
-        ok = lb_stage_teacher(s, err) && (d->h_teacher = lb_exec_alloc(s->x->ex, t * d_model, sizeof *d->h_teacher, "the teacher's states", err));
+        ok = lb_stage_teacher(s, err) &&
+             (d->h_teacher = lb_exec_alloc(s->x->ex, t * (size_t)lb_model_grad_config(s->x->teacher)->d_model, sizeof *d->h_teacher, "the teacher's states", err));
     if (!ok) close_distil(s);
     return ok;
 }

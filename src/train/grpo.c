@@ -151,10 +151,10 @@ static bool open_writing(lb_stage *s, lb_err *err)
     lb_train_ctx *x = s->x;
     writing *w = s->own = lb_alloc(1, sizeof *w, "the stage", err);
     if (!w) return false;
-    size_t d = (size_t)lb_model_grad_config(lb_student_model(x->student))->d_model;
     bool ok = lb_practice_load(&w->practice, st->prompts, st->task, x->data_dir, x->allow_weak_sandbox, err);
     if (ok && st->kind == LB_STAGE_OPD)
-        ok = lb_stage_teacher(s, err) && (w->h_teacher = lb_exec_alloc(x->ex, (size_t)st->seq_tokens * d, sizeof *w->h_teacher, "the teacher's states", err));
+        ok = lb_stage_teacher(s, err) &&
+             (w->h_teacher = lb_exec_alloc(x->ex, (size_t)st->seq_tokens * (size_t)lb_model_grad_config(x->teacher)->d_model, sizeof *w->h_teacher, "the teacher's states", err));
     if (ok && st->kl > 0) ok = open_reference(s, w, err);
     if (!ok) close_writing(s);
     return ok;

@@ -203,6 +203,7 @@ static bool read_stage(lb_train_recipe *r, const json_t *o, int i, const char *i
 static const field top_fields[] = {
     R("name", TEXT, name, 0, 0, NULL, 0),        R("about", TEXT, about, 0, 0, NULL, 0),
     R("scheme", SCHEME, scheme, 0, 0, NULL, 0),  R("seed", INT, seed, 0, 9e18, NULL, 0),
+    R("teacher", TEXT, teacher, 0, 0, NULL, 0),
     R("keep_every", INT, keep_every, 1, 1e9, NULL, 0), R("eval", OBJECT, eval, 0, 0, NULL, 0),
 };
 static const field trace_fields[] = {

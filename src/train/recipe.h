@@ -84,6 +84,7 @@ typedef struct lb_train_recipe {
     const char *name, *about;
     lb_scheme scheme;
     int64_t seed;
+    const char *teacher;         /* a model folder; NULL: the model itself */
     /* what the teacher writes; a file of traces instead of prompts is taken as it is */
     const char *trace_file, *trace_prompts;
     int trace_n_prompt, trace_samples, trace_max_new;

@@ -25,8 +25,10 @@ float lb_stage_lr(const lb_train_stage *st, int step)
 bool lb_stage_teacher(lb_stage *s, lb_err *err)
 {
     lb_train_ctx *x = s->x;
-    if (!x->teacher) x->teacher = lb_model_grad_open(x->model_dir, x->ex, &(lb_model_grad_opt){0}, err);
-    return x->teacher != NULL;
+    const char *dir = x->recipe->teacher ? x->recipe->teacher : x->model_dir;
+    if (!x->teacher && !(x->teacher = lb_model_grad_open(dir, x->ex, &(lb_model_grad_opt){0}, err))) return lb_wrap(err, "the teacher");
+    int v = lb_model_grad_config(x->teacher)->n_vocab, want = lb_model_grad_config(lb_student_model(x->student))->n_vocab;
+    return v == want || lb_fail(err, LB_EUSAGE, "the teacher %s has a vocabulary of %d, the model one of %d: distributions cannot be compared", dir, v, want);
 }
 
 lb_distill lb_stage_divergence(const lb_train_stage *st, double gamma)

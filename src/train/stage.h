@@ -19,7 +19,7 @@ typedef struct lb_train_ctx {
     lb_exec *ex;
     lb_target *base;                 /* the full-precision model: tokenizer, template, sampling, traces */
     lb_student *student;
-    lb_model_grad *teacher;          /* frozen, f32; NULL until a stage distils */
+    lb_model_grad *teacher;          /* frozen, f32, d_teacher wide; NULL until a stage distils */
     const char *trace_file;          /* NULL: no stage reads traces */
     bool allow_weak_sandbox;
     lb_progress *progress;           /* NULL: silent */

@@ -196,6 +196,16 @@ static int longest(const lb_train_recipe *r)
     return n;
 }
 
+/* The width of the teacher's hidden states; 0 if its config cannot be read, which opening it will say. */
+static int teacher_width(const workflow *w)
+{
+    lb_config c;
+    if (!w->r->teacher) return w->base.model->cfg.d_model;
+    int d = lb_config_load(&c, w->r->teacher, NULL) ? c.d_model : 0;
+    lb_config_free(&c);
+    return d;
+}
+
 /* What a step will take, printed before anything is loaded, and compared with what there is. */
 static bool plan_memory(workflow *w, lb_err *err)
 {
@@ -205,7 +215,7 @@ static bool plan_memory(workflow *w, lb_err *err)
     int docs[1025], n_doc = 1, ctx = lb_config_ctx(c);
     while (n > ctx * n_doc && n_doc < 1024) n_doc++;
     for (int i = 0; i <= n_doc; i++) docs[i] = (int)((int64_t)n * i / n_doc);
-    lb_model_grad_opt o = {.train = trained(w->r) & LB_TRAIN_ALL, .d_teacher = distils(w->r) ? c->d_model : 0};
+    lb_model_grad_opt o = {.train = trained(w->r) & LB_TRAIN_ALL, .d_teacher = distils(w->r) ? teacher_width(w) : 0};
     if (!lb_model_grad_bytes(c, w->ex, &o, n_doc, docs, NULL, &student, err)) return false;
     if (distils(w->r) && !lb_model_grad_bytes(c, w->ex, &(lb_model_grad_opt){0}, 1, begin[1] > ctx ? (int[]){0, ctx} : begin, NULL, &teacher, err)) return false;
     double total = (double)student.total + (double)(teacher.weights + teacher.tape), have = (double)lb_mem_available();
@@ -220,7 +230,7 @@ static bool stages(workflow *w, lb_err *err)
 {
     const lb_train_recipe *r = w->r;
     lb_student_opt o = {.model_dir = w->o->model_dir, .start_dir = w->has_start ? w->start : NULL, .train = trained(r),
-                        .d_teacher = distils(r) ? w->base.model->cfg.d_model : 0};
+                        .d_teacher = distils(r) ? teacher_width(w) : 0};
     int64_t steps = 0;
     int at;
     bool ok = (w->x.student = lb_student_open(&o, w->ex, err)) != NULL && lb_stage_resume(&w->x, &at, err);
