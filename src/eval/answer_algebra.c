@@ -1,4 +1,4 @@
-/* eval/answer_algebra.c – polynomials whose every step is charged before it is done, their quotients, and generators. */
+/* eval/answer_algebra.c – polynomials whose steps are charged before they are done, their quotients, and generators. */
 #include "eval/answer_algebra.h"
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* eval/answer_power.c – roots, powers and exponentials of rational functions. */
 #include "eval/answer_algebra.h"
+#include <flint/fmpq_mpoly_factor.h>
 #include <flint/ulong_extras.h>
 #include <string.h>
 
@@ -10,6 +11,11 @@ enum {
 };
 
 /* ---- roots ---- */
+
+static bool is_pi_or_e(const lb_gen *g)
+{
+    return g->kind == LB_GEN_NAME && (!strcmp(g->name, "#pi") || !strcmp(g->name, "e"));
+}
 
 /* r = r · p^(e/q) */
 static bool times_root(lb_algebra *A, lb_val *r, const fmpz_t p, ulong e, ulong q)
@@ -64,8 +70,7 @@ static bool monomial_root(lb_algebra *A, fmpq_mpoly_t a, ulong q, fmpq_t c)
     fmpq_mpoly_get_term_coeff_fmpq(c, a, 0, A->ctx);
     fmpq_mpoly_get_term_exp_ui(e, a, 0, A->ctx);
     for (int g = 0; g < A->n_gen; g++) {
-        bool positive = A->gen[g].kind == LB_GEN_NAME && (!strcmp(A->gen[g].name, "#pi") || !strcmp(A->gen[g].name, "e"));
-        if (e[g] && (!positive || e[g] % q)) return false;
+        if (e[g] && (!is_pi_or_e(&A->gen[g]) || e[g] % q)) return false;
         e[g] /= q;
     }
     fmpq_t one;
@@ -93,6 +98,34 @@ static bool val_root_monomial(lb_algebra *A, lb_val *r, ulong q, bool *ok)
     return yes;
 }
 
+/* r = r^(1/q) for odd q and the q-th power of a small polynomial in π and e, which is real, as its odd root is taken to
+ * be; false, with r as it was, if it is something else. */
+static bool val_root_power(lb_algebra *A, lb_val *r, ulong q, bool *ok)
+{
+    if (q % 2 == 0 || !fmpq_mpoly_is_one(r->d, A->ctx) || fmpq_mpoly_length(r->n, A->ctx) > 32 ||
+        lb_poly_bits(r->n) > 512 || !fmpq_mpoly_total_degree_fits_si(r->n, A->ctx) ||
+        fmpq_mpoly_total_degree_si(r->n, A->ctx) > 64) return false;
+    for (int g = 0; g < A->n_gen; g++)
+        if (fmpq_mpoly_degree_si(r->n, g, A->ctx) > 0 && !is_pi_or_e(&A->gen[g])) return false;
+    if (!lb_alg_charge(A, 20000)) return *ok = false, true;
+    fmpq_mpoly_factor_t f;
+    lb_val c, y;
+    fmpq_mpoly_factor_init(f, A->ctx), lb_val_init(A, &c), lb_val_init(A, &y);
+    bool yes = fmpq_mpoly_factor(f, r->n, A->ctx);
+    for (slong i = 0; yes && i < f->num; i++) yes = fmpz_divisible_si(f->exp + i, (slong)q);
+    if (yes) {
+        fmpq_mpoly_set_fmpq(c.n, f->constant, A->ctx);
+        *ok = lb_val_root(A, &c, q);
+        for (slong i = 0; *ok && i < f->num; i++) {
+            fmpq_mpoly_set(y.n, f->poly + i, A->ctx), fmpq_mpoly_one(y.d, A->ctx);
+            *ok = lb_val_power(A, &y, fmpz_get_si(f->exp + i) / (slong)q) && lb_val_mul(A, &c, &c, &y);
+        }
+        lb_val_swap(A, r, &c);
+    }
+    fmpq_mpoly_factor_clear(f, A->ctx), lb_val_clear(A, &c), lb_val_clear(A, &y);
+    return yes;
+}
+
 /* r = r^(1/q): the real root where there is one. */
 bool lb_val_root(lb_algebra *A, lb_val *r, ulong q)
 {
@@ -105,7 +138,7 @@ bool lb_val_root(lb_algebra *A, lb_val *r, ulong q)
     if (!lb_val_rational(A, r, c)) {
         fmpz_set_ui(m, q);
         lb_val_set_fmpz(A, &b, m);
-        if (!val_root_monomial(A, r, q, &ok)) ok = lb_val_opaque(A, r, "root", r, &b);
+        if (!val_root_monomial(A, r, q, &ok) && !val_root_power(A, r, q, &ok)) ok = lb_val_opaque(A, r, "root", r, &b);
     } else if (fmpq_is_zero(c)) {
         ok = true;
     } else if (fmpq_sgn(c) < 0 && q % 2 == 0 && q > 2) {
@@ -129,10 +162,7 @@ bool lb_val_root(lb_algebra *A, lb_val *r, ulong q)
 
 /* ---- exponentials ---- */
 
-static bool is_constant(const lb_gen *g)
-{
-    return g->kind != LB_GEN_NAME || !strcmp(g->name, "#pi") || !strcmp(g->name, "e");
-}
+static bool is_constant(const lb_gen *g) { return g->kind != LB_GEN_NAME || is_pi_or_e(g); }
 
 /* r = p^(c·m) for a product m with a name in it. */
 static bool exponent_value(lb_algebra *A, lb_val *r, const fmpz_t p, const ulong *m, const fmpq_t c)
