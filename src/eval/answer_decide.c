@@ -88,5 +88,5 @@ lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, 
 void lb_answer_cleanup(void)
 {
     lb_child_stop();
-    lb_exact_cleanup();
+    lb_exact_cleanup();            /* also in a thread that graded nothing */
 }

@@ -33,7 +33,7 @@ static const word commands[] = {
     {"ge", LB_TOK_REL, "g"}, {"geq", LB_TOK_REL, "g"}, {"geqslant", LB_TOK_REL, "g"}, {"gt", LB_TOK_REL, ">"},
     {"approx", LB_TOK_REL, "~"}, {"ne", LB_TOK_REL, "n"}, {"neq", LB_TOK_REL, "n"}, {"degree", LB_TOK_DEG, ""},
     {"circ", LB_TOK_DEG, ""},
-    {"over", LB_TOK_OVER, "/"}, {"choose", LB_TOK_OVER, "C"}, {"lfloor", LB_TOK_LROUND, "floor"},
+    {"over", LB_TOK_OVER, "/"}, {"choose", LB_TOK_OVER, "C"}, {"pmod", LB_TOK_MOD, ""}, {"bmod", LB_TOK_MOD, ""}, {"mod", LB_TOK_MOD, ""}, {"lfloor", LB_TOK_LROUND, "floor"},
     {"rfloor", LB_TOK_RROUND, "floor"}, {"lceil", LB_TOK_LROUND, "ceil"}, {"rceil", LB_TOK_RROUND, "ceil"},
     {"mid", LB_TOK_BAR, ""}, {"vert", LB_TOK_BAR, ""}, {"lvert", LB_TOK_BAR, ""}, {"rvert", LB_TOK_BAR, ""},
     {"lbrace", LB_TOK_LSET, ""}, {"rbrace", LB_TOK_RSET, ""}, {"langle", '(', ""}, {"rangle", ')', ""},
@@ -62,7 +62,7 @@ static const word plain_words[] = {
 };
 static const char *const skipped[] = {
     "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "textstyle",
-    "quad", "qquad", "thinspace", "rm", "bf", NULL};
+    "quad", "qquad", "angle", "triangle", "thinspace", "rm", "bf", NULL};
 /* \text-like commands hold words; \mathbf-like ones may also hold a formula. */
 static const char *const texts[] = {"text", "mbox", "textbf", "textrm", "textit", "textnormal", "hbox", "mathrm",
                                     "operatorname", "mathbf", "mathit", "boldsymbol", "mathsf", "mathbb", NULL};
@@ -72,7 +72,7 @@ static const char *const short_words[] = {"yes", "no", "odd", "even", "red", "no
 static const struct { const char *utf8; int kind; const char *text; } unicode[] = {
     {"−", '-', ""}, {"–", '-', ""}, {"×", '*', ""}, {"·", '*', ""}, {"⋅", '*', ""}, {"∙", '*', ""}, {"∗", '*', ""},
     {"÷", '/', ""}, {"π", LB_TOK_PI, ""}, {"∞", LB_TOK_INF, ""}, {"∪", LB_TOK_CUP, ""}, {"∈", LB_TOK_IN, ""},
-    {"√", LB_TOK_SQRT, "whole"}, {"∛", LB_TOK_SQRT, "3"}, {"∜", LB_TOK_SQRT, "4"}, {"€", LB_TOK_DOLLAR, "€"},
+    {"√", LB_TOK_SQRT, "whole"}, {"∛", LB_TOK_SQRT, "3"}, {"∜", LB_TOK_SQRT, "4"}, {"€", LB_TOK_DOLLAR, "€"}, {"¢", LB_TOK_TEXT, "cent"},
     {"£", LB_TOK_DOLLAR, "£"}, {"¥", LB_TOK_DOLLAR, "¥"}, {"≠", LB_TOK_REL, "n"}, {"°", LB_TOK_DEG, ""},
     {"≈", LB_TOK_REL, "~"}, {"±", LB_TOK_PM, ""}, {"∓", LB_TOK_MP, ""}, {"≤", LB_TOK_REL, "l"},
     {"≥", LB_TOK_REL, "g"}, {"⩽", LB_TOK_REL, "l"}, {"⩾", LB_TOK_REL, "g"}, {"∅", LB_TOK_EMPTY, ""}, {"θ", LB_TOK_ID,
@@ -344,6 +344,8 @@ static void lex_text(lex *x, bool formula_too)
     const word *w = find(plain_words, sizeof plain_words / sizeof *plain_words, p, n);
     if (!w && n > 1 && formula_too) w = find(commands, sizeof commands / sizeof *commands, p, n);
     if (w) push_word(x, w);
+    else if (n == 2 && !memcmp(p, "\\$", 2)) push(x, LB_TOK_DOLLAR, NULL, 0);
+    else if (n == 2 && !memcmp(p, "\\%", 2)) push(x, LB_TOK_PCT, NULL, 0);
     else if (n == 1 && ispunct((unsigned char)*p)) push(x, strchr(",;", *p) ? LB_TOK_SEP : *p, p, 1);
     else if (n) push(x, LB_TOK_TEXT, p, n);
 }

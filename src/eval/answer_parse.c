@@ -446,6 +446,25 @@ static bool starts_factor(const parser *p)
     }
 }
 
+/* The product of a scalar and a matrix: every element times the scalar, whose children all the products share. */
+static int scaled(parser *p, int scalar, int matrix)
+{
+    lb_tree *t = p->t;
+    int last = -1;
+    for (int k = t->node[matrix].first, next; k >= 0; k = next) {
+        int s = node(p, LB_NODE_NUM, -1), x = node(p, LB_NODE_NUM, -1), product = node(p, LB_NODE_PROD, s);
+        if (s < 0 || x < 0 || product < 0) return -1;
+        next = t->node[k].next;
+        t->node[s] = t->node[scalar], t->node[x] = t->node[k];
+        t->node[s].join = t->node[x].join = '*';
+        t->node[s].next = x, t->node[x].next = -1;
+        if (last < 0) t->node[matrix].first = product;
+        else t->node[last].next = product;
+        last = product;
+    }
+    return matrix;
+}
+
 static int parse_term(parser *p)
 {
     lb_tree *t = p->t;
@@ -457,6 +476,11 @@ static int parse_term(parser *p)
         if (accept(p, '/')) {
             if (kind(p) == LB_TOK_TEXT) { p->at--; break; }       /* miles/hour: a unit */
             join = '/';
+        } else if ((kind(p) == LB_TOK_BEGIN || (kind(p) == '*' && kind_after(p, 1) == LB_TOK_BEGIN)) &&
+                   lb_node_is_scalar(&t->node[first])) {
+            accept(p, '*');
+            int matrix = parse_matrix(p), scalar = n > 1 ? node(p, LB_NODE_PROD, first) : first;
+            return matrix < 0 || scalar < 0 ? -1 : scaled(p, scalar, matrix);
         } else if (!accept(p, '*') && !starts_factor(p)) {
             break;
         }
@@ -541,6 +565,13 @@ static bool parse_unit(parser *p, char *unit, size_t size)
             s = text_after(p, 5), k = LB_TOK_TEXT, n_tok = 7;
         } else if (k == LB_TOK_TEXT) s = text(p);
         else if (k == LB_TOK_DEG) s = "deg";
+        else if (k == LB_TOK_MOD && kind_after(p, 1) == LB_TOK_NUM) {
+            if (!add_unit(p, unit, size, "mod")) return false;
+            s = text_after(p, 1), n_tok = 2;
+        } else if (k == LB_TOK_MOD && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM && kind_after(p, 3) == '}') {
+            if (!add_unit(p, unit, size, "mod")) return false;
+            s = text_after(p, 2), n_tok = 4;
+        }
         else if (k == LB_TOK_DOLLAR) s = text(p)[0] ? text(p) : "$";
         else if (k == LB_TOK_PCT) s = "%";
         else if (k == '/' && kind_after(p, 1) == LB_TOK_TEXT) s = "/";
@@ -573,6 +604,19 @@ static int label_length(const parser *p)
     return n > 1 && kind_after(p, n) == LB_TOK_REL && text_after(p, n)[0] == '=' ? n : 0;
 }
 
+/* "The probability is": ends with a word that a value follows. */
+static bool announces(const char *s)
+{
+    static const char *const verb[] = {"is", "are", "equals", "=", ":", "is:"};
+    size_t n = strlen(s);
+    while (n && (s[n - 1] == ' ' || s[n - 1] == '\n')) n--;
+    for (size_t i = 0; i < sizeof verb / sizeof *verb; i++) {
+        size_t k = strlen(verb[i]);
+        if (n > k && !memcmp(s + n - k, verb[i], k) && (s[n - k - 1] == ' ' || k == 1)) return true;
+    }
+    return false;
+}
+
 static int parse_side(parser *p)
 {
     lb_tree *t = p->t;
@@ -582,6 +626,7 @@ static int parse_side(parser *p)
         p->at += n - 1;
         return f;
     }
+    if (kind(p) == LB_TOK_TEXT && kind_after(p, 1) != LB_TOK_TEXT && announces(text(p))) p->at++, t->remark = true;
     char unit[64] = "";
     bool minus = kind(p) == '-' && kind_after(p, 1) == LB_TOK_DOLLAR;
     if (minus) p->at++;

@@ -34,6 +34,7 @@ enum {
     LB_TOK_DOLLAR,     /* text: another currency */
     LB_TOK_LSET, LB_TOK_RSET, LB_TOK_BEGIN, LB_TOK_FINISH, LB_TOK_ROW,
     LB_TOK_BASE,       /* text: the base, after a number */
+    LB_TOK_MOD,        /* modulo, the modulus behind it */
     LB_TOK_BAD         /* text: what is not understood */
 };
 
@@ -70,6 +71,7 @@ typedef struct lb_tree {
     int root;
     bool thousands;    /* a comma was read as a thousands separator only by the look of it: 1,234 */
     bool only_text;    /* nothing but \text{…} and words */
+    bool remark;       /* words in front were left out: "the answer is 5" */
     const char *src;   /* what was parsed, borrowed; n_src bytes */
     size_t n_src;
     bool commas_separate;
@@ -111,7 +113,7 @@ typedef enum lb_compare { LB_SAME, LB_HUNDREDFOLD /* 100·g = a */, LB_HUNDREDTH
 typedef struct lb_effort {
     long work;         /* of algebra, in products of single-word coefficients */
     long sampling;     /* of enclosures, in their own measure: about 3 ns */
-    int proof_ms;      /* wall time for proofs */
+    int proof_ms;      /* processor time of proofs */
     bool lenient;      /* see lb_grade; at the end of lb_value_compare */
 } lb_effort;
 

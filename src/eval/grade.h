@@ -88,8 +88,9 @@ bool lb_answer_code(const char *text, lb_buf *out);
  *   text         \text{…} and words: letter case, spaces, articles and surrounding punctuation do not count; an option
  *                letter (C) may be followed by its text
  *   also         ±∞, numerals with a base (52_8) by digits
- * LB_RIGHT is symmetric but for text (a gold word matches words only) and bare lists. Never longer than a second: 400
- * ms of processor time and 256 MiB for a proof, 900 ms of wall time for all proofs, about 20 ms for everything else. */
+ * LB_RIGHT is symmetric but for text (a gold word matches words only) and bare lists. Processor time is less than a
+ * second: 400 ms and 256 MiB for a proof, 800 ms for all of them, about 20 ms for everything else; the usual comparison
+ * takes 20 microseconds. */
 lb_verdict lb_answer_equal(const char *gold, const char *answer, char why[256]);
 
 /* lb_answer_equal in all three readings: fills verdict, strict, lenient and why; `extracted` stays as it is. */
@@ -120,6 +121,7 @@ void lb_grade_math(const char *gold, const lb_completion *c, lb_grade *out);
 void lb_grade_letter(const char *gold, const lb_completion *c, int n_options, lb_grade *out);
 void lb_grade_text(const char *gold, const lb_completion *c, lb_grade *out);
 
-/* Frees what the algebra library keeps for reuse in the calling thread: call once before a thread that graded ends. */
+/* Frees what the algebra libraries keep for reuse in the calling thread, and ends the process that proves for it. The
+ * end of a thread does the same, but the end of the program does not: call it in the main thread for leak checkers. */
 void lb_answer_cleanup(void);
 #endif
