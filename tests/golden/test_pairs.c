@@ -131,6 +131,30 @@ static void equal_pairs_are_not_unequal_turned_round(void **state)
     assert_true(n > 2000);
 }
 
+/* What is easily taken for equal: near values, identities that hold for some values only, other sets, units, kinds. */
+static void what_only_looks_equal_is_not_right(void **state)
+{
+    (void)state;
+    static char line[1024];
+    FILE *f = fopen("tests/golden/grade_unequal.tsv", "r");
+    assert_non_null(f);
+    int n = 0, n_bad = 0;
+    while (fgets(line, sizeof line, f)) {
+        char why[256], *other = strchr(line, '\t');
+        line[strcspn(line, "\n")] = 0;
+        assert_non_null(other);
+        *other++ = 0;
+        for (int turned = 0; turned < 2; turned++) {
+            const char *gold = turned ? other : line, *answer = turned ? line : other;
+            if (lb_answer_equal(gold, answer, why) == LB_RIGHT) n_bad++, print_message("%s || %s is right\n", gold, answer);
+        }
+        n++;
+    }
+    fclose(f);
+    assert_true(n >= 190);
+    assert_int_equal(n_bad, 0);
+}
+
 /* Resident memory in KiB. */
 static long resident(void)
 {
@@ -164,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_wrong_is_right_and_ninety_nine_percent_agree),
         cmocka_unit_test(equal_pairs_are_not_unequal_turned_round),
+        cmocka_unit_test(what_only_looks_equal_is_not_right),
         cmocka_unit_test(a_hundred_thousand_answers_leak_nothing),
     };
     return cmocka_run_group_tests(tests, load, unload);
