@@ -107,7 +107,7 @@ bool lb_args_parse(lb_arg *table, int argc, char **argv, const char **rest, int 
     bool flags = true;
     for (int i = 1; i < argc; i++) {
         const char *w = argv[i];
-        if (!flags || w[0] != '-' || !w[1]) {
+        if (!flags || w[0] != '-' || (w[1] != '-' && !isalpha((unsigned char)w[1]))) { /* -5 is a number */
             if (*n_rest == max_rest) return lb_fail(err, LB_EUSAGE, "unexpected '%s'", w);
             rest[(*n_rest)++] = w;
             continue;

@@ -117,8 +117,19 @@ json_t *lb_eval_json(const lb_eval_result *r);
  * that made r. */
 bool lb_eval_write_samples(const lb_eval_result *r, const lb_eval_opt *o, lb_db *db, const char *path, lb_err *err);
 
-/* r against base, problem by problem: task k, or with k = −1 the mean over all tasks, which must be the same. */
-bool lb_eval_paired(const lb_eval_result *r, const lb_eval_result *base, int k, lb_paired *out, lb_err *err);
-/* Where the noise of task k comes from; base may be NULL. */
-bool lb_eval_spread(const lb_eval_result *r, const lb_eval_result *base, int k, lb_spread *out, lb_err *err);
+/* What a run lost against a baseline on the same problems. */
+typedef struct lb_eval_drop {
+    lb_paired mean, *tasks;              /* baseline − run; over all tasks, and of each [n_task], owned */
+    lb_spread *spreads;                  /* of each task: where its noise comes from; owned */
+    lb_degradation degradation;          /* of the mean */
+} lb_eval_drop;
+/* LB_EUSAGE if they are not the same problems. */
+bool lb_eval_drop_of(const lb_eval_result *r, const lb_eval_result *base, lb_eval_drop *out, lb_err *err);
+void lb_eval_drop_free(lb_eval_drop *d);
+/* {"tasks": {task: {"drop", "drop_stderr", "interval", "p", …}}, "mean": {…}, "class"}; a new reference. */
+json_t *lb_eval_drop_json(const lb_eval_result *r, const lb_eval_drop *d);
+/* Where the noise of task k comes from. */
+bool lb_eval_spread(const lb_eval_result *r, int k, lb_spread *out, lb_err *err);
+/* What a difference of d (a fraction) needs to be seen, by what was measured of it: {"seen", "problems", "samples"}. */
+json_t *lb_eval_power_json(const lb_spread *s, double d);
 #endif

@@ -38,27 +38,48 @@ static void pair_free(lb_pair *p)
     free((void *)p->b);
 }
 
-bool lb_eval_paired(const lb_eval_result *r, const lb_eval_result *base, int k, lb_paired *out, lb_err *err)
+static bool drop_of(const lb_eval_result *r, const lb_pair *p, lb_eval_drop *out, lb_err *err)
+{
+    size_t n = (size_t)r->n_task;
+    out->tasks = lb_alloc(n, sizeof *out->tasks, "the comparison", err);
+    out->spreads = lb_alloc(n, sizeof *out->spreads, "the comparison", err);
+    if (!out->tasks || !out->spreads) return false;
+    for (int k = 0; k < r->n_task; k++)
+        if (!lb_stats_paired_tasks(&p[k], 1, 0, BOOT_SEED, &out->tasks[k], err) ||
+            !lb_stats_spread(p[k].a, p[k].n_a, p[k].b, p[k].n_b, &out->spreads[k], err))
+            return lb_wrap(err, "%s", r->tasks[k].bench->name);
+    if (!lb_stats_paired_tasks(p, r->n_task, 0, BOOT_SEED, &out->mean, err)) return false;
+    out->degradation = lb_degradation_of(100 * out->mean.diff);
+    return true;
+}
+
+bool lb_eval_drop_of(const lb_eval_result *r, const lb_eval_result *base, lb_eval_drop *out, lb_err *err)
 {
     memset(out, 0, sizeof *out);
     if (r->n_task != base->n_task)
         return lb_fail(err, LB_EUSAGE, "a run of %d tasks and one of %d cannot be compared", r->n_task, base->n_task);
-    int first = k < 0 ? 0 : k, n = k < 0 ? r->n_task : 1;
-    lb_pair *p = lb_alloc((size_t)n, sizeof *p, "the tasks", err);
+    lb_pair *p = lb_alloc((size_t)r->n_task, sizeof *p, "the tasks", err);
     bool ok = p != NULL;
-    for (int i = 0; ok && i < n; i++) ok = pair_of(&r->tasks[first + i], &base->tasks[first + i], &p[i], err);
-    ok = ok && lb_stats_paired_tasks(p, n, 0, BOOT_SEED, out, err);
-    for (int i = 0; p && i < n; i++) pair_free(&p[i]);
+    for (int k = 0; ok && k < r->n_task; k++) ok = pair_of(&base->tasks[k], &r->tasks[k], &p[k], err);
+    ok = ok && drop_of(r, p, out, err);
+    for (int k = 0; p && k < r->n_task; k++) pair_free(&p[k]);
     free(p);
+    if (!ok) lb_eval_drop_free(out);
     return ok;
 }
 
-bool lb_eval_spread(const lb_eval_result *r, const lb_eval_result *base, int k, lb_spread *out, lb_err *err)
+void lb_eval_drop_free(lb_eval_drop *d)
+{
+    free(d->tasks);
+    free(d->spreads);
+    memset(d, 0, sizeof *d);
+}
+
+bool lb_eval_spread(const lb_eval_result *r, int k, lb_spread *out, lb_err *err)
 {
     lb_pair p;
     memset(out, 0, sizeof *out);
-    bool ok = pair_of(&r->tasks[k], base ? &base->tasks[k] : NULL, &p, err) &&
-              lb_stats_spread(p.a, p.n_a, p.b, p.n_b, out, err);
+    bool ok = pair_of(&r->tasks[k], NULL, &p, err) && lb_stats_spread(p.a, p.n_a, NULL, 0, out, err);
     pair_free(&p);
     return ok;
 }

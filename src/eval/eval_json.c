@@ -86,3 +86,37 @@ json_t *lb_eval_json(const lb_eval_result *r)
                      (json_int_t)r->n_reused, "regraded", (json_int_t)r->n_regraded, "tokens_generated",
                      r->tokens_generated, "seconds", r->seconds);
 }
+
+/* ---- comparisons ---- */
+
+static json_t *paired_json(const lb_paired *d)
+{
+    json_t *j = json_pack("{s:o, s:o, s:[o, o], s:o, s:s, s:I}", "drop", number(d->diff), "drop_stderr",
+                          number(d->stderr_diff), "interval", number(d->lo), number(d->hi), "p", number(d->p), "test",
+                          isnan(d->p_mcnemar) ? "sign flips" : "McNemar", "n", (json_int_t)d->n_problem);
+    if (j && !isnan(d->p_mcnemar)) {
+        set(j, "only_baseline", json_integer((json_int_t)d->only_a));
+        set(j, "only_run", json_integer((json_int_t)d->only_b));
+    }
+    return j;
+}
+
+json_t *lb_eval_drop_json(const lb_eval_result *r, const lb_eval_drop *d)
+{
+    json_t *tasks = json_object();
+    for (int k = 0; k < r->n_task; k++) {
+        json_t *t = paired_json(&d->tasks[k]);
+        if (t) set(t, "seen", number(lb_stats_detectable(&d->spreads[k])));
+        set(tasks, r->tasks[k].bench->name, t);
+    }
+    return json_pack("{s:o, s:o, s:s}", "tasks", tasks, "mean", paired_json(&d->mean), "class",
+                     lb_degradation_name(d->degradation));
+}
+
+json_t *lb_eval_power_json(const lb_spread *s, double d)
+{
+    double samples = lb_stats_samples_needed(s, d);
+    return json_pack("{s:o, s:o, s:o, s:s}", "seen", number(lb_stats_detectable(s)), "problems",
+                     number(lb_stats_problems_needed(s, d)), "samples", number(samples), "samples_is",
+                     isnan(samples) ? "unknown" : isinf(samples) ? "never enough" : "enough");
+}
