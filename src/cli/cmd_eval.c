@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/eval_table.h"
+#include "eval/eval_remote.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,10 +13,11 @@
 
 typedef struct flags {
     lb_common c;
-    const char *tasks, *data, *seeds, *db, *kv, *thinking, *from, *to, *pass_k, *maj_k, *against, *samples_out;
+    const char *tasks, *data, *seeds, *db, *kv, *thinking, *from, *to, *pass_k, *maj_k, *against, *samples_out,
+        *server, *model_name, *key_env;
     lb_list task_files;
-    int64_t limit, samples, n, parallel, top_k, budget, extend, option_seed;
-    double temp, top_p, min_p, gate, power;
+    int64_t limit, samples, n, parallel, top_k, budget, extend, option_seed, retries, max_failed;
+    double temp, top_p, min_p, gate, power, timeout, retry_wait;
     bool fresh, weak;
 } flags;
 
@@ -29,6 +31,8 @@ typedef struct evaluation {
     json_t *kwargs;                  /* owned */
     lb_exec *ex;                     /* owned */
     lb_target t;
+    lb_remote *remote;               /* owned; NULL: the model is a folder */
+    lb_served served;
     lb_db *db;                       /* owned */
     char base_hash[33];              /* of --against, if it names a folder */
     lb_eval_result r, base;
@@ -94,6 +98,23 @@ static bool find_tasks(evaluation *e, lb_err *err)
     return true;
 }
 
+/* A folder or a server, not both; and nothing that only one of them can. */
+static bool check_model(evaluation *e, lb_err *err)
+{
+    const flags *f = &e->f;
+    if (!f->server) {
+        for (const lb_arg *a = e->table; a->name; a++)
+            if (a->given && a->dst && (a->dst == &f->model_name || a->dst == &f->key_env || a->dst == &f->timeout || a->dst == &f->retries ||
+                                       a->dst == &f->retry_wait || a->dst == &f->max_failed))
+                return lb_fail(err, LB_EUSAGE, "--%s is for a model behind --server", a->name);
+        return lb_cmd_need_model(&f->c, err);
+    }
+    if (f->c.model && f->c.model != getenv("LOWBIT_MODEL")) return lb_fail(err, LB_EUSAGE, "-m and --server are two models; evaluate one at a time");
+    if (f->kv) return lb_fail(err, LB_EUSAGE, "--kv is for a model folder; a server has its own KV cache");
+    if (f->budget || f->extend) return lb_fail(err, LB_EUSAGE, "--think-budget and --think-extend are for a model folder; a server's thinking cannot be forced");
+    return true;
+}
+
 static bool read_flags(evaluation *e, lb_err *err)
 {
     const flags *f = &e->f;
@@ -102,7 +123,7 @@ static bool read_flags(evaluation *e, lb_err *err)
                        .to = f->to, .n_sample = (int)f->samples, .max_new = (int)f->n, .think_budget = (int)f->budget,
                        .think_extend = (int)f->extend, .n_slot = (int)f->parallel, .kv = f->kv, .fresh = f->fresh,
                        .allow_weak_sandbox = f->weak, .stop = &lb_cmd_stop};
-    return lb_cmd_need_model(&f->c, err) && parse_list("seeds", f->seeds, 0, o->seeds, LB_MAX_SEEDS, &o->n_seed, err) &&
+    return check_model(e, err) && parse_list("seeds", f->seeds, 0, o->seeds, LB_MAX_SEEDS, &o->n_seed, err) &&
            parse_k("pass-k", f->pass_k, o->pass_k, &o->n_pass_k, err) &&
            parse_k("maj-k", f->maj_k, o->maj_k, &o->n_maj_k, err) && find_tasks(e, err);
 }
@@ -168,7 +189,8 @@ static void add_flag(lb_buf *b, const lb_arg *a)
 /* The command that evaluates the baseline: this one with another model, less what is only said of this one. */
 static bool say_command(const evaluation *e, lb_err *err)
 {
-    static const char *const not_these[] = {"model", "against", "power", "samples-out", "fail-under", "fresh", "json", "quiet", "pass-k", "maj-k"};
+    static const char *const not_these[] = {"model", "server", "model-name", "api-key-env", "timeout", "retries", "retry-wait", "max-failed",
+                                            "against", "power", "samples-out", "fail-under", "fresh", "json", "quiet", "pass-k", "maj-k"};
     lb_buf b = {0};
     lb_buf_str(&b, "lowbit eval -m ");
     add_word(&b, e->f.against);
@@ -227,8 +249,9 @@ static bool print_json(const evaluation *e, lb_err *err)
     json_t *j = lb_eval_json(&e->r);
     if (!j) return lb_cmd_print_json(NULL, err);
     json_object_set_new(j, "model",
-                        json_pack("{s:s, s:s, s:f}", "path", e->f.c.model, "hash", e->t.hash, "bits_per_weight",
-                                  e->t.model->bpw));
+                        e->remote ? json_pack("{s:s, s:s, s:O}", "name", e->served.s.name, "hash", e->served.s.hash, "about", e->served.about)
+                                  : json_pack("{s:s, s:s, s:f}", "path", e->f.c.model, "hash", e->t.hash, "bits_per_weight", e->t.model->bpw));
+    if (e->remote) json_object_set_new(j, "server", lb_remote_report_json(&e->served.report));
     json_object_set_new(j, "version", json_string(lb_version()));
     if (e->compared) {
         json_t *a = lb_eval_drop_json(&e->r, &e->drop), *base = lb_eval_json(&e->base);
@@ -260,14 +283,40 @@ static bool pass_gate(const evaluation *e, lb_err *err)
 
 /* ---- the command ---- */
 
+static bool open_server(evaluation *e, lb_err *err)
+{
+    const flags *f = &e->f;
+    const char *key = getenv(f->key_env ? f->key_env : "OPENAI_API_KEY");
+    if (f->key_env && !key) return lb_fail(err, LB_EUSAGE, "--api-key-env: there is no variable %s in the environment", f->key_env);
+    lb_remote_opt o = {.url = f->server, .model = f->model_name, .api_key = key, .n_parallel = (int)f->parallel, .timeout_s = f->timeout,
+                       .max_retries = f->retries > 0 ? (int)f->retries : -1, .backoff_s = f->retry_wait, .max_failed = (int)f->max_failed,
+                       .stop = &lb_cmd_stop};
+    e->remote = lb_remote_open(&o, err);
+    return e->remote && lb_subject_remote(&e->served, e->remote, e->ex, err);
+}
+
+static bool open_model(evaluation *e, lb_err *err)
+{
+    return e->f.server ? open_server(e, err) : lb_target_open(&e->t, e->f.c.model, e->ex, err);
+}
+
+/* What it took to get the replies: said also of a run that failed. */
+static void say_report(const evaluation *e)
+{
+    char text[1500];
+    lb_remote_report_text(&e->served.report, text, sizeof text);
+    if (*text && !e->f.c.quiet) fprintf(stderr, "server: %s\n", text);
+}
+
 static bool evaluate(evaluation *e, lb_progress_mode mode, int64_t total, lb_err *err)
 {
     lb_progress p;
     e->o.template_kwargs = e->kwargs;
-    set_sampling(e, lb_target_sampling(&e->t));
+    set_sampling(e, e->remote ? lb_served_sampling() : lb_target_sampling(&e->t));
     lb_progress_start(&p, mode, "samples", total);
-    bool ok = lb_eval_run(&e->t, &e->o, e->db, &p, &e->r, err);
+    bool ok = e->remote ? lb_eval_run_subject(&e->served.s, &e->o, e->db, &p, &e->r, err) : lb_eval_run(&e->t, &e->o, e->db, &p, &e->r, err);
     lb_progress_end(&p);
+    if (e->remote) say_report(e);
     return ok;
 }
 
@@ -285,7 +334,7 @@ static bool run_all(evaluation *e, lb_err *err)
     const flags *f = &e->f;
     return read_flags(e, err) && lb_cmd_progress(&f->c, &mode, err) && lb_cmd_thinking(f->thinking, &e->kwargs, err) &&
            lb_eval_count(&e->o, &total, err) && (e->ex = lb_cmd_exec(&f->c, err)) && hash_folder(e, err) &&
-           lb_target_open(&e->t, f->c.model, e->ex, err) && (e->db = lb_db_open(f->db, err)) &&
+           open_model(e, err) && (e->db = lb_db_open(f->db, err)) &&
            evaluate(e, mode, total, err) &&
            (!f->samples_out || lb_eval_write_samples(&e->r, &e->o, e->db, f->samples_out, err)) && show(e, err) &&
            pass_gate(e, err);
@@ -297,6 +346,8 @@ static void close_all(evaluation *e)
     lb_eval_result_free(&e->base);
     lb_eval_result_free(&e->r);
     lb_db_close(e->db);
+    lb_subject_remote_close(&e->served);
+    lb_remote_close(e->remote);
     lb_target_close(&e->t);
     lb_exec_close(e->ex);
     json_decref(e->kwargs);
@@ -310,9 +361,17 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     evaluation e = {0};
     bool done;
     flags *f = &e.f;
-    *f = (flags){.data = "data", .seeds = "42,43,44", .db = "out/results.sqlite", .samples = 1, .top_p = 1, .gate = -1};
+    *f = (flags){.data = "data", .seeds = "42,43,44", .db = "out/results.sqlite", .samples = 1, .top_p = 1, .gate = -1,
+                 .retries = 6};
     lb_arg table[] = {
         LB_MODEL_ARG(f->c),
+        {"server", 0, LB_ARG_STR, &f->server, "URL", "instead of -m: a model behind an OpenAI-compatible server, such as http://127.0.0.1:8000", 0, 0, false},
+        {"model-name", 0, LB_ARG_STR, &f->model_name, "NAME", "which of the server's models (default: the only one)", 0, 0, false},
+        {"api-key-env", 0, LB_ARG_STR, &f->key_env, "VAR", "the variable that holds the server's key (default OPENAI_API_KEY)", 0, 0, false},
+        {"timeout", 0, LB_ARG_REAL, &f->timeout, "S", "server: seconds of silence that are a stall (default 600)", 0.01, 86400, false},
+        {"retries", 0, LB_ARG_INT, &f->retries, "N", "server: more tries of a sample that fails (default 6)", 0, 1000, false},
+        {"retry-wait", 0, LB_ARG_REAL, &f->retry_wait, "S", "server: before the first of them; doubled each time, up to 60 (default 1)", 0.001, 60, false},
+        {"max-failed", 0, LB_ARG_INT, &f->max_failed, "N", "server: so many failed samples in a row stop the run (default 8)", 1, 1 << 20, false},
         {"tasks", 0, LB_ARG_STR, &f->tasks, "A,B", "benchmarks or suites: abacus (default), studies, math500, aime24 …; `lowbit data` lists them",
          0, 0, false},
         {"task-file", 0, LB_ARG_LIST, &f->task_files, "FILE", "a benchmark of your own, described in JSON (docs/benchmarks.md); may be repeated", 0, 0, false},
@@ -326,7 +385,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"pass-k", 0, LB_ARG_STR, &f->pass_k, "A,B", "also pass@k for these k, of all samples of a problem", 0, 0, false},
         {"maj-k", 0, LB_ARG_STR, &f->maj_k, "A,B", "also maj@k: what k samples would answer by majority", 0, 0, false},
         {"n-predict", 'n', LB_ARG_INT, &f->n, "N", "most tokens per answer; longer is truncated (default: the task's)", 1, 1 << 28, false},
-        {"temp", 0, LB_ARG_REAL, &f->temp, "T", "default: the model's generation_config.json", 0, 100, false},
+        {"temp", 0, LB_ARG_REAL, &f->temp, "T", "default: the model's generation_config.json; with --server 0.6, top-p 0.95", 0, 100, false},
         {"top-k", 0, LB_ARG_INT, &f->top_k, "K", "likewise", 0, 1 << 28, false},
         {"top-p", 0, LB_ARG_REAL, &f->top_p, "P", "likewise", 0, 1, false},
         {"min-p", 0, LB_ARG_REAL, &f->min_p, "P", "likewise", 0, 1, false},
@@ -334,7 +393,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"think-budget", 0, LB_ARG_INT, &f->budget, "N", "end the thinking after N tokens of it", 1, 1 << 28, false},
         {"think-extend", 0, LB_ARG_INT, &f->extend, "K", "the first K times that thinking would end, go on with \"Wait\"", 1, 1 << 20, false},
         {"kv", 0, LB_ARG_STR, &f->kv, "FORMAT", LB_KV_HELP " (default: as the model)", 0, 0, false},
-        {"parallel", 0, LB_ARG_INT, &f->parallel, "N", "samples in flight (default: what fits, at most 64)", 1, 4096, false},
+        {"parallel", 0, LB_ARG_INT, &f->parallel, "N", "samples in flight (default: what fits, at most 64; with --server 16)", 1, 4096, false},
         {"db", 0, LB_ARG_STR, &f->db, "FILE", "results database (default out/results.sqlite)", 0, 0, false},
         {"fresh", 0, LB_ARG_FLAG, &f->fresh, "", "generate again what the database has", 0, 0, false},
         {"against", 0, LB_ARG_STR, &f->against, "MODEL", "paired drop from a model that is in the database: its folder, name, label or hash", 0, 0, false},

@@ -54,16 +54,6 @@ typedef struct lb_remote_reply {
     bool truncated;                  /* ended by max_new */
 } lb_remote_reply;
 
-typedef struct lb_remote_request {
-    const char *user;                /* UTF-8; borrowed until the run is over */
-    const json_t *template_kwargs;   /* {"enable_thinking": …}, or NULL; borrowed likewise */
-    lb_sampling sampling;
-    int max_new;                     /* most tokens of the reply, > 0 */
-    int64_t seed;
-    void *user_data;
-    void (*on_done)(struct lb_remote_request *, lb_remote_reply *);      /* once, when the reply is whole; never on failure */
-} lb_remote_request;
-
 /* What can go wrong with a try. */
 typedef enum lb_remote_fault {
     LB_REMOTE_OK,
@@ -82,23 +72,38 @@ typedef enum lb_remote_fault {
 
 const char *lb_remote_fault_name(lb_remote_fault f);      /* "connect", "dropped", … */
 
+typedef struct lb_remote_request {
+    const char *user;                /* UTF-8; borrowed until the run is over */
+    const json_t *template_kwargs;   /* {"enable_thinking": …}, or NULL; borrowed likewise */
+    lb_sampling sampling;
+    int max_new;                     /* most tokens of the reply, > 0 */
+    int64_t seed;
+    void *user_data;
+    bool (*wanted)(struct lb_remote_request *);  /* right before it is sent first; false: leave it out. NULL: all are */
+    void (*on_done)(struct lb_remote_request *, lb_remote_reply *);      /* once, when the reply is whole */
+    void (*on_failed)(struct lb_remote_request *, lb_remote_fault, const char *why);     /* or when it failed for good; may be NULL */
+} lb_remote_request;
+
 typedef struct lb_remote_report {
-    size_t n_done, n_failed;         /* requests; the rest was not reached */
+    size_t n_done, n_failed;         /* requests; the rest was left out or not reached */
     size_t n_tries, n_429;
     size_t tried[LB_REMOTE_N_FAULT];     /* tries that ended so */
     size_t failed[LB_REMOTE_N_FAULT];    /* requests that failed for good, by their last fault */
     size_t n_estimated;              /* replies whose tokens were not counted by the server */
     int n_parallel;                  /* most in flight at the end, lowered by 429 */
-    char first[512];                 /* why the first request failed, "" if none did */
+    size_t first_failed;             /* its number in the list, if n_failed */
+    char first[512];                 /* why it failed, "" if none did */
     char remarks[512];               /* what the server would not take and is not sent, "" if nothing */
 } lb_remote_report;
 
+/* Adds the counts of a later run; the first failure stays. */
+void lb_remote_report_add(lb_remote_report *sum, const lb_remote_report *r);
 /* "3 of 20 requests failed (2 stalled, 1 refused): …" and the like in one line; "" if all went well at the first try. */
 void lb_remote_report_text(const lb_remote_report *r, char *out, size_t cap);
 json_t *lb_remote_report_json(const lb_remote_report *r);     /* a new reference, or NULL without memory */
 
 typedef struct lb_remote_run_opt {
-    const bool *failed;              /* set by an on_done that failed: stop, and return false without a message */
+    const bool *failed;              /* set by a call-back that failed: stop, and return false without a message */
     volatile sig_atomic_t *stop;     /* as in lb_remote_opt */
 } lb_remote_run_opt;
 
