@@ -193,6 +193,8 @@ static void intervals(void **state)
     lb_stats_interval(0.5, NAN, 25, &lo25, &hi25);
     close_to("clustered", lo, lo25, 1e-12);
     close_to("clustered", hi, hi25, 1e-12);
+    lb_stats_interval(0.5, 1e-17, 25, &lo, &hi); /* every problem half right, but for rounding */
+    close_to("no noise", hi, hi25, 1e-12);
 }
 
 /* The generator of the script. */
