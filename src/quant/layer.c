@@ -483,7 +483,7 @@ static bool put_solved(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
     const lb_plan_module *m = lb_plan_module_of(&c->w->r->plan, l->name);
     lb_qmat *q = &c->q[c->i++];
     if (m->scheme.w_bits == 16) return put_plain(c->w, l, m, err);
-    if (!put_codes(c->w, l, m, q, err)) return false;
+    if (!put_codes(c->w, l, m, q, err) || (c->w->r->o->save_latent && !put_latent(c->w, l, l->w, err))) return false;
     advance(c->w, l->name);
     return true;
 }

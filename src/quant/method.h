@@ -96,6 +96,7 @@ struct lb_method {
     void (*unshare)(lb_gptq_factor *f);
     /* Solves all linears of a block together (out[i] in the order of lb_qblock_linears; bits 0: not this one). */
     bool (*solve_block)(struct lb_quant_run *r, struct lb_qblock *b, lb_qmat *out, lb_err *err);
+    bool keeps_latent;           /* solve_block leaves the weights in the block whose codes it gave (--save-latent) */
 };
 
 extern const lb_method *const lb_methods[];      /* NULL-terminated */
