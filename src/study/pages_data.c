@@ -24,7 +24,9 @@ lb_pages_col *lb_pages_add_col(lb_pages *p, const char *model, const char *sampl
     if (!p->cols && !(p->cols = lb_alloc(LB_PAGES_MAX, sizeof *p->cols, "the pages", err))) return NULL;
     lb_pages_col *c = &p->cols[p->n_col++];
     *c = (lb_pages_col){.base = -1};
-    return (c->model = lb_pages_copy(model, err)) && (c->sampling = lb_pages_copy(sampling, err)) && (c->name = lb_pages_copy("", err)) ? c : NULL;
+    bool ok = (c->model = lb_pages_copy(model, err)) && (c->sampling = lb_pages_copy(sampling, err)) &&
+              (c->name = lb_pages_copy("", err));
+    return ok ? c : NULL;
 }
 
 /* Letters, digits, '-' and '_' of the name, with "~" and a number where another task has the same or we do. */
@@ -186,7 +188,8 @@ static lb_pages_problem *find(const lb_pages_task *t, lb_hash item)
 static bool describe(lb_pages_problem *x, const char *id, const char *problem, const char *gold, lb_err *err)
 {
     if (x->id) return true;
-    return (x->id = lb_pages_copy(id, err)) && (x->problem = lb_pages_copy(problem, err)) && (x->gold = lb_pages_copy(gold, err));
+    return (x->id = lb_pages_copy(id, err)) && (x->problem = lb_pages_copy(problem, err)) &&
+           (x->gold = lb_pages_copy(gold, err));
 }
 
 static bool on_item(void *arg, const lb_item_row *row, lb_err *err)
