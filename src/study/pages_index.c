@@ -49,6 +49,8 @@ static void accuracy_cell(const lb_pages_task *t, int c, lb_buf *b)
     lb_buf_fmt(b, "<td%s%s><a href=\"%s.html\">", *attributes ? " " : "", attributes, t->slug);
     lb_pm(b, 100 * x->acc, 100 * x->acc_se);
     lb_buf_str(b, "</a>");
+    if (x->n_problem < t->n_problem) /* a run that still goes, or a smaller one: not to be compared by eye */
+        lb_buf_fmt(b, "<small class=\"o\">%d of %d problems</small>", x->n_problem, t->n_problem);
     lb_readings(b, x->acc, x->strict, x->strict_se, x->lenient, x->lenient_se);
     lb_buf_str(b, "</td>");
 }
