@@ -12,7 +12,7 @@ typedef struct lb_remote_fields {    /* zeroed: everything is sent */
     int top_k_off;                   /* how "off" is written: 0: −1; 1: 0; 2: not at all */
     bool no_min_p, no_repetition, no_seed, no_usage, no_stream;
     bool completion_tokens;          /* max_completion_tokens instead of max_tokens */
-    char remarks[512];
+    char remarks[512];               /* "not sent, …: top_k (off), min_p (off)" and the like, or "" */
 } lb_remote_fields;
 
 /* The JSON text [*n], NUL-terminated; the caller frees it. LB_EFORMAT if the prompt is not UTF-8. */
