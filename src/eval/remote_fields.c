@@ -23,12 +23,15 @@ char *lb_remote_body(const lb_remote_fields *f, const char *model, const lb_remo
     if (!top_k_is_off(q)) bad |= json_object_set_new(o, "top_k", json_integer(s->top_k));
     else if (f->top_k_off < 2) bad |= json_object_set_new(o, "top_k", json_integer(f->top_k_off - 1));
     if (!f->no_min_p) bad |= json_object_set_new(o, "min_p", json_real((double)s->min_p));
-    if (!f->no_repetition) bad |= json_object_set_new(o, "repetition_penalty", json_real((double)s->repetition_penalty));
+    if (!f->no_repetition)
+        bad |= json_object_set_new(o, "repetition_penalty", json_real((double)s->repetition_penalty));
     if (!f->no_seed) bad |= json_object_set_new(o, "seed", json_integer(q->seed));
-    bad |= json_object_set_new(o, f->completion_tokens ? "max_completion_tokens" : "max_tokens", json_integer(q->max_new));
+    bad |=
+        json_object_set_new(o, f->completion_tokens ? "max_completion_tokens" : "max_tokens", json_integer(q->max_new));
     if (q->template_kwargs) bad |= json_object_set_new(o, "chat_template_kwargs", json_deep_copy(q->template_kwargs));
     if (!f->no_stream) bad |= json_object_set_new(o, "stream", json_true());
-    if (!f->no_stream && !f->no_usage) bad |= json_object_set_new(o, "stream_options", json_pack("{s:b}", "include_usage", 1));
+    if (!f->no_stream && !f->no_usage)
+        bad |= json_object_set_new(o, "stream_options", json_pack("{s:b}", "include_usage", 1));
     /* Seven digits are what a float is worth: 0.6, not 0.600000024. */
     char *text = bad ? NULL : json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(7));
     json_decref(o);
@@ -74,11 +77,14 @@ lb_remote_lesson lb_remote_learn(lb_remote_fields *f, const lb_remote_request *q
         if (q->sampling.repetition_penalty != 1) return cannot("repetition_penalty", text, err);
         if (!f->no_repetition) f->no_repetition = true, f->version++;
     }
-    if (lb_remote_error_names(text, "chat_template_kwargs") && q->template_kwargs) return cannot("chat_template_kwargs", text, err);
-    if (lb_remote_error_names(text, "max_completion_tokens") && !f->completion_tokens) f->completion_tokens = true, f->version++;
+    if (lb_remote_error_names(text, "chat_template_kwargs") && q->template_kwargs)
+        return cannot("chat_template_kwargs", text, err);
+    if (lb_remote_error_names(text, "max_completion_tokens") && !f->completion_tokens)
+        f->completion_tokens = true, f->version++;
     if (lb_remote_error_names(text, "seed") && !f->no_seed) f->no_seed = true, f->version++;
     if (lb_remote_error_names(text, "stream_options") && !f->no_usage) f->no_usage = true, f->version++;
-    if (f->version == before && lb_remote_error_names(text, "stream") && !f->no_stream) f->no_stream = true, f->version++;
+    if (f->version == before && lb_remote_error_names(text, "stream") && !f->no_stream)
+        f->no_stream = true, f->version++;
     remark(f);
     return f->version != before ? LB_LESSON_CHANGED : LB_LESSON_NONE;
 }

@@ -1,8 +1,8 @@
 /* eval/remote_fields.h – the body of a request, and what a server's refusals teach about it.
  *
- * Every sampling field is sent, also where it is off, because servers have defaults of their own (top-k 40 and min-p 0.05 in
- * llama.cpp, the model's generation_config.json in vLLM). A server that refuses a field by name gets the request again without
- * it, but only if that cannot change what was asked for; what is left out is remarked. */
+ * Every sampling field is sent, also where it is off, because servers have defaults of their own (top-k 40 and min-p
+ * 0.05 in llama.cpp, the model's generation_config.json in vLLM). A server that refuses a field by name gets the
+ * request again without it, but only if that cannot change what was asked for; what is left out is remarked. */
 #ifndef LB_EVAL_REMOTE_FIELDS_H
 #define LB_EVAL_REMOTE_FIELDS_H
 #include "eval/remote.h"
