@@ -10,7 +10,7 @@ B       := build$(if $(filter 1,$(SAN)),/san)$(if $(filter 2,$(SAN)),/fuzz)$(if 
 Q       := $(if $(V),,@)
 CLANG   := $(findstring clang,$(shell $(CC) --version | head -1))
 
-LIBS     := jansson libpcre2-8 libutf8proc libxxhash sqlite3 libseccomp cairo libcrypto libcurl
+LIBS     := jansson libpcre2-8 libutf8proc libxxhash sqlite3 libseccomp cairo libcrypto zlib libcurl
 CFLAGS   ?= -O3 -g
 MUST     := -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wshadow -Wstrict-prototypes -fPIC -fopenmp \
             -fno-math-errno -ffp-contract=off -Isrc -Iinclude $(shell pkg-config --cflags $(LIBS))

@@ -28,6 +28,10 @@ import sympy as sp
 import grader_refs as refs
 
 SEED = 20261126
+# Beyond what every grader is meant to know (other order and form, layout, decimals, units; off by one, sign, swapped).
+HARD = {'as inequality', 'base', 'other base', 'continued fraction', 'cube root', 'function', 'logarithm', 'mixed number',
+        'near decimal', 'near fraction', 'near value', 'nested root', 'plain', 'repeating', 'scale', 'trigonometry', 'unicode',
+        'wrong brackets'}  # fmt: skip
 N_FORMULA, N_INTEGER = (18, 13), (6, 5)  # pairs kept of a gold answer: equal, unequal
 
 
@@ -802,13 +806,17 @@ def grade(pairs, lowbit):
         for p in pairs:
             f.write(json.dumps({'gold': p['gold'], 'answer': p['answer']}, ensure_ascii=False) + '\n')
         f.flush()
-        out = subprocess.run([lowbit, 'grade', '--file', f.name], stdout=subprocess.PIPE, check=True, text=True).stdout
+        out = subprocess.run([lowbit, 'grade', '--time', '--file', f.name], stdout=subprocess.PIPE, check=True, text=True).stdout
     said = [json.loads(line) for line in out.splitlines()]
     assert len(said) == len(pairs)
     return said
 
 
 LETTER = {'right': 'R', 'wrong': 'W', 'unknown': 'U'}
+
+
+def is_hard(pair):
+    return pair['transform'] in HARD or refs.is_complex(pair['gold'])
 
 
 def tell(path, lowbit):
@@ -819,12 +827,14 @@ def tell(path, lowbit):
     for p, s in zip(pairs, said):
         ours = LETTER[s['verdict']]
         right = ours == 'R'
+        hard = is_hard(p)
         for who, want in (('construction', p['expect']), ('math-verify', p['math_verify']), ('sympy', p['sympy'])):
             if want not in 'RW':
                 total[who, 'n/a'] += 1
                 continue
-            total[who] += 1
-            agree[who] += right == (want == 'R')
+            for set_ in ('all', 'hard' if hard else 'plain'):
+                total[who, set_] += 1
+                agree[who, set_] += right == (want == 'R')
         key = (p['transform'], p['expect'])
         total[key] += 1
         agree[key] += right == (p['expect'] == 'R')
@@ -833,9 +843,13 @@ def tell(path, lowbit):
             bad.append((p, s))
         elif p['math_verify'] in 'RW' and right != (p['math_verify'] == 'R'):
             others.append((p, s))
-    for who in ('construction', 'math-verify', 'sympy'):
-        na = total[who, 'n/a']
-        print(f'{who:14} {agree[who]} of {total[who]} agree ({agree[who] / total[who]:.2%}){f", {na} without a verdict" if na else ""}')
+    for set_ in ('all', 'plain', 'hard'):
+        for who in ('construction', 'math-verify', 'sympy'):
+            k = who, set_
+            print(f'{set_:6}{who:14} {agree[k]} of {total[k]} agree ({agree[k] / total[k]:.2%})')
+    print(f'without a verdict: math-verify {total["math-verify", "n/a"]}, sympy {total["sympy", "n/a"]}')
+    us = sorted((s['us'], p['gold'], p['answer']) for p, s in zip(pairs, said))
+    print(f'time: median {us[len(us) // 2][0]:.0f} us, 99 % {us[len(us) * 99 // 100][0]:.0f} us, worst {us[-1][0] / 1e3:.1f} ms ({us[-1][1]} || {us[-1][2]})')
     for who in ('math_verify', 'sympy'):
         n = [p for p in pairs if p[who] in 'RW']
         print(f'{who} agrees with the construction on {sum(p[who] == p["expect"] for p in n) / len(n):.2%} of {len(n)}')
@@ -855,7 +869,8 @@ def tell(path, lowbit):
 
 def write(path):
     for p in load(path):
-        print(p['expect'], p['math_verify'][0].upper(), p['sympy'][0].upper(), p['transform'], p['gold'], p['answer'], sep='\t')
+        how = p['transform'] + ('*' if is_hard(p) else '')
+        print(p['expect'], p['math_verify'][0].upper(), p['sympy'][0].upper(), how, p['gold'], p['answer'], sep='\t')
 
 
 if __name__ == '__main__':

@@ -54,6 +54,10 @@ class Child:
             self.p.wait()
 
 
+def is_complex(gold):
+    return bool(re.fullmatch(r'-?\d+ ?[-+] ?\d+i', gold))
+
+
 # ---- math-verify ----
 
 
@@ -62,7 +66,7 @@ def as_gold(gold):
 
 
 def as_completions(answer):
-    """The answer as a model would give it: in a box, its layout and full stop outside; plain text also as prose."""
+    """The answer as a model would give it: in a box, its layout and full stop outside; words also as prose."""
     bold = answer.startswith('**') and answer.endswith('**')
     inner = answer[2:-2] if bold else answer
     inner = re.sub(r'(?:[.~\s]|\\[,;\\]|\\quad|\\ ?$)+$', '', inner.replace('\\displaystyle ', ''))
@@ -71,7 +75,7 @@ def as_completions(answer):
             inner = inner[len(a) : -len(b)]
             break
     out = [f'The final answer is $\\boxed{{{inner.strip()}}}$.']
-    if not re.search(r'[\\${}]', answer):
+    if re.search(r'[A-Za-z]{4}|[^\x00-\x7f]', answer) and not re.search(r'[\\${}]|sqrt', answer):
         out.append(f'The final answer is {answer.rstrip(".")}.')
     return out
 

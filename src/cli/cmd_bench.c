@@ -2,7 +2,8 @@
  *
  *   membw     read bandwidth                      matmul   every row of the operator's table over shapes and formats
  *   peak      f32 multiply-adds                   attn     decode attention over long caches
- *   decode    tokens/s of a model, one at a time  prefill  tokens/s of a prompt */
+ *   decode    tokens/s of a model, one at a time  prefill  tokens/s of a prompt
+ *   train     a step of training in f32: forward, loss, the way back, AdamW */
 #include "base/file.h"
 #include "base/median.h"
 #include "base/mem.h"
@@ -11,6 +12,8 @@
 #include "infer/bench.h"
 #include "kern/bench_attn.h"
 #include "kern/bench_limits.h"
+#include "model/model_grad.h"
+#include "model/optim.h"
 #include "num/fp4.h"
 #include "quant/quantize.h"
 #include "study/shape.h"
@@ -24,6 +27,7 @@ typedef struct opts {
     const char *shape, *kv, *dir, *scheme;
     lb_list tensor, format;
     int64_t n, ctx, tokens, act, group;
+    bool keep;
     json_t *rows;                    /* what --json prints */
 } opts;
 
@@ -330,6 +334,106 @@ static bool bench_whole(opts *o, lb_exec *ex, bool prefill, lb_err *err)
     return ok;
 }
 
+/* Multiply-adds ×2 that a step needs, what checkpoints do again not counted: 3 products where forward has one, in
+ * attention 7 where it has 2, of which causality spares half. */
+static double step_flops(const lb_model_grad *m, const lb_docs *d)
+{
+    const lb_config *c = lb_model_grad_config(m);
+    double macs = (double)c->n_vocab * c->d_model, pairs = 0;
+    for (size_t i = 0; i < lb_model_grad_count(m); i++) {
+        const lb_model_tensor *t = lb_model_grad_tensor(m, i);
+        bool expert = t->kind == LB_TRAIN_LINEARS && strstr(t->name, c->arch->names->experts);
+        double share = expert ? (double)c->n_expert_used / c->n_expert : 1;
+        if (t->kind & (LB_TRAIN_LINEARS | LB_TRAIN_ROUTERS)) macs += share * t->p->n * t->p->k;
+    }
+    for (int s = 0; s < d->n_doc; s++) pairs += 0.5 * pow(d->begin[s + 1] - d->begin[s], 2);
+    return 6 * macs * d->n_tok + 2 * 7 * pairs * c->n_layer * c->n_head * c->d_head;
+}
+
+typedef struct train_step {
+    lb_model_grad *m;
+    lb_optim *optim;
+    lb_docs docs;
+    lb_vocab_loss loss;
+    double t_s[3];                   /* forward, loss and the way back; AdamW; both */
+} train_step;
+
+static bool one_step(train_step *t, lb_err *err)
+{
+    lb_vocab_sums s;
+    double t0 = lb_now_s();
+    if (!lb_model_grad_loss(t->m, &t->docs, &t->loss, &s, err)) return false;
+    double t1 = lb_now_s();
+    lb_optim_clip_norm(t->optim, 1);
+    if (!lb_optim_step(t->optim, 1, err)) return false;
+    double t2 = lb_now_s();
+    t->t_s[0] = t1 - t0, t->t_s[1] = t2 - t1, t->t_s[2] = t2 - t0;
+    return true;
+}
+
+static bool train_steps(opts *o, lb_exec *ex, train_step *t, const char *dir, const lb_model_plan *plan, lb_err *err)
+{
+    enum { MAX_N = 64 };
+    double all[MAX_N], way[MAX_N];
+    int n = o->n < MAX_N ? (int)o->n : MAX_N;
+    lb_limit fma0, fma1;
+    lb_model_plan held;
+    if (!one_step(t, err) || !lb_limit_fma(ex, 5, &fma0, err)) return false;
+    for (int i = 0; i < n; i++) {
+        if (lb_cmd_stop) return lb_fail(err, LB_EFAIL, "stopped");
+        if (!one_step(t, err)) return false;
+        way[i] = t->t_s[0], all[i] = t->t_s[2];
+    }
+    if (!lb_limit_fma(ex, 5, &fma1, err)) return false;
+    lb_model_grad_held(t->m, &held);
+    double peak = 0.5 * (fma0.median + fma1.median), flops = step_flops(t->m, &t->docs);
+    double s = lb_median(all, (size_t)n), best = all[0];
+    for (int i = 1; i < n; i++) best = fmin(best, all[i]);
+    double gf = flops / s / 1e9;
+    if (!o->c.json)
+        printf("train %d tokens: %.3f s a step (best %.3f, n %d; AdamW %.3f of it), %.1f tok/s, %.1f GFLOP/s = %.0f %% of the "
+               "f32 peak %.1f beside it (best step %.0f %%); %.2f GB planned, tape %.2f planned and %.2f held; %s, %s\n",
+               t->docs.n_tok, s, best, n, s - lb_median(way, (size_t)n), t->docs.n_tok / s, gf, 100 * gf / peak, peak,
+               100 * flops / best / 1e9 / peak, (double)plan->total / 1e9, (double)plan->tape / 1e9, (double)held.tape / 1e9,
+               dir, lb_exec_name(ex));
+    row(o, json_pack("{s:s, s:s, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "what", "train", "model", dir, "n_tok",
+                     t->docs.n_tok, "keep", o->keep, "t_s", s, "t_s_best", best, "t_s_adamw", s - lb_median(way, (size_t)n),
+                     "tok_s", t->docs.n_tok / s, "gflop_s", gf, "peak_gflop_s", peak, "bytes_planned", (double)plan->total,
+                     "tape_held", (double)held.tape));
+    return true;
+}
+
+/* Documents of 512 random tokens, cross-entropy, everything trained. */
+static bool bench_train(opts *o, lb_exec *ex, lb_err *err)
+{
+    enum { DOC = 512 };
+    char dir[512];
+    lb_model_plan plan;
+    lb_model_grad_opt opt = {.train = LB_TRAIN_ALL, .keep = o->keep};
+    int n = (int)o->tokens, n_doc = (n + DOC - 1) / DOC;
+    int *ids = lb_alloc((size_t)n, 2 * sizeof *ids, "tokens", err);
+    int *begin = ids ? lb_alloc((size_t)n_doc + 1, sizeof *begin, "tokens", err) : NULL;
+    train_step t = {0};
+    bool ok = ids && begin && bench_model(o, ex, dir, sizeof dir, err) && (t.m = lb_model_grad_open(dir, ex, &opt, err));
+    if (!ok) goto done;
+    const lb_config *c = lb_model_grad_config(t.m);
+    for (int i = 0; i < 2 * n; i++) ids[i] = (int)(lb_mix64((uint64_t)i) % (uint64_t)c->n_vocab);
+    for (int i = 0; i <= n_doc; i++) begin[i] = i < n_doc ? i * DOC : n;
+    t.docs = (lb_docs){.n_tok = n, .n_doc = n_doc, .ids = ids, .begin = begin};
+    t.loss = (lb_vocab_loss){.target = ids + n, .ce = 1};
+    ok = lb_model_grad_bytes(c, ex, &opt, n_doc, begin, NULL, &plan, err) &&
+         (t.optim = lb_optim_open(ex, &(lb_optim_opt){.beta2 = 0.95f}, err));
+    for (size_t i = 0; ok && i < lb_model_grad_count(t.m); i++)
+        ok = lb_optim_add(t.optim, lb_model_grad_tensor(t.m, i)->p, &(lb_optim_group){.lr = 1e-5f}, err);
+    ok = ok && train_steps(o, ex, &t, dir, &plan, err);
+done:
+    lb_optim_close(t.optim);
+    lb_model_grad_close(t.m);
+    free(ids);
+    free(begin);
+    return ok;
+}
+
 static bool run(int argc, char **argv, int *status, lb_err *err)
 {
     (void)status;
@@ -338,14 +442,16 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     const char *what = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
     lb_arg table[] = {
         LB_MODEL_ARG(o.c),
-        {"shape", 0, LB_ARG_STR, &o.shape, "NAME", "decode, prefill: random weights in this shape (qwen3-0.6b)", 0, 0,
+        {"shape", 0, LB_ARG_STR, &o.shape, "NAME", "decode, prefill, train: random weights in this shape (qwen3-0.6b)", 0, 0,
          false},
         {"scheme", 0, LB_ARG_STR, &o.scheme, "SCHEME", "quantized by rtn, such as w4g128 (default: 16 bits)", 0, 0,
          false},
         {"tensor", 0, LB_ARG_LIST, &o.tensor, "lm_head=SCHEME", "quantize the head as well", 0, 0, false},
         {"dir", 0, LB_ARG_STR, &o.dir, "DIR", "where such models are kept (out/bench)", 0, 0, false},
         {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "decode: positions before (16)", 0, 1 << 24, false},
-        {"tokens", 0, LB_ARG_INT, &o.tokens, "N", "prefill: length of the prompt (512)", 1, 1 << 16, false},
+        {"tokens", 0, LB_ARG_INT, &o.tokens, "N", "prefill: length of the prompt; train: tokens of a step (512)", 1, 1 << 16,
+         false},
+        {"keep", 0, LB_ARG_FLAG, &o.keep, NULL, "train: keep all activations, no checkpoint per block", 0, 0, false},
         {"act", 0, LB_ARG_INT, &o.act, "BITS", "matmul: also with activations of 8 or 4 bits (16)", 4, 16, false},
         {"group", 0, LB_ARG_INT, &o.group, "N", "matmul: columns per scale of integers, 0: a row (128)", 0, 1 << 20,
          false},
@@ -358,7 +464,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     int skip = what ? 1 : 0;
     if (!lb_cmd_start(&lb_cmd_bench, table, &o.c, argc - skip, argv + skip, &done, err)) return false;
     if (done) return true;
-    if (!what) return lb_fail(err, LB_EUSAGE, "bench what? membw, peak, matmul, attn, decode or prefill");
+    if (!what) return lb_fail(err, LB_EUSAGE, "bench what? membw, peak, matmul, attn, decode, prefill or train");
     lb_exec *ex = lb_cmd_exec(&o.c, err);
     o.rows = json_array();
     bool ok = ex != NULL;
@@ -367,9 +473,11 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     else if (strcmp(what, "peak") == 0) ok = bench_peak(&o, ex, err);
     else if (strcmp(what, "matmul") == 0) ok = bench_matmul(&o, ex, err);
     else if (strcmp(what, "attn") == 0) ok = bench_attn(&o, ex, err);
+    else if (strcmp(what, "train") == 0) ok = bench_train(&o, ex, err);
     else if (strcmp(what, "decode") == 0 || strcmp(what, "prefill") == 0) ok = bench_whole(&o, ex, what[0] == 'p', err);
     else
-        ok = lb_fail(err, LB_EUSAGE, "bench '%s' is not known; there are membw, peak, matmul, attn, decode and prefill",
+        ok = lb_fail(err, LB_EUSAGE, "bench '%s' is not known; there are membw, peak, matmul, attn, decode, prefill and "
+                     "train",
                      what);
     if (ok && o.c.json) {
         json_t *j = json_pack("{s:O, s:s, s:s, s:s}", "rows", o.rows, "cpu", lb_cpu_model(), "exec", lb_exec_name(ex),
@@ -381,5 +489,5 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     return ok;
 }
 
-const lb_command lb_cmd_bench = {"bench", "speed as a share of what the machine can do: membw, peak, matmul, attn, decode or prefill",
+const lb_command lb_cmd_bench = {"bench", "share of what the machine can do: membw, peak, matmul, attn, decode, prefill or train",
                                  "lowbit bench decode --scheme w4g128", run};

@@ -53,7 +53,8 @@ static bool look_at(look *l, const lb_bench *b, lb_err *err)
         lb_data_file f;
         if (!lb_data_look(b, i, l->data, l->check, &f, err)) return false;
         if (f.state == LB_DATA_BROKEN || (f.state == LB_DATA_MISSING && l->named))
-            if (!*l->bad) snprintf(l->bad, sizeof l->bad, "%.100s: %.100s is %s", b->name, f.source->name, states[f.state]);
+            if (!*l->bad)
+                snprintf(l->bad, sizeof l->bad, "%.100s: %.100s is %s", b->name, f.source->name, states[f.state]);
         if (l->json) json_array_append_new(l->files, lb_data_json(&f));
         else print_file(&f, l->named);
         lb_data_file_free(&f);
@@ -71,11 +72,12 @@ static bool show_item(const lb_bench *b, const look *l, int64_t n, lb_err *err)
     if (ok && l->json) {
         char hash[33];
         lb_hash_hex(it->hash, hash);
-        json_array_append_new(l->files, json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:s}", "task", b->name, "number", it->number,
-                                                  "id", it->id, "prompt", it->prompt, "gold", it->gold, "level", it->level,
-                                                  "hash", hash));
+        json_array_append_new(l->files, json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:s}", "task", b->name, "number",
+                                                  it->number, "id", it->id, "prompt", it->prompt, "gold", it->gold,
+                                                  "level", it->level, "hash", hash));
     } else if (ok) {
-        printf("---- %s %d%s%s, gold '%s'\n%s\n", b->name, it->number, *it->id ? ", " : "", it->id, it->gold, it->prompt);
+        printf("---- %s %d%s%s, gold '%s'\n%s\n", b->name, it->number, *it->id ? ", " : "", it->id, it->gold,
+               it->prompt);
     }
     lb_items_free(&items);
     return ok;
@@ -90,18 +92,23 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     int64_t show = 0;
     bool done;
     lb_arg table[] = {
-        {"tasks", 0, LB_ARG_STR, &tasks, "A,B", "benchmarks and suites (default: all, and none of them must be there)", 0, 0, false},
-        {"task-file", 0, LB_ARG_STR, &file, "FILE", "a benchmark that this JSON file describes (docs/benchmarks.md)", 0, 0, false},
-        {"data", 0, LB_ARG_STR, &l.data, "DIR", "folder of the benchmarks (default: data), or the file of one", 0, 0, false},
+        {"tasks", 0, LB_ARG_STR, &tasks, "A,B", "benchmarks and suites (default: all, and none of them must be there)",
+         0, 0, false},
+        {"task-file", 0, LB_ARG_STR, &file, "FILE", "a benchmark that this JSON file describes (docs/benchmarks.md)", 0,
+         0, false},
+        {"data", 0, LB_ARG_STR, &l.data, "DIR", "folder of the benchmarks (default: data), or the file of one", 0, 0,
+         false},
         {"check", 0, LB_ARG_FLAG, &l.check, "", "read every row, and the tests of programs", 0, 0, false},
-        {"show", 0, LB_ARG_INT, &show, "N", "print problem N of each task as the model is asked it, with the gold answer", 1, 1 << 20, false},
+        {"show", 0, LB_ARG_INT, &show, "N",
+         "print problem N of each task as the model is asked it, with the gold answer", 1, 1 << 20, false},
         {"json", 0, LB_ARG_FLAG, &l.json, "", "print one JSON object to stdout", 0, 0, false},
         {"help", 'h', LB_ARG_FLAG, &c.help, "", "this text", 0, 0, false},
         {0},
     };
     if (!lb_cmd_start(&lb_cmd_data, table, &c, argc, argv, &done, err)) return false;
     if (done) return true;
-    if (c.model) return lb_fail(err, LB_EUSAGE, "unexpected '%s'; --tasks names benchmarks, --data their folder", c.model);
+    if (c.model)
+        return lb_fail(err, LB_EUSAGE, "unexpected '%s'; --tasks names benchmarks, --data their folder", c.model);
     if (show && !tasks && !file) return lb_fail(err, LB_EUSAGE, "--show wants --tasks or --task-file");
     const lb_bench **list = NULL;
     lb_bench *own = NULL;

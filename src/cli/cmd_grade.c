@@ -110,13 +110,35 @@ static bool check(question *q, const char *where, lb_err *err)
 
 /* ---- telling it ---- */
 
+/* The lines of lb_answer_explain: what it is, and, of a number, its value. */
+typedef struct explained {
+    lb_buf text;                 /* owned */
+    const char *is, *value;      /* borrowed from text; value "" where there is none */
+    bool ok;
+} explained;
+
+static explained explain(const char *answer)
+{
+    static const char key[] = "value ";
+    explained x = {.is = "", .value = ""};
+    x.ok = lb_answer_explain(answer, &x.text);
+    if (!x.text.p) return x;
+    x.is = x.text.p;
+    for (char *p = x.text.p; *p; p++) {
+        if (*p != '\n') continue;
+        *p = 0;
+        const char *next = p + 1 + strspn(p + 1, " ");
+        if (strncmp(next, key, sizeof key - 1) == 0) x.value = next + sizeof key - 1;
+    }
+    return x;
+}
+
 static json_t *understood(const char *answer)
 {
-    lb_buf b = {0};
-    bool ok = lb_answer_explain(answer, &b);
-    if (b.n && b.p[b.n - 1] == '\n') b.p[--b.n] = 0;
-    json_t *o = json_pack("{s:s%, s:b, s:s%}", "text", answer, strlen(answer), "understood", ok, "as", lb_buf_cstr(&b), b.n);
-    lb_buf_free(&b);
+    explained x = explain(answer);
+    json_t *o = json_pack("{s:s, s:b, s:s}", "text", answer, "understood", x.ok, "as", x.is);
+    if (o && x.value[0]) json_object_set_new(o, "value", json_string(x.value));
+    lb_buf_free(&x.text);
     return o;
 }
 
@@ -145,7 +167,7 @@ static json_t *grade_json(const question *q, graded *r)
                           "lenient", verdict_text(r->g.lenient), "why", r->g.why);
     if (o && !q->answer) {
         json_object_set_new(o, "extracted", r->answer ? json_string(r->answer) : json_null());
-        json_object_set_new(o, "rule", json_string(q->words ? "the last line or box" : lb_answer_rule_text(r->rule)));
+        json_object_set_new(o, "rule", json_string(q->words ? "the box, the \"Answer:\" or the last line" : lb_answer_rule_text(r->rule)));
         json_object_set_new(o, "thinking_closed", json_boolean(r->closed));
     }
     return o;
@@ -160,33 +182,43 @@ static bool print_json(json_t *o, size_t flags, lb_err *err)
     return text || lb_fail_mem(err, 256, "the verdict as JSON");
 }
 
+/* A line for people. What came from outside may hold line breaks and terminal commands: they become spaces and '?'. */
+static void print_line(const char *what, const char *before, const char *s)
+{
+    printf("%-9s%s", what, before);
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        putchar(c == '\n' || c == '\t' || c == '\r' ? ' ' : c < 0x20 || c == 0x7f ? '?' : c);
+    }
+    putchar('\n');
+}
+
 static void print_understood(const char *what, const char *answer)
 {
-    lb_buf b = {0};
-    bool ok = lb_answer_explain(answer, &b);
-    if (b.n && b.p[b.n - 1] == '\n') b.p[--b.n] = 0;
-    printf("%-9s%s\n%-9s%s%s\n", what, answer, "", ok ? "is " : "", lb_buf_cstr(&b));
-    lb_buf_free(&b);
+    explained x = explain(answer);
+    print_line(what, "", answer);
+    print_line("", x.ok ? "is " : "", x.is);
+    if (x.value[0] && x.is[strspn(x.is, "0123456789.")]) print_line("", "about ", x.value);
+    lb_buf_free(&x.text);
 }
 
 static void print_text(const question *q, const graded *r)
 {
     bool letters = q->n_options > 0;
     if (!q->answer) {
-        printf("found    %s%s\n", lb_answer_rule_text(r->rule), r->closed ? "" : "; thinking was not finished, so all of the text was read");
+        const char *rule = q->words ? "the box, the \"Answer:\" or the last line" : lb_answer_rule_text(r->rule);
+        print_line("found", rule, r->closed ? "" : "; thinking was not finished, so all of the text was read");
         if (q->completion.truncated) printf("%-9scut off at the limit of tokens\n", "");
     }
-    if (letters) printf("%-9s%s\n%-9s%s\n", "gold", q->gold, "answer", r->answer ? r->answer : "none");
-    else {
-        print_understood("gold", q->gold);
-        if (r->answer) print_understood("answer", r->answer);
-        else printf("answer   none\n");
-    }
+    if (letters) print_line("gold", "", q->gold);
+    else print_understood("gold", q->gold);
+    if (letters || !r->answer) print_line("answer", "", r->answer ? r->answer : "none");
+    else print_understood("answer", r->answer);
     printf("verdict  %s", verdict_text(r->g.verdict));
     if (r->g.strict != r->g.verdict || r->g.lenient != r->g.verdict)
         printf(" (read strictly %s, leniently %s)", verdict_text(r->g.strict), verdict_text(r->g.lenient));
     printf("\n");
-    if (r->g.why[0]) printf("%-9s%s\n", r->g.verdict == LB_RIGHT ? "proof" : "reason", r->g.why);
+    if (r->g.why[0]) print_line(r->g.verdict == LB_RIGHT ? "how" : "reason", "", r->g.why);
 }
 
 /* ---- many pairs from a file ---- */

@@ -137,15 +137,16 @@ static bool grade_code(const lb_item *it, const char *text, const lb_grader *g, 
 }
 
 /* 1,024 tokens: the longest correct solution of the embedded model has about half of that. */
-#define ABACUS(n, mirrors)                                                                                              \
-    .name = n, .like = mirrors, .suite = "abacus", .max_new = 1024, .version = 1, .prompt_from = "the problem as it stands", \
-    .sources = (const lb_source *const[])                                                                               \
-    {                                                                                                                   \
-        &(const lb_source){.name = n,                                                                                   \
-                           .files = (const char *const[]){"abacus/" n ".jsonl", NULL},                                  \
-                           .url = "comes with lowbit (data/abacus)",                                                    \
-                           .licence = "as lowbit"},                                                                     \
-            NULL                                                                                                        \
+#define ABACUS(n, mirrors)                                                                                             \
+    .name = n, .like = mirrors, .suite = "abacus", .max_new = 1024, .version = 1,                                      \
+    .prompt_from = "the problem as it stands",                                                                         \
+    .sources = (const lb_source *const[])                                                                              \
+    {                                                                                                                  \
+        &(const lb_source){.name = n,                                                                                  \
+                           .files = (const char *const[]){"abacus/" n ".jsonl", NULL},                                 \
+                           .url = "comes with lowbit (data/abacus)",                                                   \
+                           .licence = "as lowbit"},                                                                    \
+            NULL                                                                                                       \
     }
 
 const lb_bench lb_bench_chain = {ABACUS("chain", "GSM8K"), .item = text_item, .grade = grade_math};

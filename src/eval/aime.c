@@ -66,7 +66,8 @@ static const lb_source aime24 = {
     .known = (const lb_known_file[]){{"af2b8bd2aa911b6333ad0df32f3ca05c7ae8ed10f1731f4372c8ae26990bf7ac",
                                       "the copy that lowbit was tested with"},
                                      {0}},
-    .url = "https://huggingface.co/datasets/HuggingFaceH4/aime_2024, https://huggingface.co/datasets/Maxwell-Jia/AIME_2024",
+    .url = "https://huggingface.co/datasets/HuggingFaceH4/aime_2024, "
+           "https://huggingface.co/datasets/Maxwell-Jia/AIME_2024",
     .licence = "problems © Mathematical Association of America",
     .convert = "published as Parquet: " LB_PARQUET_HOW,
 };
@@ -94,7 +95,8 @@ static const lb_source aime90 = {
                                    "AIME90/data/train-00000-of-00001.parquet",
                                    "aimo-validation-aime/data/train-00000-of-00001.parquet", NULL},
     .n_row = 90,
-    .url = "https://huggingface.co/datasets/xiaoyuanliu/AIME90, https://huggingface.co/datasets/AI-MO/aimo-validation-aime",
+    .url = "https://huggingface.co/datasets/xiaoyuanliu/AIME90, "
+           "https://huggingface.co/datasets/AI-MO/aimo-validation-aime",
     .licence = "problems © Mathematical Association of America",
     .convert = "published as Parquet: " LB_PARQUET_HOW,
 };

@@ -44,14 +44,21 @@ typedef struct side {
 
 typedef struct ask {
     side side[2];              /* gold, answer */
-    int32_t how, decimal_log;
+    int32_t how, decimal_log, cpu_ms;
     char text[2 * LB_TREE_BYTES];
 } ask;
 
 typedef struct reply {
-    int32_t verdict;
+    int32_t verdict, cpu_ms;   /* what the proof took */
     char why[LB_TREE_WHY];
 } reply;
+
+static int64_t clock_ms(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 /* ---- the child ---- */
 
@@ -99,9 +106,12 @@ static void serve(void)
         ssize_t n = recv(FD, &a, sizeof a, 0);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return;
-        setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {.tv_usec = LB_CHILD_CPU_MS * 1000}}, NULL);
+        int64_t t = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
+        int ms = a.cpu_ms < 1 || a.cpu_ms > LB_CHILD_CPU_MS ? LB_CHILD_CPU_MS : a.cpu_ms;
+        setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {.tv_usec = ms * 1000}}, NULL);
         prove(&a, (size_t)n, &r);
         setitimer(ITIMER_PROF, &(struct itimerval){0}, NULL);
+        r.cpu_ms = (int32_t)(clock_ms(CLOCK_PROCESS_CPUTIME_ID) - t);
         if (i % 64 == 63) lb_exact_cleanup();
         if (send(FD, &r, sizeof r, MSG_NOSIGNAL) < 0) return;
     }
@@ -127,12 +137,7 @@ static pthread_key_t key;
 static bool have_key;
 static atomic_int n_failed;    /* starts in a row */
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+static int64_t now_ms(void) { return clock_ms(CLOCK_MONOTONIC); }
 
 /* Ends and reaps; the wait status, or 0. */
 static int end(child *c, bool kill_it)
@@ -151,11 +156,12 @@ static void end_with_thread(void *p)
 {
     end(p, true);
     free(p);
+    lb_exact_cleanup();
 }
 
 static void make_key(void) { have_key = pthread_key_create(&key, end_with_thread) == 0; }
 
-/* The calling thread's child, started or not; NULL if memory ran out. */
+/* The calling thread's child, started or not; NULL if memory ran out. Its destructor ends it with the thread. */
 static child *mine(void)
 {
     pthread_once(&once, make_key);
@@ -225,12 +231,12 @@ static bool start(child *c)
     return ok;
 }
 
-static size_t pack(ask *a, lb_operand gold, lb_operand answer, lb_compare how, bool decimal_log)
+static size_t pack(ask *a, lb_operand gold, lb_operand answer, lb_compare how, bool decimal_log, int cpu_ms)
 {
     const lb_operand o[2] = {gold, answer};
     size_t n = 0;
     memset(a, 0, offsetof(ask, text));
-    a->how = (int32_t)how, a->decimal_log = decimal_log;
+    a->how = (int32_t)how, a->decimal_log = decimal_log, a->cpu_ms = cpu_ms;
     for (int i = 0; i < 2; i++) {
         const lb_tree *t = o[i].t;
         a->side[i] = (side){(int32_t)t->n_src, t->n_node, o[i].node, o[i].minus, o[i].pm, t->commas_separate};
@@ -263,18 +269,18 @@ lb_verdict lb_child_prove(lb_operand gold, lb_operand answer, lb_compare how, bo
     reply r;
     int status = 0;
     bool late = false;
-    size_t n = pack(&a, gold, answer, how, decimal_log);
+    int limit_ms = *ms_left < LB_CHILD_CPU_MS ? *ms_left : LB_CHILD_CPU_MS;
+    size_t n = pack(&a, gold, answer, how, decimal_log, limit_ms);
     for (int turn = 0; turn < 2; turn++) {
         if (!c || !tell(c, &a, n)) {
             snprintf(why, LB_TREE_WHY, "equal to %d digits, but the process that proves it cannot be started",
                      LB_SAMPLED_DIGITS);
             return LB_UNKNOWN;
         }
-        int64_t t0 = now_ms();
         c->n_proof++;
-        ssize_t got = receive(c->fd, &r, sizeof r, t0 + *ms_left);
-        *ms_left -= (int)(now_ms() - t0);
+        ssize_t got = receive(c->fd, &r, sizeof r, now_ms() + LB_CHILD_WALL_MS);
         if (got == (ssize_t)sizeof r) {
+            *ms_left -= r.cpu_ms;
             memcpy(why, r.why, LB_TREE_WHY), why[LB_TREE_WHY - 1] = 0;
             return r.verdict == LB_RIGHT || r.verdict == LB_WRONG ? (lb_verdict)r.verdict : LB_UNKNOWN;
         }
@@ -283,11 +289,13 @@ lb_verdict lb_child_prove(lb_operand gold, lb_operand answer, lb_compare how, bo
         if (late || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) break;
         /* somebody else killed it: the proof is not to blame yet */
     }
-    if (late) *ms_left = 0;
+    *ms_left -= limit_ms;
     snprintf(why, LB_TREE_WHY, "equal to %d digits, but a proof takes too %s", LB_SAMPLED_DIGITS,
              late ? "long" : "much memory");
     return LB_UNKNOWN;
 }
+
+void lb_child_attach(void) { mine(); }
 
 void lb_child_stop(void)
 {

@@ -536,7 +536,10 @@ static bool add_names(calc *c, const lb_tree *t, int at)
     return true;
 }
 
-static bool collect(calc *c, lb_operand o) { return add_names(c, o.t, o.node) && (o.minus < 0 || add_names(c, o.t, o.minus)); }
+static bool collect(calc *c, lb_operand o)
+{
+    return add_names(c, o.t, o.node) && (o.minus < 0 || add_names(c, o.t, o.minus));
+}
 
 static void forget(calc *c)
 {
@@ -552,8 +555,8 @@ static uint64_t mix(uint64_t *state)           /* splitmix64 */
     return z ^ z >> 31;
 }
 
-/* Positive points first, then points with a negative coordinate, then whole numbers; always the same ones. Sizes go from
- * hundredths to thousands, so that an expression which changes its form somewhere is seen on both sides. */
+/* Positive points first, then points with a negative coordinate, then whole numbers; always the same ones. Sizes go
+ * from hundredths to thousands, so that an expression which changes its form somewhere is seen on both sides. */
 static void place(calc *c, int point)
 {
     static const ulong size[] = {1009, 50021, 31, 1};

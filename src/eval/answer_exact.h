@@ -1,7 +1,7 @@
 /* eval/answer_exact.h – values of expressions by enclosures (Arb) and exactly (Calcium); internal to the grader.
  *
- * Enclosures are cheap and bounded: they run in the calling process. They prove that values differ, and can only suggest
- * that they are equal. Calcium proves both, and may take any time and memory: only a child process calls it. */
+ * Enclosures are cheap and bounded: they run in the calling process. They prove that values differ, and can only
+ * suggest that they are equal. Calcium proves both, and may take any time and memory: only a child process calls it. */
 #ifndef LB_EVAL_ANSWER_EXACT_H
 #define LB_EVAL_ANSWER_EXACT_H
 #include "eval/answer_tree.h"
@@ -25,7 +25,7 @@ lb_sampled lb_exact_sample(lb_operand gold, lb_operand answer, lb_compare how, b
 /* Proves two constants equal (LB_RIGHT) or different (LB_WRONG). */
 lb_verdict lb_exact_prove(lb_operand gold, lb_operand answer, lb_compare how, bool decimal_log, char why[LB_TREE_WHY]);
 
-/* Whether two constants are within 1e-4 of each other, relative to gold; LB_HUNDREDFOLD and LB_HUNDREDTH scale first. */
+/* Whether two constants are within 1e-4 of each other, relative to gold; LB_HUNDREDFOLD, LB_HUNDREDTH scale first. */
 bool lb_exact_close(lb_operand gold, lb_operand answer, lb_compare how, bool decimal_log, long *work);
 
 /* A constant to 15 digits, "1.41421356237310" or "0.5 + 0.8660254038*I"; false if it has no value here. */

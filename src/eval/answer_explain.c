@@ -60,7 +60,8 @@ static void values(const lb_tree *t, int at, lb_buf *out)
 {
     char decimal[128];
     const lb_node *x = &t->node[at];
-    bool many = x->kind == LB_NODE_LIST || x->kind == LB_NODE_SET || x->kind == LB_NODE_TUPLE || x->kind == LB_NODE_MATRIX;
+    bool many = x->kind == LB_NODE_LIST || x->kind == LB_NODE_SET || x->kind == LB_NODE_TUPLE ||
+                x->kind == LB_NODE_MATRIX;
     if (many)
         for (int k = x->first; k >= 0; k = t->node[k].next) values(t, k, out);
     else if (lb_node_is_scalar(x) && lb_exact_decimal((lb_operand){t, at, -1, 0}, decimal, sizeof decimal))

@@ -6,24 +6,14 @@
  *   numbers      as written in prose
  *
  * Every function reads the text a fixed number of times. */
-#include "eval/answer_extract.h"
+#include "eval/answer_prose.h"
 #include <ctype.h>
 #include <stdlib.h>
-#include <string.h>
 #include <strings.h>
-
-enum { MAX_PROSE = 2048 };     /* bytes of a sentence that are read; formulas in it are looked for at every $ */
-
-static lb_span trimmed(lb_span x)
-{
-    while (x.s < x.e && isspace((unsigned char)*x.s)) x.s++;
-    while (x.e > x.s && isspace((unsigned char)x.e[-1])) x.e--;
-    return x;
-}
 
 static bool give(lb_buf *out, lb_span x)
 {
-    x = trimmed(x);
+    x = lb_trimmed(x);
     lb_buf_reset(out);
     lb_buf_add(out, x.s, (size_t)(x.e - x.s));
     return !out->oom;
@@ -50,16 +40,6 @@ static bool give_all(lb_buf *out, const lb_span *piece, int n)
     return !out->oom;
 }
 
-static bool starts(const char *s, const char *word) { return *s == *word && !strncmp(s, word, strlen(word)); }
-
-/* A word of letters, in any case, that ends there. */
-static size_t word_at(const char *s, const char *word)
-{
-    if ((*s | 32) != (*word | 32)) return 0;
-    size_t n = strlen(word);
-    return !strncasecmp(s, word, n) && !isalnum((unsigned char)s[n]) ? n : 0;
-}
-
 static const char *last_of(const char *text, const char *word)
 {
     size_t n = strlen(word), len = strlen(text);
@@ -74,29 +54,6 @@ bool lb_answer_part(const char *text, bool in_thinking, const char **answer, boo
     *closed = end ? !(begin && begin > end) : !in_thinking && !begin;
     *answer = !*closed ? text + strlen(text) : end ? end + 8 : text;
     return *closed;
-}
-
-/* Whether there is nothing between two pieces of an answer but what lists them: commas, "and", "or", and the marks of
- * formulas. Longer stretches are not looked at. */
-static bool only_joins(const char *s, const char *e)
-{
-    static const char *const neutral[] = {"\\text{", "\\(", "\\)", "\\[", "\\]", "\\quad", "\\qquad", "\\ ", "\\,", "\\;",
-                                          "$", "}", "*", "，", "、"};
-    static const char *const joins[] = {"and", "or", "和", "或"};
-    bool joined = false;
-    if (e - s > 48) return false;
-    while (s < e) {
-        size_t n = 0;
-        for (size_t i = 0; i < sizeof neutral / sizeof *neutral && !n; i++)
-            if (starts(s, neutral[i])) n = strlen(neutral[i]), joined |= (unsigned char)*s >= 0x80;
-        for (size_t i = 0; i < sizeof joins / sizeof *joins && !n; i++)
-            if (starts(s, joins[i]) && !isalpha((unsigned char)s[strlen(joins[i])])) n = strlen(joins[i]), joined = true;
-        if (!n && (*s == ',' || *s == ';')) n = 1, joined = true;
-        if (!n && isspace((unsigned char)*s) && !(*s == '\n' && s[1] == '\n')) n = 1;
-        if (!n) return false;
-        s += n;
-    }
-    return joined;
 }
 
 /* ---- \boxed ---- */
@@ -119,7 +76,7 @@ static bool placeholder(lb_span x)
     static const char *const words[] = {"...", "\\ldots", "\\dots", "\\cdots", "…", "answer", "your answer", "final answer",
                                         "the answer", "ans", "\\text{answer}", "\\text{your answer}",
                                         "\\text{final answer}", "\\cdot", "\\_\\_", "__"};
-    x = trimmed(x);
+    x = lb_trimmed(x);
     size_t n = (size_t)(x.e - x.s);
     if (!n) return true;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -172,7 +129,7 @@ void lb_find_boxes(const char *text, lb_boxes *out)
     for (const char *p = text; *p; p++) {
         if (*p == '\\') {
             const char *command = p;
-            size_t name = starts(p + 1, "boxed") ? 6 : starts(p + 1, "fbox") ? 5 : 0;
+            size_t name = lb_starts(p + 1, "boxed") ? 6 : lb_starts(p + 1, "fbox") ? 5 : 0;
             if (!name) {
                 if (p[1] && p[1] != '\\') p++;           /* \{ \} and the like; of \\boxed the second one counts */
                 continue;
@@ -210,7 +167,7 @@ void lb_find_boxes(const char *text, lb_boxes *out)
     if (!n_ring) return;
     int first = n_ring - 1;
     while (first > 0 && !ring[first].nested && !ring[first - 1].nested &&
-           only_joins(ring[first - 1].all.e, ring[first].all.s)) first--;
+           lb_only_joins(ring[first - 1].all.e, ring[first].all.s)) first--;
     for (int i = first; i < n_ring; i++) out->last[out->n++] = ring[i].in;
 }
 
@@ -232,7 +189,7 @@ static bool about_the_answer(const char *s)
                                         "verified", "confirmed", "clear", "unique", "not", "supposed", "expected",
                                         "in the form", "required", "unknown", "what", "obtained", "found"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (word_at(s, words[i])) return true;
+        if (lb_word_at(s, words[i])) return true;
     return false;
 }
 
@@ -246,7 +203,7 @@ static const char *skip_adverbs(const char *s)
     for (;;) {
         size_t n = 0;
         for (size_t i = 0; i < sizeof words / sizeof *words && !n; i++) {
-            n = (unsigned char)words[i][0] < 0x80 ? word_at(s, words[i]) : starts(s, words[i]) ? strlen(words[i]) : 0;
+            n = (unsigned char)words[i][0] < 0x80 ? lb_word_at(s, words[i]) : lb_starts(s, words[i]) ? strlen(words[i]) : 0;
             if (n && !strchr(" ,:\n", s[n]) && (unsigned char)words[i][0] < 0x80) n = 0;
         }
         if (!n) return s;
@@ -256,7 +213,7 @@ static const char *skip_adverbs(const char *s)
 
 static bool is_colon(const char *s, size_t *n)
 {
-    *n = starts(s, "：") ? 3 : *s == ':' || *s == '=' ? 1 : 0;
+    *n = lb_starts(s, "：") ? strlen("：") : *s == ':' || *s == '=' ? 1 : 0;
     return *n != 0;
 }
 
@@ -265,7 +222,7 @@ static size_t copula(const char *s)
     static const char *const words[] = {"is", "are", "was", "would be", "will be", "should be", "must be", "equals",
                                         "becomes", "to be"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (word_at(s, words[i])) return strlen(words[i]);
+        if (lb_word_at(s, words[i])) return strlen(words[i]);
     return 0;
 }
 
@@ -274,7 +231,7 @@ static const char *answer_to(const char *s)
 {
     static const char *const words[] = {"to", "for", "of"};
     bool found = false;
-    for (size_t i = 0; i < 3; i++) found |= word_at(s, words[i]) != 0;
+    for (size_t i = 0; i < 3; i++) found |= lb_word_at(s, words[i]) != 0;
     if (!found) return NULL;
     for (int i = 0; i < 120 && s[i] && s[i] != '\n' && s[i] != '?'; i++) {
         size_t n = s[i] == ' ' ? copula(s + i + 1) : 0;
@@ -305,28 +262,29 @@ const char *lb_find_announced(const char *text, bool *bold)
     for (const char *p = text; *p; p++) {
         const char *q = NULL;
         size_t n;
-        if (*p == '#' && starts(p, "####")) {
+        if (*p == '#' && lb_starts(p, "####")) {
             for (q = p + 4; *q == '#'; q++) continue;
             if (*q == ' ' && isalpha((unsigned char)q[1])) { p = q; continue; }     /* a heading of Markdown */
         } else if ((*p | 32) == 'a' && !strncasecmp(p, "answer", 6) && (p == text || !isalpha((unsigned char)p[-1]))) {
             const char *s = p + 6;
-            s += *s == 's' ? 1 : starts(s, "(s)") ? 3 : 0;
+            s += *s == 's' ? 1 : lb_starts(s, "(s)") ? 3 : 0;
             const char *bare = s;
             while (*s == '*' || *s == '_' || *s == ' ') s++;
             if (is_colon(s, &n)) q = s + n;
+            else if (*s == '>' && p > text && p[-1] == '<') q = s + 1;          /* <answer>5</answer> */
             else if ((n = copula(s)) != 0) q = s + n;
-            else if (s > bare && (q = answer_to(s)) != NULL) ;
-            else q = heading(text, p, bare);
-        } else if (starts(p, "答案")) {
+            else q = s > bare ? answer_to(s) : NULL;
+            if (!q) q = heading(text, p, bare);
+        } else if (lb_starts(p, "答案")) {
             const char *s = p + strlen("答案");
             while (*s == '*' || *s == ' ') s++;
-            q = starts(s, "是") || starts(s, "为") || starts(s, "選") || starts(s, "选") ? s + 3 : is_colon(s, &n) ? s + n : NULL;
+            q = lb_starts(s, "是") || lb_starts(s, "为") || lb_starts(s, "選") || lb_starts(s, "选") ? s + 3 : is_colon(s, &n) ? s + n : NULL;
         }
         if (!q) continue;
         bool open = false;
         for (;;) {
             if (is_colon(q, &n)) q += n, open = false;
-            else if (starts(q, "**")) open = q[-1] == ' ' || q[-1] == '\n' || q[-1] == ':', q += 2;
+            else if (lb_starts(q, "**")) open = q[-1] == ' ' || q[-1] == '\n' || q[-1] == ':', q += 2;
             else if (*q == '*' || *q == '_' || isspace((unsigned char)*q)) q++;
             else break;
         }
@@ -336,226 +294,23 @@ const char *lb_find_announced(const char *text, bool *bold)
     return found;
 }
 
-/* ---- formulas ---- */
-
-/* Whether a formula that began at open with $, \( or \[ (kind) ends at p. As elsewhere a $ closes only behind a
- * non-space and not before a digit, so that prices are not formulas. */
-static bool closes(const char *p, const char *open, char kind)
-{
-    if (kind == '(') return *p == '\\' && p[1] == ')';
-    if (kind == '[') return *p == '\\' && p[1] == ']';
-    if (kind == 'D') return *p == '$' && p[1] == '$';
-    return kind && *p == '$' && p > open && !isspace((unsigned char)p[-1]) && !isdigit((unsigned char)p[1]);
-}
-
-static size_t opens(const char *p, char *kind)
-{
-    *kind = 0;
-    if (*p == '\\' && (p[1] == '(' || p[1] == '[')) *kind = p[1];
-    else if (*p == '$' && p[1] == '$') *kind = 'D';
-    else if (*p == '$' && p[1] && !isspace((unsigned char)p[1])) *kind = '$';
-    return !*kind ? 0 : *kind == '$' ? 1 : 2;
-}
-
-typedef struct formulas {
-    lb_span digit[LB_MAX_PIECES], last;    /* the last chain of formulas with a digit each; the last formula at all */
-    const char *end;                       /* behind the chain */
-    int n;
-} formulas;
-
-static void add_formula(formulas *f, lb_span all, lb_span in, bool has_digit)
-{
-    f->last = in;
-    if (!has_digit) return;
-    if (!f->n || f->n == LB_MAX_PIECES || !only_joins(f->end, all.s)) f->n = 0;
-    f->digit[f->n++] = in;
-    f->end = all.e;
-}
-
-static void find_formulas(const char *text, formulas *f)
-{
-    bool has_digit = false;
-    const char *open = NULL, *begin = NULL;
-    char kind = 0;
-    *f = (formulas){.n = 0};
-    for (const char *p = text; *p; p++) {
-        char next;
-        size_t n;
-        if (isdigit((unsigned char)*p)) has_digit = true;
-        if (open && closes(p, open, kind)) {
-            size_t close = kind == '$' ? 1 : 2;
-            if (p > open) add_formula(f, (lb_span){begin, p + close}, (lb_span){open, p}, has_digit);
-            p += close - 1;
-            kind = 0, open = NULL;
-        } else if (kind != 'D' && (n = opens(p, &next)) != 0) {
-            begin = p, p += n - 1, open = p + 1, kind = next, has_digit = false;
-        } else if (*p == '\\' && p[1]) {
-            p++;
-        } else if (*p == '\n' && p[1] == '\n' && (kind == '$' || kind == 'D')) {
-            kind = 0, open = NULL;                   /* a formula does not span paragraphs */
-        }
-    }
-}
-
-/* The formula that begins at s: what is in it, and *behind it. */
-static bool formula_at(const char *s, lb_span *in, const char **behind)
-{
-    char kind;
-    size_t n = opens(s, &kind);
-    if (!n) return false;
-    for (const char *p = s + n; *p && !(*p == '\n' && p[1] == '\n') && p - s < MAX_PROSE; p++) {
-        if (closes(p, s + n, kind)) {
-            *in = (lb_span){s + n, p}, *behind = p + (kind == '$' ? 1 : 2);
-            return p > s + n;
-        }
-        if (*p == '\\' && p[1]) p++;
-    }
-    return false;
-}
-
-/* ---- numbers in prose ---- */
-
-static const char *digits(const char *p)
-{
-    while (isdigit((unsigned char)*p)) p++;
-    return p;
-}
-
-/* Behind the number whose first digit stands at p: separators, decimals, a/b, 3 1/2, 2^10, 1e6, 3 × 10^5, %. */
-static const char *end_of_number(const char *p)
-{
-    const char *b = p, *q;
-    for (;;) {
-        p = digits(p);
-        bool group = *p == ',' && digits(p + 1) == p + 4;
-        if (!group && !((*p == '.' || *p == '/' || *p == '^') && isdigit((unsigned char)p[1]))) break;
-        p++;
-    }
-    q = digits(b);
-    if (q == p && *q == ' ' && (q = digits(q + 1)) > p + 1 && *q == '/' && isdigit((unsigned char)q[1])) p = digits(q + 1);
-    if ((*p == 'e' || *p == 'E') && (q = p + 1 + (p[1] == '-' || p[1] == '+'), digits(q) > q) && !isalpha((unsigned char)*digits(q)))
-        p = digits(q);
-    for (q = p; *q == ' ';) q++;
-    size_t times = starts(q, "×") ? 2 : *q == '*' || *q == 'x' ? 1 : 0;
-    for (q += times; times && *q == ' ';) q++;
-    if (times && starts(q, "10^")) {
-        q += 3 + (q[3] == '{'), q += *q == '-';
-        if (digits(q) > q) p = digits(q), p += *p == '}';
-    }
-    if (*p == '%' || starts(p, "\\%")) p += *p == '%' ? 1 : 2;
-    return p;
-}
-
-/* The last number that no letter stands in front of. */
-static lb_span last_number(const char *text)
-{
-    lb_span found = {NULL, NULL};
-    for (const char *p = text; *p;) {
-        if (!isdigit((unsigned char)*p)) { p++; continue; }
-        const char *b = p;
-        bool word = b > text && (isalpha((unsigned char)b[-1]) || b[-1] == '_');
-        if (b > text && b[-1] == '.' && (b == text + 1 || !isdigit((unsigned char)b[-2]))) b--;
-        if (b > text && b[-1] == '-' && (b == text + 1 || !isalnum((unsigned char)b[-2]))) b--;
-        else if (b > text + 2 && starts(b - 3, "−") && (b == text + 3 || !isalnum((unsigned char)b[-4]))) b -= 3;
-        p = end_of_number(p);
-        if (!word) found = (lb_span){b, p};
-    }
-    return found;
-}
-
-/* ---- the end of a statement ---- */
-
-/* Words that begin another clause, with or without a comma before. */
-static bool another_clause(const char *s)
-{
-    static const char *const words[] = {"because", "since", "which", "where", "when", "so", "as", "but", "i.e", "that",
-                                        "with", "given", "assuming", "after", "therefore", "hence", "thus", "not", "it",
-                                        "this", "the", "I", "we", "making", "for", "by", "provided"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (starts(s, words[i]) && !isalnum((unsigned char)s[strlen(words[i])])) return true;
-    return false;
-}
-
-static bool sentence_ends(const char *s, const char *p)
-{
-    if (starts(p, "。") || starts(p, "！") || starts(p, "？") || starts(p, "；")) return true;
-    if ((*p != '.' && *p != '!' && *p != '?') || (p[1] && !isspace((unsigned char)p[1]) && !starts(p + 1, "**"))) return false;
-    return !(*p == '!' && p > s && isalnum((unsigned char)p[-1]));
-}
-
-/* The end of what is written at s in prose: of the sentence, line, bold stretch or clause. */
-static const char *end_of_prose(const char *s, bool bold)
-{
-    const char *p = s;
-    for (; *p && *p != '\n' && p - s < MAX_PROSE; p++) {
-        lb_span in;
-        const char *behind;
-        if (bold && starts(p, "**")) break;
-        if (sentence_ends(s, p)) break;
-        if (p > s && *p == ',' && p[1] == ' ' && another_clause(p + 2)) break;
-        if (p > s && *p == ' ' && another_clause(p + 1) && p[-1] != ',') break;
-        if (p > s && (starts(p, " (since") || starts(p, " (because") || starts(p, " (as ") || starts(p, " (i.e") ||
-                      starts(p, " (or "))) break;
-        if (starts(p, "，") && !isdigit((unsigned char)p[3]) && p[3] != '-' && p[3] != '$') break;
-        if (formula_at(p, &in, &behind)) p = behind - 1;
-    }
-    while (p > s && (p[-1] == '*' || isspace((unsigned char)p[-1]))) p--;
-    return p;
-}
-
-/* Two words or more of prose at the begin: "the number of apples is", but not "sqrt 5" or "x = 2". */
-static bool begins_with_words(const char *s, const char *e)
-{
-    const char *p = s, *q;
-    while (p < e && (isalpha((unsigned char)*p) || *p == '\'')) p++;
-    for (q = p; q < e && *q == ' ';) q++;
-    const char *r = q;
-    while (r < e && isalpha((unsigned char)*r)) r++;
-    return p - s >= 2 && q > p && r - q >= 2;
-}
-
-/* The formulas at s, joined by commas, "and", "or"; false where prose begins, or goes on with an operator. */
-static int chain_at(const char *s, lb_span *piece)
-{
-    const char *behind = s, *p = s;
-    int n = 0;
-    while (n < LB_MAX_PIECES && formula_at(p, &piece[n], &behind)) {
-        n++;
-        for (p = behind; *p && p - behind < 32; p++) {
-            char kind;
-            if (opens(p, &kind)) break;
-        }
-        if (!*p || !only_joins(behind, p)) break;
-    }
-    while (*behind == ' ') behind++;
-    return n && *behind && strchr("=<>+/^", *behind) ? 0 : n;
-}
-
 /* What stands at s, behind a phrase that announces it. */
 static bool stated(const char *s, bool bold, lb_buf *out)
 {
     static const char *const currency[] = {"€", "£", "¥", "￥", "₹", "US$", "USD "};
-    lb_span piece[LB_MAX_PIECES], in;
-    const char *behind;
-    int n = chain_at(s, piece);
-    if (n) return n > 1 ? give_all(out, piece, n) : give(out, piece[0]);
+    lb_span piece[LB_MAX_PIECES];
+    int n = lb_formula_chain(s, piece);
+    if (n) return n > 1 ? give_all(out, piece, n) : give(out, lb_last_side(piece[0], false));
     for (size_t i = 0; i < sizeof currency / sizeof *currency; i++)
-        if (starts(s, currency[i])) s += strlen(currency[i]);
-    lb_span x = {s, end_of_prose(s, bold)};
-    if (begins_with_words(x.s, x.e)) {               /* a sentence around the answer: its formula or last number */
-        lb_span found = {NULL, NULL};
-        for (const char *p = x.s; p < x.e; p++)
-            if (formula_at(p, &in, &behind)) found = in, p = behind - 1;
-        if (!found.s) {
-            lb_buf sentence = {0};
-            lb_span number = {NULL, NULL};
-            if (give(&sentence, x)) number = last_number(lb_buf_cstr(&sentence));
-            bool ok = number.s && give(out, number);
-            lb_buf_free(&sentence);
-            if (ok) return true;
-        } else {
-            x = found;
-        }
+        if (lb_starts(s, currency[i])) s += strlen(currency[i]);
+    lb_span x = {s, lb_end_of_prose(s, bold)};
+    if (lb_begins_with_words(x.s, x.e)) {            /* a sentence around the answer: its formula or last number */
+        lb_span found = lb_formula_in(x.s, x.e);
+        lb_buf sentence = {0};
+        if (!found.s && give(&sentence, x)) found = lb_last_number(lb_buf_cstr(&sentence));
+        bool ok = found.s && give(out, found);
+        lb_buf_free(&sentence);
+        if (ok) return true;
     }
     return x.e > x.s && give(out, x);
 }
@@ -565,7 +320,7 @@ static bool stated(const char *s, bool bold, lb_buf *out)
 bool lb_answer_find(const char *text, lb_buf *out, lb_answer_rule *rule)
 {
     lb_boxes b;
-    formulas f;
+    lb_formulas f;
     bool bold;
     lb_buf_reset(out);
     lb_find_boxes(text, &b);
@@ -579,10 +334,13 @@ bool lb_answer_find(const char *text, lb_buf *out, lb_answer_rule *rule)
     }
     const char *s = lb_find_announced(text, &bold);
     if (s && stated(s, bold, out)) return *rule = LB_RULE_ANNOUNCED, true;
-    find_formulas(text, &f);
-    lb_span number = last_number(text);
-    if (f.n && !(number.s && number.s >= f.end)) {
+    lb_find_formulas(text, &f);
+    lb_span number = lb_last_number(text);
+    if (f.n && !(number.s && number.s >= f.end && lb_sentence_between(f.end, number.s))) {
         *rule = LB_RULE_FORMULA;
+        for (int i = 1; i < f.n; i++)
+            if (!lb_same_label(f.digit[0], f.digit[i])) f.digit[0] = f.digit[f.n - 1], f.n = 1;
+        for (int i = 0; i < f.n; i++) f.digit[i] = lb_last_side(f.digit[i], f.n == 1);
         return f.n > 1 ? give_all(out, f.digit, f.n) : give(out, f.digit[0]);
     }
     if (number.s) return *rule = LB_RULE_NUMBER, give(out, number);

@@ -1,9 +1,6 @@
 /* eval/answer_letter.c – the option letter, and the program, that a completion gives. */
-#include "eval/answer_extract.h"
+#include "eval/answer_prose.h"
 #include <ctype.h>
-#include <string.h>
-
-static bool starts(const char *s, const char *word) { return *s == *word && !strncmp(s, word, strlen(word)); }
 
 static bool is_letter(char c, int n_options) { return c >= 'A' && c < 'A' + n_options; }
 
@@ -15,7 +12,7 @@ static bool another_follows(const char *s, int n_options)
     for (int i = 0; i < 12 && *s; i++) {
         size_t n = 0;
         for (size_t k = 0; k < sizeof joins / sizeof *joins && !n; k++)
-            if (starts(s, joins[k])) n = strlen(joins[k]);
+            if (lb_starts(s, joins[k])) n = strlen(joins[k]);
         if (!n && !strchr(" ()[]*$.", *s)) break;
         joined |= n != 0;
         s += n ? n : 1;
@@ -32,13 +29,13 @@ static const char *leading(const char *s, int n_options, bool lower_too)
     for (;;) {
         size_t n = 0;
         for (size_t i = 0; i < sizeof wrap / sizeof *wrap && !n; i++)
-            if (starts(s, wrap[i])) n = strlen(wrap[i]);
+            if (lb_starts(s, wrap[i])) n = strlen(wrap[i]);
         if (!n) break;
         s += n;
     }
     char c = lower_too ? (char)toupper((unsigned char)*s) : *s;
     if (!is_letter(c, n_options) || isalnum((unsigned char)s[1])) return NULL;
-    if (s[1] && strchr("+-/=^_<>'", s[1])) return NULL;
+    if (s[1] && strchr("+-/=^_<>'", s[1]) && !lb_starts(s + 1, "</")) return NULL;
     if (c == 'A' && s[1] == ' ' && islower((unsigned char)s[2])) return NULL;  /* "is A ball" */
     return another_follows(s + 1, n_options) ? NULL : s;
 }
@@ -67,21 +64,22 @@ static char lower_letter(const char *s, int n_options)
 /* Behind the last "option", "choice", "选项", "选"; or in front of the last "is correct" and the like. */
 static char option_letter(const char *text, int n_options)
 {
-    static const char *const before[] = {"option ", "Option ", "choice ", "Choice ", "选项", "故选", "应选"};
+    static const char *const before[] = {"option is ", "choice is ", "option ", "Option ", "choice ", "Choice ", "选项",
+                                         "故选", "应选"};
     static const char *const behind[] = {" is correct", " is the correct", " is right", " is the right", " is the best"};
     char found = 0;
     for (const char *p = text; *p; p++) {
         char c = 0;
         for (size_t i = 0; i < sizeof before / sizeof *before && !c; i++)
-            if (starts(p, before[i])) {
+            if (lb_starts(p, before[i])) {
                 const char *s = p + strlen(before[i]);
-                if (starts(s, "：")) s += strlen("：");
+                if (lb_starts(s, "：")) s += strlen("：");
                 c = leading_letter(s + strspn(s, ": "), n_options, false);
             }
         if (!c && is_letter(*p, n_options) && (p == text || isspace((unsigned char)p[-1]) || strchr("(*", p[-1]))) {
             const char *s = p + 1 + strspn(p + 1, ")*");
             for (size_t i = 0; i < sizeof behind / sizeof *behind && !c; i++)
-                if (starts(s, behind[i])) c = *p;
+                if (lb_starts(s, behind[i])) c = *p;
         }
         if (c) found = c;
     }
@@ -96,7 +94,7 @@ static char last_line_letter(const char *text, int n_options)
     for (s = end; s > text && s[-1] != '\n';) s--;
     const char *at = leading(s, n_options, false);
     if (!at || at >= end) return 0;
-    if (strchr("):.", at[1]) && at[2] == ' ') return *at;
+    if (at[1] && strchr("):.", at[1]) && at[2] == ' ') return *at;
     for (const char *p = s; p < end; p++)
         if ((isalnum((unsigned char)*p) && p != at) || p - s > 16) return 0;
     return *at;
@@ -108,7 +106,7 @@ static char marked_letter(const char *text, int n_options)
     char found = 0;
     for (const char *p = text; *p; p++) {
         bool round = *p == '(' && p[1] && p[2] == ')';
-        bool bold = *p == '*' && p[1] == '*' && p[2] && (starts(p + 3, "**") || starts(p + 3, ") ") || starts(p + 3, ". "));
+        bool bold = *p == '*' && p[1] == '*' && p[2] && (lb_starts(p + 3, "**") || lb_starts(p + 3, ") ") || lb_starts(p + 3, ". "));
         char c = round ? p[1] : bold ? p[2] : 0;
         if (is_letter(c, n_options)) found = c;
     }

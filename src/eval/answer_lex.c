@@ -31,8 +31,9 @@ static const word commands[] = {
     {"in", LB_TOK_IN, ""}, {"emptyset", LB_TOK_EMPTY, ""}, {"varnothing", LB_TOK_EMPTY, ""},
     {"le", LB_TOK_REL, "l"}, {"leq", LB_TOK_REL, "l"}, {"leqslant", LB_TOK_REL, "l"}, {"lt", LB_TOK_REL, "<"},
     {"ge", LB_TOK_REL, "g"}, {"geq", LB_TOK_REL, "g"}, {"geqslant", LB_TOK_REL, "g"}, {"gt", LB_TOK_REL, ">"},
-    {"ne", LB_TOK_REL, "n"}, {"neq", LB_TOK_REL, "n"}, {"degree", LB_TOK_DEG, ""}, {"circ", LB_TOK_DEG, ""},
-    {"over", LB_TOK_OVER, "/"}, {"choose", LB_TOK_OVER, "C"}, {"lfloor", LB_TOK_LROUND, "floor"},
+    {"approx", LB_TOK_REL, "~"}, {"ne", LB_TOK_REL, "n"}, {"neq", LB_TOK_REL, "n"}, {"degree", LB_TOK_DEG, ""},
+    {"circ", LB_TOK_DEG, ""},
+    {"over", LB_TOK_OVER, "/"}, {"choose", LB_TOK_OVER, "C"}, {"pmod", LB_TOK_MOD, ""}, {"bmod", LB_TOK_MOD, ""}, {"mod", LB_TOK_MOD, ""}, {"lfloor", LB_TOK_LROUND, "floor"},
     {"rfloor", LB_TOK_RROUND, "floor"}, {"lceil", LB_TOK_LROUND, "ceil"}, {"rceil", LB_TOK_RROUND, "ceil"},
     {"mid", LB_TOK_BAR, ""}, {"vert", LB_TOK_BAR, ""}, {"lvert", LB_TOK_BAR, ""}, {"rvert", LB_TOK_BAR, ""},
     {"lbrace", LB_TOK_LSET, ""}, {"rbrace", LB_TOK_RSET, ""}, {"langle", '(', ""}, {"rangle", ')', ""},
@@ -50,27 +51,32 @@ static const word commands[] = {
     {"ln", LB_TOK_FUNC, "ln"}, {"exp", LB_TOK_FUNC, "exp"},
 };
 static const word plain_words[] = {
-    {"sqrt", LB_TOK_SQRT, "whole"}, {"cbrt", LB_TOK_SQRT, "3"}, {"pi", LB_TOK_PI, ""}, {"inf", LB_TOK_INF, ""}, {"infinity", LB_TOK_INF, ""},
+    {"sqrt", LB_TOK_SQRT, "whole"}, {"cbrt", LB_TOK_SQRT, "3"}, {"pi", LB_TOK_PI, ""}, {"inf", LB_TOK_INF, ""},
+    {"infinity", LB_TOK_INF, ""},
     {"oo", LB_TOK_INF, ""}, {"and", LB_TOK_SEP, ""}, {"or", LB_TOK_SEP, ""}, {"abs", LB_TOK_FUNC, "abs"},
     {"asin", LB_TOK_FUNC, "arcsin"}, {"acos", LB_TOK_FUNC, "arccos"}, {"atan", LB_TOK_FUNC, "arctan"},
     {"degrees", LB_TOK_DEG, ""}, {"degree", LB_TOK_DEG, ""}, {"deg", LB_TOK_DEG, ""}, {"dollars", LB_TOK_DOLLAR, ""},
     {"dollar", LB_TOK_DOLLAR, ""}, {"USD", LB_TOK_DOLLAR, ""}, {"usd", LB_TOK_DOLLAR, ""}, {"percent", LB_TOK_PCT, ""},
+    {"pct", LB_TOK_PCT, ""}, {"percentage", LB_TOK_PCT, ""},
     {"euros", LB_TOK_DOLLAR, "€"}, {"euro", LB_TOK_DOLLAR, "€"},
 };
 static const char *const skipped[] = {
     "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "textstyle",
-    "quad", "qquad", "thinspace", "rm", "bf", NULL};
+    "quad", "qquad", "angle", "triangle", "thinspace", "rm", "bf", NULL};
 /* \text-like commands hold words; \mathbf-like ones may also hold a formula. */
 static const char *const texts[] = {"text", "mbox", "textbf", "textrm", "textit", "textnormal", "hbox", "mathrm",
                                     "operatorname", "mathbf", "mathit", "boldsymbol", "mathsf", "mathbb", NULL};
 static const char *const short_words[] = {"yes", "no", "odd", "even", "red", "none", "true", "false", "cm", "mm", "km",
-                                          "kg", "ft", "am", "pm", "an", "the", "mph", "hr", "hrs", "min", "sec", "lb", "lbs", "oz", "ml", NULL};
+                                          "kg", "ft", "am", "pm", "an", "the", "mph", "hr", "hrs", "min", "sec", "lb",
+                                          "lbs", "oz", "ml", NULL};
 static const struct { const char *utf8; int kind; const char *text; } unicode[] = {
     {"−", '-', ""}, {"–", '-', ""}, {"×", '*', ""}, {"·", '*', ""}, {"⋅", '*', ""}, {"∙", '*', ""}, {"∗", '*', ""},
     {"÷", '/', ""}, {"π", LB_TOK_PI, ""}, {"∞", LB_TOK_INF, ""}, {"∪", LB_TOK_CUP, ""}, {"∈", LB_TOK_IN, ""},
-    {"√", LB_TOK_SQRT, "whole"}, {"∛", LB_TOK_SQRT, "3"}, {"∜", LB_TOK_SQRT, "4"}, {"€", LB_TOK_DOLLAR, "€"},
-    {"£", LB_TOK_DOLLAR, "£"}, {"¥", LB_TOK_DOLLAR, "¥"}, {"≠", LB_TOK_REL, "n"}, {"°", LB_TOK_DEG, ""}, {"±", LB_TOK_PM, ""}, {"∓", LB_TOK_MP, ""}, {"≤", LB_TOK_REL, "l"},
-    {"≥", LB_TOK_REL, "g"}, {"⩽", LB_TOK_REL, "l"}, {"⩾", LB_TOK_REL, "g"}, {"∅", LB_TOK_EMPTY, ""}, {"θ", LB_TOK_ID, "theta"},
+    {"√", LB_TOK_SQRT, "whole"}, {"∛", LB_TOK_SQRT, "3"}, {"∜", LB_TOK_SQRT, "4"}, {"€", LB_TOK_DOLLAR, "€"}, {"¢", LB_TOK_TEXT, "cent"},
+    {"£", LB_TOK_DOLLAR, "£"}, {"¥", LB_TOK_DOLLAR, "¥"}, {"≠", LB_TOK_REL, "n"}, {"°", LB_TOK_DEG, ""},
+    {"≈", LB_TOK_REL, "~"}, {"±", LB_TOK_PM, ""}, {"∓", LB_TOK_MP, ""}, {"≤", LB_TOK_REL, "l"},
+    {"≥", LB_TOK_REL, "g"}, {"⩽", LB_TOK_REL, "l"}, {"⩾", LB_TOK_REL, "g"}, {"∅", LB_TOK_EMPTY, ""}, {"θ", LB_TOK_ID,
+    "theta"},
     {"α", LB_TOK_ID, "alpha"}, {"β", LB_TOK_ID, "beta"}, {"λ", LB_TOK_ID, "lambda"}, {"ω", LB_TOK_ID, "omega"},
 };
 
@@ -161,7 +167,8 @@ static size_t repeating(const char *p, const char *end)
 /* Length of what makes an ordinal of the number before it: th, ^{th}, ^{\text{th}}, ^\text{th}; or 0. */
 static size_t ordinal(const char *s, const char *end)
 {
-    static const char *const open[] = {"^{\\text{", "^{\\mathrm{", "^{\\rm ", "^\\text{", "^\\mathrm{", "\\text{", "^{", ""};
+    static const char *const open[] = {"^{\\text{", "^{\\mathrm{", "^{\\rm ", "^\\text{", "^\\mathrm{", "\\text{", "^{",
+                                       ""};
     static const char *const close[] = {"}}", "}}", "}", "}", "}", "}", "}", ""};
     static const char *const ending[] = {"st", "nd", "rd", "th"};
     for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
@@ -223,7 +230,7 @@ static const char *base_of(const char *s, size_t *n)
     return s;
 }
 
-/* A subscript of digits and letters, perhaps as \text or in parentheses: of a name a part of it, of a number its base. */
+/* A subscript of digits and letters, perhaps as \text or in parentheses: part of a name, or the base of a number. */
 static void lex_subscript(lex *x)
 {
     static const char *const open[] = {"{", "\\text{", "\\mathrm{", "(", "base ", " "};
@@ -337,6 +344,8 @@ static void lex_text(lex *x, bool formula_too)
     const word *w = find(plain_words, sizeof plain_words / sizeof *plain_words, p, n);
     if (!w && n > 1 && formula_too) w = find(commands, sizeof commands / sizeof *commands, p, n);
     if (w) push_word(x, w);
+    else if (n == 2 && !memcmp(p, "\\$", 2)) push(x, LB_TOK_DOLLAR, NULL, 0);
+    else if (n == 2 && !memcmp(p, "\\%", 2)) push(x, LB_TOK_PCT, NULL, 0);
     else if (n == 1 && ispunct((unsigned char)*p)) push(x, strchr(",;", *p) ? LB_TOK_SEP : *p, p, 1);
     else if (n) push(x, LB_TOK_TEXT, p, n);
 }
@@ -388,7 +397,8 @@ static void lex_command(lex *x)
         push(x, LB_TOK_INF, NULL, 0), push(x, ')', NULL, 0);
     } else if (listed(texts, p, n)) {
         bool upright = n >= 4 && (!memcmp(p, "text", 4) || (n == 6 && !memcmp(p, "mathrm", 6)));
-        if (!upright || !lex_letter_unit(x)) lex_text(x, memcmp(p, "text", 4) && memcmp(p, "mbox", 4) && memcmp(p, "hbox", 4));
+        if (!upright || !lex_letter_unit(x))
+            lex_text(x, memcmp(p, "text", 4) && memcmp(p, "mbox", 4) && memcmp(p, "hbox", 4));
     } else if ((n == 5 && !memcmp(p, "boxed", 5)) || (n == 4 && !memcmp(p, "fbox", 4))) {
         x->space = true;
     } else if ((n == 5 && !memcmp(p, "begin", 5)) || (n == 3 && !memcmp(p, "end", 3))) {
@@ -430,9 +440,10 @@ static bool lex_superscript(lex *x)
 
 static bool lex_fraction(lex *x)
 {
-    static const char *const f[][3] = {{"½", "1", "2"}, {"⅓", "1", "3"}, {"⅔", "2", "3"}, {"¼", "1", "4"}, {"¾", "3", "4"},
-                                       {"⅕", "1", "5"}, {"⅖", "2", "5"}, {"⅗", "3", "5"}, {"⅘", "4", "5"}, {"⅙", "1", "6"},
-                                       {"⅚", "5", "6"}, {"⅛", "1", "8"}, {"⅜", "3", "8"}, {"⅝", "5", "8"}, {"⅞", "7", "8"}};
+    static const char *const f[][3] = {
+        {"½", "1", "2"}, {"⅓", "1", "3"}, {"⅔", "2", "3"}, {"¼", "1", "4"}, {"¾", "3", "4"}, {"⅕", "1", "5"},
+        {"⅖", "2", "5"}, {"⅗", "3", "5"}, {"⅘", "4", "5"}, {"⅙", "1", "6"}, {"⅚", "5", "6"}, {"⅛", "1", "8"},
+        {"⅜", "3", "8"}, {"⅝", "5", "8"}, {"⅞", "7", "8"}};
     for (size_t i = 0; i < sizeof f / sizeof *f; i++) {
         if (!starts(x, f[i][0])) continue;
         push(x, LB_TOK_FRAC, NULL, 0), push(x, LB_TOK_NUM, f[i][1], 1), push(x, LB_TOK_NUM, f[i][2], 1);

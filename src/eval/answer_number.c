@@ -11,7 +11,8 @@ bool lb_number_parse(const char *s, fmpq_t out)
     for (; *s && *s != 'e' && *s != 'E'; s++) {
         if (*s == '.') where = FRACTION;
         else if (*s == '(') where = REPEATING;
-        else if (*s != ')' && n < sizeof digit - 1) digit[n++] = *s, n_frac += where == FRACTION, n_rep += where == REPEATING;
+        else if (*s != ')' && n < sizeof digit - 1)
+            digit[n++] = *s, n_frac += where == FRACTION, n_rep += where == REPEATING;
     }
     if (*s) {
         bool negative = s[1] == '-';

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 typedef struct parser {
     lb_tree *t;
@@ -342,8 +341,10 @@ static int parse_matrix(parser *p)
 /* \frac{\text{miles}}{\text{hour}} */
 static bool unit_fraction(const parser *p)
 {
-    return kind(p) == LB_TOK_FRAC && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_TEXT && kind_after(p, 3) == '}' &&
-           kind_after(p, 4) == '{' && kind_after(p, 5) == LB_TOK_TEXT && kind_after(p, 6) == '}';
+    static const int want[] = {LB_TOK_FRAC, '{', LB_TOK_TEXT, '}', '{', LB_TOK_TEXT, '}'};
+    for (int i = 0; i < 7; i++)
+        if (kind_after(p, i) != want[i]) return false;
+    return true;
 }
 
 /* An integer, and what may stand behind it: a base, or the fraction of a mixed number (1\frac{4}{5}, 1 4/5). */
@@ -445,6 +446,25 @@ static bool starts_factor(const parser *p)
     }
 }
 
+/* The product of a scalar and a matrix: every element times the scalar, whose children all the products share. */
+static int scaled(parser *p, int scalar, int matrix)
+{
+    lb_tree *t = p->t;
+    int last = -1;
+    for (int k = t->node[matrix].first, next; k >= 0; k = next) {
+        int s = node(p, LB_NODE_NUM, -1), x = node(p, LB_NODE_NUM, -1), product = node(p, LB_NODE_PROD, s);
+        if (s < 0 || x < 0 || product < 0) return -1;
+        next = t->node[k].next;
+        t->node[s] = t->node[scalar], t->node[x] = t->node[k];
+        t->node[s].join = t->node[x].join = '*';
+        t->node[s].next = x, t->node[x].next = -1;
+        if (last < 0) t->node[matrix].first = product;
+        else t->node[last].next = product;
+        last = product;
+    }
+    return matrix;
+}
+
 static int parse_term(parser *p)
 {
     lb_tree *t = p->t;
@@ -456,6 +476,11 @@ static int parse_term(parser *p)
         if (accept(p, '/')) {
             if (kind(p) == LB_TOK_TEXT) { p->at--; break; }       /* miles/hour: a unit */
             join = '/';
+        } else if ((kind(p) == LB_TOK_BEGIN || (kind(p) == '*' && kind_after(p, 1) == LB_TOK_BEGIN)) &&
+                   lb_node_is_scalar(&t->node[first])) {
+            accept(p, '*');
+            int matrix = parse_matrix(p), scalar = n > 1 ? node(p, LB_NODE_PROD, first) : first;
+            return matrix < 0 || scalar < 0 ? -1 : scaled(p, scalar, matrix);
         } else if (!accept(p, '*') && !starts_factor(p)) {
             break;
         }
@@ -500,90 +525,33 @@ static int parse_expr(parser *p)
     return binary(p, LB_NODE_PROD, x, y);
 }
 
-/* Whether one of the words changes the value in front of it, so that they are no unit: 5 or more. */
-static bool changes_value(const char *s)
-{
-    static const char *const stop[] = {
-        "hundreds", "thousands", "millions", "billions", "trillions", "dozens", "half", "halves", "thirds", "fourths",
-        "fifths", "sixths", "sevenths", "eighths", "ninths", "tenths", "hundredths", "thousandths", "squared", "cubed",
-        "factorial", "plus", "minus", "times", "over", "divided", "or", "and", "if", "when", "where", "for", "not", "no",
-        "more", "less", "greater", "than", "least", "most", "about", "approximately", "mod", "modulo", "base",
-        "remainder", "to", "between", "negative", "positive", "except", "percent", NULL};
-    while (*s) {
-        size_t n = strcspn(s, " ,;.()-\t\n");
-        for (int i = 0; stop[i]; i++)
-            if (strlen(stop[i]) == n && !strncasecmp(stop[i], s, n)) return true;
-        s += n + (s[n] != 0);
-    }
-    return false;
-}
-
 /* 5 million, 2 dozen: takes the word, perhaps the first of several, and gives the product. */
 static int parse_multiple(parser *p, int x)
 {
-    static const char *const word[][2] = {{"hundred", "100"}, {"thousand", "1000"}, {"million", "1000000"},
-        {"billion", "1000000000"}, {"trillion", "1000000000000"}, {"dozen", "12"}};
     lb_tree *t = p->t;
-    for (size_t i = 0; kind(p) == LB_TOK_TEXT && i < sizeof word / sizeof *word; i++) {
-        const char *s = text(p);
-        size_t n = strlen(word[i][0]);
-        if (strncasecmp(s, word[i][0], n) || (s[n] && s[n] != ' ')) continue;
-        int m = node(p, LB_NODE_NUM, -1), at = add_text(p, word[i][1], strlen(word[i][1]));
-        if (m < 0 || at < 0) return -1;
-        t->node[m].text = at;
-        t->node[x].join = t->node[m].join = '*';
-        t->node[x].next = m;
-        if (s[n]) t->tok[p->at].text += (int)n + 1;
-        else p->at++;
-        return node(p, LB_NODE_PROD, x);
-    }
-    return x;
-}
-
-/* One spelling for units that have several. */
-static const char *unit_name(const char *s)
-{
-    static const char *const same[][2] = {
-        {"hr", "hour"}, {"hrs", "hour"}, {"min", "minute"}, {"mins", "minute"}, {"sec", "second"}, {"secs", "second"},
-        {"cm", "centimeter"}, {"mm", "millimeter"}, {"km", "kilometer"}, {"m", "meter"}, {"metre", "meter"},
-        {"centimetre", "centimeter"}, {"kilometre", "kilometer"}, {"kg", "kilogram"}, {"g", "gram"}, {"ft", "foot"},
-        {"feet", "foot"}, {"inches", "inch"}, {"in", "inch"}, {"yd", "yard"}, {"lb", "pound"}, {"lbs", "pound"},
-        {"oz", "ounce"}, {"ml", "milliliter"}, {"mph", "mile/hour"}, {"sq", "square"}, {"per", "/"}, {"cents", "cent"},
-    };
-    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-        if (!strcmp(same[i][0], s)) return same[i][1];
-    return s;
+    size_t n;
+    const char *s = kind(p) == LB_TOK_TEXT ? text(p) : "", *number = lb_unit_multiple(s, &n);
+    if (!number) return x;
+    int m = node(p, LB_NODE_NUM, -1), at = add_text(p, number, strlen(number));
+    if (m < 0 || at < 0) return -1;
+    t->node[m].text = at;
+    t->node[x].join = t->node[m].join = '*';
+    t->node[x].next = m;
+    if (s[n]) t->tok[p->at].text += (int)n + 1;
+    else p->at++;
+    return node(p, LB_NODE_PROD, x);
 }
 
 static bool add_unit(parser *p, char *unit, size_t size, const char *s)
 {
-    if (strlen(unit) + strlen(s) + 2 > size) return refuse(p, "a unit is too long") >= 0;
+    if (strlen(unit) + strlen(s) + 1 > size) return refuse(p, "a unit is too long") >= 0;
     strcat(unit, s);
     return true;
 }
 
-/* Adds words in one spelling: small letters, no plural, "square inches" and "in^2" alike. */
 static bool add_unit_words(parser *p, char *unit, size_t size, const char *s)
 {
-    const char *power = "";
-    while (*s) {
-        char word[32];
-        size_t n = strcspn(s, " .,-~/\t\n"), k = 0;
-        for (; k < n && k + 1 < sizeof word; k++) word[k] = s[k] >= 'A' && s[k] <= 'Z' ? (char)(s[k] + 32) : s[k];
-        word[k] = 0;
-        bool slash = s[n] == '/';
-        s += n + (s[n] != 0);
-        const char *name = unit_name(word);
-        if (name == word && k > 3 && word[k - 1] == 's' && word[k - 2] != 's') word[k - 1] = 0, name = unit_name(word);
-        if (!strcmp(name, "square") || !strcmp(name, "cubic")) {
-            power = name[0] == 's' ? "2" : "3";
-            continue;
-        }
-        if (k && (!add_unit(p, unit, size, name) || !add_unit(p, unit, size, power))) return false;
-        if (k) power = "";
-        if (slash && !add_unit(p, unit, size, "/")) return false;
-    }
-    return add_unit(p, unit, size, power);
+    return lb_unit_add(unit, size, s) || refuse(p, "a unit is too long") >= 0;
 }
 
 /* What stands behind a value: a word (perhaps squared, perhaps per another), degrees, money, percent. As one text. */
@@ -597,15 +565,22 @@ static bool parse_unit(parser *p, char *unit, size_t size)
             s = text_after(p, 5), k = LB_TOK_TEXT, n_tok = 7;
         } else if (k == LB_TOK_TEXT) s = text(p);
         else if (k == LB_TOK_DEG) s = "deg";
+        else if (k == LB_TOK_MOD && kind_after(p, 1) == LB_TOK_NUM) {
+            if (!add_unit(p, unit, size, "mod")) return false;
+            s = text_after(p, 1), n_tok = 2;
+        } else if (k == LB_TOK_MOD && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM && kind_after(p, 3) == '}') {
+            if (!add_unit(p, unit, size, "mod")) return false;
+            s = text_after(p, 2), n_tok = 4;
+        }
         else if (k == LB_TOK_DOLLAR) s = text(p)[0] ? text(p) : "$";
         else if (k == LB_TOK_PCT) s = "%";
         else if (k == '/' && kind_after(p, 1) == LB_TOK_TEXT) s = "/";
         else if (k == '^' && unit[0] && kind_after(p, 1) == LB_TOK_NUM) s = text_after(p, 1), n_tok = 2;
-        else if (k == '^' && unit[0] && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM && kind_after(p, 3) == '}')
-            s = text_after(p, 2), n_tok = 4;
+        else if (k == '^' && unit[0] && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM &&
+                 kind_after(p, 3) == '}') s = text_after(p, 2), n_tok = 4;
         else if (k == LB_TOK_ID && !strcmp(unit, "deg") && strchr("CFK", text(p)[0])) s = text(p);
         else return true;
-        if (k == LB_TOK_TEXT && changes_value(s)) return refuse(p, "'%.60s' is not a unit", s) >= 0;
+        if (k == LB_TOK_TEXT && lb_unit_changes_value(s)) return refuse(p, "'%.60s' is not a unit", s) >= 0;
         if (!(k == LB_TOK_TEXT ? add_unit_words(p, unit, size, s) : add_unit(p, unit, size, s))) return false;
         p->at += n_tok;
     }
@@ -629,6 +604,19 @@ static int label_length(const parser *p)
     return n > 1 && kind_after(p, n) == LB_TOK_REL && text_after(p, n)[0] == '=' ? n : 0;
 }
 
+/* "The probability is": ends with a word that a value follows. */
+static bool announces(const char *s)
+{
+    static const char *const verb[] = {"is", "are", "equals", "=", ":", "is:"};
+    size_t n = strlen(s);
+    while (n && (s[n - 1] == ' ' || s[n - 1] == '\n')) n--;
+    for (size_t i = 0; i < sizeof verb / sizeof *verb; i++) {
+        size_t k = strlen(verb[i]);
+        if (n > k && !memcmp(s + n - k, verb[i], k) && (s[n - k - 1] == ' ' || k == 1)) return true;
+    }
+    return false;
+}
+
 static int parse_side(parser *p)
 {
     lb_tree *t = p->t;
@@ -638,6 +626,7 @@ static int parse_side(parser *p)
         p->at += n - 1;
         return f;
     }
+    if (kind(p) == LB_TOK_TEXT && kind_after(p, 1) != LB_TOK_TEXT && announces(text(p))) p->at++, t->remark = true;
     char unit[64] = "";
     bool minus = kind(p) == '-' && kind_after(p, 1) == LB_TOK_DOLLAR;
     if (minus) p->at++;
@@ -680,6 +669,10 @@ static int parse_item(parser *p)
         p->at++;
         int x = parse_side(p);
         if (x < 0) return -1;
+        if (op == '~') {                       /* x = 1/3 ≈ 0.33: a remark, but x ≈ 5 has no other value */
+            if (last != first || t->node[first].kind != LB_NODE_SYM) continue;
+            op = '=';
+        }
         t->node[x].join = op;
         t->node[last].next = x;
         last = x;

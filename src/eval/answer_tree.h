@@ -1,9 +1,10 @@
 /* eval/answer_tree.h – an answer as tokens and as a small tree; internal to the grader.
  *
- *   text ──lex──▶ tokens ──parse──▶ tree ──┬─ structure: lists, tuples, relations …    answer_equal.c
- *                                          └─ values  ┬─ rational functions (FLINT)    answer_value.c
- *                                                     ├─ enclosures (Arb)              answer_exact.c
- *                                                     └─ proofs (Calcium) in a child   answer_child.c, answer_exact.c */
+ *   text ──lex──▶ tokens ──parse──▶ tree ──▶ structure: lists, tuples, relations … (answer_equal.c)
+ *                                              └─▶ values (answer_decide.c)
+ *                                                    ├─ rational functions, FLINT     answer_value.c
+ *                                                    ├─ enclosures, Arb               answer_exact.c
+ *                                                    └─ proofs, Calcium in a child    answer_exact.c, answer_child.c */
 #ifndef LB_EVAL_ANSWER_TREE_H
 #define LB_EVAL_ANSWER_TREE_H
 #include "eval/grade.h"
@@ -27,12 +28,13 @@ enum {
     LB_TOK_LROUND, LB_TOK_RROUND,  /* text: floor or ceil */
     LB_TOK_TEXT,       /* text: contents of \text{…}, or a word */
     LB_TOK_SEP,        /* , ; and or */
-    LB_TOK_REL,        /* text: one of = < > l(≤) g(≥) n(≠) */
+    LB_TOK_REL,        /* text: one of = < > l(≤) g(≥) n(≠) ~(≈) */
     LB_TOK_IN, LB_TOK_CUP, LB_TOK_PM, LB_TOK_MP,
     LB_TOK_DEG, LB_TOK_PCT, LB_TOK_BAR,
     LB_TOK_DOLLAR,     /* text: another currency */
     LB_TOK_LSET, LB_TOK_RSET, LB_TOK_BEGIN, LB_TOK_FINISH, LB_TOK_ROW,
     LB_TOK_BASE,       /* text: the base, after a number */
+    LB_TOK_MOD,        /* modulo, the modulus behind it */
     LB_TOK_BAD         /* text: what is not understood */
 };
 
@@ -69,6 +71,7 @@ typedef struct lb_tree {
     int root;
     bool thousands;    /* a comma was read as a thousands separator only by the look of it: 1,234 */
     bool only_text;    /* nothing but \text{…} and words */
+    bool remark;       /* words in front were left out: "the answer is 5" */
     const char *src;   /* what was parsed, borrowed; n_src bytes */
     size_t n_src;
     bool commas_separate;
@@ -84,6 +87,17 @@ const char *lb_answer_trim(const char *s, size_t *n);
 bool lb_tree_same_tokens(const lb_tree *a, const lb_tree *b);
 void lb_tree_free(lb_tree *t);
 static inline const char *lb_tree_text(const lb_tree *t, int at) { return t->text ? t->text + at : ""; }
+
+/* ---- units (answer_unit.c) ---- */
+
+/* Appends the words of a unit in one spelling: small letters, no plural, hr as hour, "square inches" as in^2 (inch2).
+ * False if it gets too long for unit[size]. */
+bool lb_unit_add(char *unit, size_t size, const char *words);
+/* Whether one of the words changes the value in front of it, so that they are no unit: 5 or more. */
+bool lb_unit_changes_value(const char *words);
+/* "million …": the number as digits, and *n the length of its word; NULL if s does not begin with one. */
+const char *lb_unit_multiple(const char *s, size_t *n);
+
 static inline bool lb_node_is_scalar(const lb_node *x) { return x->kind <= LB_NODE_BINOM; }
 
 /* One value to compare: node, minus another if minus >= 0, with ± read as pm (+1, -1; 0: not allowed). */
@@ -99,11 +113,15 @@ typedef enum lb_compare { LB_SAME, LB_HUNDREDFOLD /* 100·g = a */, LB_HUNDREDTH
 typedef struct lb_effort {
     long work;         /* of algebra, in products of single-word coefficients */
     long sampling;     /* of enclosures, in their own measure: about 3 ns */
-    int proof_ms;      /* wall time for proofs */
+    int proof_ms;      /* processor time of proofs */
     bool lenient;      /* see lb_grade; at the end of lb_value_compare */
 } lb_effort;
 
-/* Compares values: as rational functions (answer_value.c), by enclosures at random points, and by proof. */
+/* Compares as rational functions only. *final: nothing else may be tried. */
+lb_verdict lb_value_algebraic(lb_operand gold, lb_operand answer, lb_compare how, long *work, bool *final,
+                              char why[LB_TREE_WHY]);
+
+/* Compares values: as rational functions, by enclosures at random points, and by proof (answer_decide.c). */
 lb_verdict lb_value_compare(lb_operand gold, lb_operand answer, lb_compare how, lb_effort *effort,
                             char why[LB_TREE_WHY]);
 #endif

@@ -32,24 +32,43 @@ static bool unknown(const char *name, size_t n, lb_err *err)
     return false;
 }
 
+static bool add_bench(const lb_bench ***list, int *n, size_t *cap, const lb_bench *b, lb_err *err)
+{
+    for (int i = 0; i < *n; i++)
+        if ((*list)[i] == b) return true;
+    if (!lb_grow(list, cap, (size_t)*n + 1, sizeof **list, "the tasks", err)) return false;
+    (*list)[(*n)++] = b;
+    return true;
+}
+
+/* One word of a task list: a name, a suite, or NAME:PART. */
+static bool add_named(const lb_bench ***list, int *n, size_t *cap, const char *p, size_t len, lb_err *err)
+{
+    const char *colon = memchr(p, ':', len);
+    size_t head = colon ? (size_t)(colon - p) : len;
+    bool found = false;
+    for (int i = 0; i < N_BENCH; i++) {
+        const lb_bench *b = lb_benches[i];
+        if (!names_eq(p, head, b->name) && (colon || !names_eq(p, len, b->suite))) continue;
+        if (colon && !b->variant)
+            return lb_fail(err, LB_EUSAGE, "task '%s' has no parts (found '%.*s')", b->name, (int)(len > 80 ? 80 : len), p);
+        if (colon && !(b = b->variant(b, colon + 1, len - head - 1, err))) return false;
+        found = true;
+        if (!add_bench(list, n, cap, b, err)) return false;
+    }
+    return found || unknown(p, len, err);
+}
+
 bool lb_benches_of(const char *names, const lb_bench ***out, int *n, lb_err *err)
 {
-    bool taken[N_BENCH] = {false};
-    const lb_bench **list = lb_alloc(N_BENCH, sizeof *list, "the tasks", err);
-    if (!list) return false;
+    const lb_bench **list = NULL;
+    size_t cap = 0;
     *n = 0;
     for (const char *p = names; *p;) {
-        size_t len = strcspn(p, ","), before = (size_t)*n;
-        bool found = false;
-        for (int i = 0; i < N_BENCH; i++) {
-            if (!names_eq(p, len, lb_benches[i]->name) && !names_eq(p, len, lb_benches[i]->suite)) continue;
-            found = true;
-            if (!taken[i]) list[(*n)++] = lb_benches[i];
-            taken[i] = true;
-        }
-        if (!found && (size_t)*n == before) {
+        size_t len = strcspn(p, ",");
+        if (!add_named(&list, n, &cap, p, len, err)) {
             free(list);
-            return unknown(p, len, err);
+            return false;
         }
         p += len + (p[len] == ',');
     }

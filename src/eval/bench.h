@@ -32,7 +32,7 @@ typedef struct lb_item {
 typedef struct lb_code_tests {
     lb_code_test *p;             /* [n], owned; its strings are borrowed from doc */
     int n;
-    const char *func_name;       /* NULL: whole programs that read stdin; else the method of Solution; borrowed from doc */
+    const char *func_name;       /* NULL: whole programs, which read stdin; else a method of Solution; from doc */
     json_t *doc;                 /* owned: what the strings stand in */
 } lb_code_tests;
 void lb_code_tests_free(lb_code_tests *t);
@@ -101,26 +101,31 @@ struct lb_bench {
     const char *prompt_from;     /* whose prompt it is, in words */
     bool runs_code;
     bool keeps_no_row;           /* lb_item.row stays NULL (rows of megabytes) */
-    const char *cluster_key;     /* rows with the same string under this key share a question; row->group wins; or NULL */
+    const char *cluster_key;     /* rows alike under this key share a question (row->group wins); or NULL */
     size_t max_line;             /* bytes of a row; 0: LB_JSONL_MAX_LINE */
     void *own;                   /* a row's private data (lb_bench_from_file) */
 
     /* Fills id, prompt, gold, level of *out, which is zeroed but for what the reader knows (bench, source, number,
-     * cluster, path, offset, n_byte; row comes afterwards). *skip = true leaves the row out. It sets hash only where more
-     * than prompt and gold makes the problem, starting from lb_item_hash. LB_EFORMAT names row->where and the field. */
+     * path, offset, n_byte; cluster and row come afterwards). *skip = true leaves the row out. It sets hash only where
+     * more than prompt and gold makes the problem, starting from lb_item_hash. LB_EFORMAT names row->where and the
+     * field. */
     bool (*item)(const lb_bench *b, const lb_row *row, lb_item *out, bool *skip, lb_err *err);
-    /* Grades a whole completion. False only if grading itself broke (no sandbox to be had, a data file that changed). */
+    /* Grades a whole completion. False only if grading itself broke: no sandbox to be had, a data file that changed. */
     bool (*grade)(const lb_item *item, const char *completion, const lb_grader *g, lb_grade *out, lb_err *err);
     /* Programs only: the tests of an item, which may be read from the item's file now. */
     bool (*tests)(const lb_item *item, lb_code_tests *out, lb_err *err);
     /* Optional: numbers over all graded samples of a task beside accuracy. Adds "name" and "name_stderr" pairs (reals)
      * to out, an object; deterministic. */
     bool (*metrics)(const lb_bench *b, const lb_scored *s, size_t n, json_t *out, lb_err *err);
+    /* Optional: the part of the benchmark that the task NAME:TEXT names, text [n] being what follows the first colon. The
+     * row is static: it lives as long as the process. NULL with LB_EUSAGE that says what there is. */
+    const lb_bench *(*variant)(const lb_bench *b, const char *text, size_t n, lb_err *err);
 };
 
 extern const lb_bench *const lb_benches[];       /* NULL-terminated */
 
-/* A comma list of benchmark and suite names, in the order given, without repeats. *out is allocated (free it), *n long.
+/* A comma list of benchmark and suite names and of NAME:PART (lb_bench.variant), in the order given, without repeats.
+ * *out is allocated (free it), *n long.
  * LB_EUSAGE lists what there is. */
 bool lb_benches_of(const char *names, const lb_bench ***out, int *n, lb_err *err);
 
@@ -147,8 +152,8 @@ bool lb_items_parse(const lb_bench *b, int source, const char *text, size_t n, c
                     const lb_items_opt *opt, lb_items *out, lb_err *err);
 void lb_items_free(lb_items *items);
 
-/* The file of source `i` of b: below data_dir, or data_dir itself if that is a file and b has one source. NULL with LB_EIO
- * that lists the names tried. The caller frees it. */
+/* The file of source `i` of b: below data_dir, or data_dir itself if that is a file and b has one source. NULL with
+ * LB_EIO that lists the names tried. The caller frees it. */
 char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err);
 
 /* ---- for rows ---- */

@@ -51,7 +51,8 @@ static bool next_field(reader *r, bool *last)
     if (r->p < r->end && *r->p == '"') {
         r->p++;
         if (!quoted(r)) return false;
-        if (!at_line_end(r) && *r->p != ',') return bad(r, r->line, "text follows a closing quote; a comma or a line end was wanted");
+        if (!at_line_end(r) && *r->p != ',')
+            return bad(r, r->line, "text follows a closing quote; a comma or a line end was wanted");
     } else {
         const char *from = r->p;
         while (!at_line_end(r) && *r->p != ',') {
@@ -113,7 +114,8 @@ static json_t *row_of(const reader *r, const json_t *header, const json_t *recor
     json_t *row = json_object();
     bool ok = row != NULL;
     json_array_foreach (header, i, h)
-        if (*json_string_value(h)) ok = ok && json_object_set(row, json_string_value(h), json_array_get(record, i)) == 0;
+        if (*json_string_value(h))
+            ok = ok && json_object_set(row, json_string_value(h), json_array_get(record, i)) == 0;
     if (ok) return row;
     json_decref(row);
     lb_fail_mem(r->err, 0, "a record");

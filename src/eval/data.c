@@ -69,9 +69,9 @@ json_t *lb_data_json(const lb_data_file *f)
 {
     static const char *const states[] = {"missing", "broken", "found"};
     const lb_source *s = f->source;
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s, s:s, s:s*, s:s*}", "task", f->bench->name, "part", s->name,
-                          "state", states[f->state], "file", f->path, "sha256", *f->sha256 ? f->sha256 : NULL, "sha256_is",
-                          f->known, "from", s->url, "licence", s->licence, "convert", s->convert, "error",
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s, s:s, s:s*, s:s*}", "task", f->bench->name, "part",
+                          s->name, "state", states[f->state], "file", f->path, "sha256", *f->sha256 ? f->sha256 : NULL,
+                          "sha256_is", f->known, "from", s->url, "licence", s->licence, "convert", s->convert, "error",
                           f->state == LB_DATA_FOUND ? NULL : f->why.msg);
     if (!j) return NULL;
     if (f->path) json_object_set_new(j, "bytes", json_integer((json_int_t)f->size_bytes));

@@ -28,8 +28,8 @@ typedef struct lb_data_file {
 bool lb_data_look(const lb_bench *b, int i, const char *data_dir, bool check, lb_data_file *out, lb_err *err);
 void lb_data_file_free(lb_data_file *f);
 
-/* One file as an object: task, part, state, file, bytes, rows, rows_published, sha256, sha256_is, from, licence, convert,
- * error; keys that do not apply are left out. NULL for want of memory. */
+/* One file as an object: task, part, state, file, bytes, rows, rows_published, sha256, sha256_is, from, licence,
+ * convert, error; keys that do not apply are left out. NULL for want of memory. */
 json_t *lb_data_json(const lb_data_file *f);
 
 /* SHA-256 of p [n] as 64 hexadecimal digits. */

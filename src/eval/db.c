@@ -1,8 +1,10 @@
 /* eval/db.c – opening the results database; samples one by one. */
 #include "eval/db.h"
+#include "base/cpu.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "eval/db_parts.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 enum { BUSY_MS = 30000 };
+static const double SYNC_S = 1;
 
 #define KEY "model=?1 AND task=?2 AND version=?3 AND item=?4 AND prompt=?5 AND sampling=?6 AND seed=?7 AND sample=?8"
 static const char *const sql[LB_DB_N_SQL] = {
@@ -26,31 +29,32 @@ static const char *const sql[LB_DB_N_SQL] = {
 
 bool lb_db_fail(lb_db *db, lb_err *err)
 {
-    int rc = sqlite3_errcode(db->db), os = sqlite3_system_errno(db->db); /* SQLITE_ERROR: not its tables */
-    db->rc = rc;
-    bool format = rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT || rc == SQLITE_ERROR;
-    lb_code code = format ? LB_EFORMAT : rc == SQLITE_NOMEM ? LB_ENOMEM : LB_EIO;
-    if (rc == SQLITE_FULL)
-        return lb_fail(err, code, "%s: the disk is full; what is finished is kept, the same command continues", db->path);
-    bool say = os && (rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN);
+    int os = sqlite3_system_errno(db->db) ? sqlite3_system_errno(db->db) : errno; /* a commit's is not kept by SQLite */
+    db->rc = sqlite3_errcode(db->db);
+    bool format = db->rc == SQLITE_NOTADB || db->rc == SQLITE_CORRUPT || db->rc == SQLITE_ERROR; /* ERROR: not its tables */
+    lb_code code = format ? LB_EFORMAT : db->rc == SQLITE_NOMEM ? LB_ENOMEM : LB_EIO;
+    bool io = db->rc == SQLITE_IOERR, full = db->rc == SQLITE_FULL || (io && (os == ENOSPC || os == EFBIG || os == EDQUOT));
+    if (full)
+        return lb_fail(err, code, "%s: %s; what is finished is kept, the same command continues when there is room", db->path,
+                       db->rc == SQLITE_FULL ? "the disk is full" : strerror(os));
+    bool say = os && (io || db->rc == SQLITE_CANTOPEN);
     return lb_fail(err, code, "%s: %s%s%s%s", db->path, sqlite3_errmsg(db->db), say ? " (" : "", say ? strerror(os) : "",
                    say ? ")" : "");
 }
 
 bool lb_db_exec(lb_db *db, const char *text, lb_err *err)
 {
+    errno = 0;
     return sqlite3_exec(db->db, text, NULL, NULL, NULL) == SQLITE_OK || lb_db_fail(db, err);
 }
 
 /* ---- opening ---- */
 
-/* The switch to WAL needs the file for itself for a moment and, unlike everything else, does not wait for it.
- * synchronous=FULL syncs the log at every commit: a sample is seconds to minutes of work, a sync milliseconds. With
- * NORMAL, a power cut would take all samples since the last checkpoint, which is 4 MB of text. */
+/* The switch to WAL needs the file for itself for a moment and, unlike everything else, does not wait for it. */
 static bool use_wal(lb_db *db, lb_err *err)
 {
     for (int ms = 0;
-         sqlite3_exec(db->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", NULL, NULL, NULL) != SQLITE_OK;
+         sqlite3_exec(db->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;", NULL, NULL, NULL) != SQLITE_OK;
          ms += 10) {
         if (sqlite3_errcode(db->db) != SQLITE_BUSY || ms >= BUSY_MS) return lb_db_fail(db, err);
         sqlite3_sleep(10);
@@ -84,6 +88,7 @@ static bool connect(lb_db *db, const char *name, int flags, lb_err *err)
 {
     sqlite3_close(db->db);
     db->db = NULL;
+    errno = 0;
     if (sqlite3_open_v2(name, &db->db, flags, NULL) != SQLITE_OK)
         return db->db ? lb_db_fail(db, err) : lb_fail_mem(err, 0, "the results database");
     sqlite3_busy_timeout(db->db, BUSY_MS);
@@ -213,6 +218,7 @@ static void bind_grade(sqlite3_stmt *st, const lb_sample_row *row)
 
 static bool run(lb_db *db, sqlite3_stmt *st, lb_err *err)
 {
+    errno = 0;
     bool ok = sqlite3_step(st) == SQLITE_DONE || lb_db_fail(db, err);
     sqlite3_reset(st);
     return ok;
@@ -261,10 +267,24 @@ bool lb_db_find(lb_db *db, const lb_sample_key *k, bool want_text, bool *found, 
     return ok;
 }
 
+/* Whether this commit is to reach the disk (FULL) before it counts as done. A killed process loses nothing either way;
+ * NORMAL alone would lose in a power cut what came since the last checkpoint, which is 4 MB of text, hours of a large
+ * model. A sync takes some 5 ms, which is nothing beside such a sample and a third of the time of a tiny model's, so one
+ * commit a second syncs, and with it all before it. */
+static bool sync_now_and_then(lb_db *db, lb_err *err)
+{
+    double now = lb_now_s();
+    bool full = now - db->t_sync >= SYNC_S;
+    if (full) db->t_sync = now;
+    if (full == db->full) return true;
+    db->full = full;
+    return lb_db_exec(db, full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err);
+}
+
 bool lb_db_put(lb_db *db, const lb_sample_key *k, const lb_sample_row *row, lb_err *err)
 {
     sqlite3_stmt *st = bind_key(db, LB_DB_PUT, k, err);
-    if (!st) return false;
+    if (!st || !sync_now_and_then(db, err)) return false;
     bind_grade(st, row);
     sqlite3_bind_int(st, 16, row->n_tokens);
     sqlite3_bind_text(st, 17, row->truncated ? "length" : "stop", -1, SQLITE_STATIC);

@@ -1,7 +1,7 @@
 /* eval/db.h – the results database: every finished sample, once, at once.
  *
- * SQLite in WAL mode; one row a sample, written and synced in its own transaction the moment it is finished, so kill -9
- * or a power cut costs the samples in flight and nothing else. docs/results-db.md describes the tables, schema 2:
+ * SQLite in WAL mode; one row a sample, written in its own transaction the moment it is finished, so kill -9 costs the
+ * samples in flight and nothing else; a power cut also those of the last second. docs/results-db.md describes the tables:
  *
  *     models(hash, name, kind 'folder' or 'server', about: JSON, t_unix)                  primary key hash
  *     items(task, version, item, number, id, level, problem, gold)                        primary key task, version, item

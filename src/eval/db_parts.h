@@ -11,6 +11,8 @@ struct lb_db {
     char *path;                          /* owned */
     sqlite3_stmt *st[LB_DB_N_SQL];       /* owned; NULL in a database that is only read */
     int rc;                              /* SQLite's code of the last failure */
+    double t_sync;                       /* when a commit was last synced, by lb_now_s */
+    bool full;                           /* commits are synced just now */
     int claims;                          /* descriptor of PATH-claims; −1 until it is needed */
     bool no_claims;                      /* the file system has no locks */
 };

@@ -1,5 +1,5 @@
-/* eval/gpqa.c – GPQA-Diamond (arXiv:2311.12022): 198 questions with four options, the gold one at a place that depends on
- * the seed and the Record ID alone.
+/* eval/gpqa.c – GPQA-Diamond (arXiv:2311.12022): 198 questions with four options, the gold one at a place that depends
+ * on the seed and the Record ID alone.
  *
  * The studies' pipeline draws the places one after the other from one generator (seed 1234), so that they depend on the
  * order of the rows; here a row that is moved, or read alone, keeps its order. As there, the three wrong options keep

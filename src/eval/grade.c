@@ -120,6 +120,30 @@ void lb_grade_letter(const char *gold, const lb_completion *c, int n_options, lb
     lb_buf_free(&b);
 }
 
+/* The next character of words as they are compared: letters in lower case, digits, and what is part of a number. */
+static unsigned char next_of(const char **s)
+{
+    for (const char *p = *s; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        bool before = p > *s && isalnum((unsigned char)p[-1]), digit = isdigit((unsigned char)p[1]);
+        if (isspace(c) || (c < 0x80 && ispunct(c) && !((c == '.' || c == '/') && digit) && !(c == '-' && digit && !before)))
+            continue;
+        *s = p + 1;
+        return (unsigned char)tolower(c);
+    }
+    *s += strlen(*s);
+    return 0;
+}
+
+/* Whether two texts have the same letters and digits: "Step 3." and "step 3". */
+static bool same_words(const char *a, const char *b)
+{
+    unsigned char x, y;
+    bool any = false;
+    while ((x = next_of(&a)) == (y = next_of(&b)) && x) any = true;
+    return x == y && any;
+}
+
 void lb_grade_text(const char *gold, const lb_completion *c, lb_grade *out)
 {
     bool counts;
@@ -132,7 +156,8 @@ void lb_grade_text(const char *gold, const lb_completion *c, lb_grade *out)
         nothing_found(out, counts, b.oom, "no answer was found");
     } else {
         show(out, lb_buf_cstr(&b));
-        lb_answer_compare(gold, lb_buf_cstr(&b), &found);
+        if (same_words(gold, lb_buf_cstr(&b))) lb_grade_same(&found, LB_RIGHT);
+        else lb_answer_compare(gold, lb_buf_cstr(&b), &found);
         settle(out, &found, counts, form);
     }
     lb_buf_free(&b);

@@ -56,7 +56,8 @@ static bool cluster_of(reading *r, lb_item *it, const json_t *row, const char *g
     if (!group) return true;
     const json_t *known = json_object_get(r->clusters, group);
     if (known) it->cluster = (int)json_integer_value(known);
-    else if (json_object_set_new(r->clusters, group, json_integer(it->number)) != 0) return lb_fail_mem(err, 0, "the items");
+    else if (json_object_set_new(r->clusters, group, json_integer(it->number)) != 0)
+        return lb_fail_mem(err, 0, "the items");
     return true;
 }
 
@@ -73,12 +74,18 @@ static bool add_row(reading *r, json_t *json, const char *where, const char *gro
         return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(json));
     if (!lb_grow(&out->p, &r->cap, (size_t)out->n + 1, sizeof *out->p, "the items", err)) return false;
     lb_item *it = &out->p[out->n];
-    *it = (lb_item){.bench = r->bench, .source = r->source, .number = out->n + 1, .cluster = out->n + 1, .path = r->path, .offset = offset,
+    *it = (lb_item){.bench = r->bench,
+                    .source = r->source,
+                    .number = out->n + 1,
+                    .cluster = out->n + 1,
+                    .path = r->path,
+                    .offset = offset,
                     .n_byte = n_byte};
     lb_row row = {.json = json, .where = where, .group = group, .source = r->source, .opt = r->opt};
-    bool skip = false, ok = cluster_of(r, it, json, group, err) && r->bench->item(r->bench, &row, it, &skip, err);
+    bool skip = false, ok = r->bench->item(r->bench, &row, it, &skip, err);
     if (ok && !skip) {
-        if (!it->id) ok = lb_item_set(&it->id, "", err);
+        ok = cluster_of(r, it, json, group, err);
+        if (ok && !it->id) ok = lb_item_set(&it->id, "", err);
         if (ok && !it->gold) ok = lb_item_set(&it->gold, "", err);
         if (ok && !it->hash.hi && !it->hash.lo) it->hash = lb_item_hash(it);
         if (!r->bench->keeps_no_row) it->row = json_incref(json);
@@ -157,9 +164,12 @@ static bool each_of_document(reading *r, json_t *doc, lb_err *err)
 static bool read_document(reading *r, size_t size, lb_err *err)
 {
     if (size > LB_JSON_MAX_BYTES)
-        return lb_fail(err, LB_EFORMAT, "%s has %zu bytes, more than the %zu MiB that one JSON document may have; JSON lines may be larger",
-                       r->name, size, LB_JSON_MAX_BYTES >> 20);
-    json_t *doc = lb_json_parse(r->text, size, r->name, err);
+        return lb_fail(
+            err, LB_EFORMAT,
+            "%s has %zu bytes, more than the %zu MiB that one JSON document may have; JSON lines may be larger",
+            r->name, size, LB_JSON_MAX_BYTES >> 20);
+    size_t bom = size >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    json_t *doc = lb_json_parse(r->text + bom, size - bom, r->name, err);
     bool ok = doc && (each_of_document(r, doc, err) || r->enough);
     json_decref(doc);
     return ok;
@@ -190,8 +200,8 @@ static bool is_document(const reading *r, size_t size)
 static bool read_all(reading *r, size_t size, lb_err *err)
 {
     if (size >= 4 && memcmp(r->text, "PAR1", 4) == 0)
-        return lb_fail(err, LB_EUNSUPPORTED, "%s is a Parquet file, which is not read here; make JSON lines of it: %s", r->name,
-                       LB_PARQUET_HOW);
+        return lb_fail(err, LB_EUNSUPPORTED, "%s is a Parquet file, which is not read here; make JSON lines of it: %s",
+                       r->name, LB_PARQUET_HOW);
     if (ends_with(r->name, ".csv")) return lb_csv_each(r->text, size, r->name, each_record, r, err) || r->enough;
     if (is_document(r, size)) return read_document(r, size, err);
     return lb_jsonl_lines(r->text, size, each_line, r, err) || r->enough;
@@ -217,7 +227,7 @@ static bool read_source(reading *r, int source, const char *text, size_t size, c
     r->name = name;
     r->path = r->out->paths[source];
     if (!read_all(r, size, err)) return false;
-    return r->out->n > before || r->enough || (r->rows > 0 && (r->opt->from || r->opt->to)) ||
+    return r->out->n > before || r->enough || (r->rows > 0 && (r->opt->from || r->opt->to || r->bench->variant)) ||
            lb_fail(err, LB_EFORMAT, "%s has no rows", name);
 }
 
@@ -227,7 +237,7 @@ bool lb_items_parse(const lb_bench *b, int source, const char *text, size_t size
     static const lb_items_opt none = {0};
     reading r = {.bench = b, .out = out, .opt = opt ? opt : &none};
     bool ok = items_begin(out, source + 1, &r, err);
-    ok = ok && (out->paths[source] = strdup(name)) != NULL;
+    if (ok && !(out->paths[source] = strdup(name))) ok = lb_fail_mem(err, strlen(name) + 1, "the items");
     ok = ok && read_source(&r, source, text, size, name, err);
     json_decref(r.clusters);
     if (!ok) lb_items_free(out);
@@ -246,7 +256,8 @@ static char *find_source(const lb_source *s, const char *data_dir, lb_err *err)
         lb_buf_fmt(&tried, "%s%s", i ? ", " : "", s->files[i]);
         free(path);
     }
-    lb_fail(err, LB_EIO, "no %s in '%.200s': none of %.400s; from %.300s", s->name, data_dir, lb_buf_cstr(&tried), s->url);
+    lb_fail(err, LB_EIO, "no %s in '%.200s': none of %.400s; from %.300s", s->name, data_dir, lb_buf_cstr(&tried),
+            s->url);
     lb_buf_free(&tried);
     return NULL;
 }
@@ -256,7 +267,8 @@ char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err
 {
     if (!b->own && lb_file_exists(data_dir) && !lb_is_folder(data_dir)) {
         if (b->sources[1])
-            return lb_fail_null(err, LB_EUSAGE, "'%.200s' is a file, and %s needs more than one: --data wants the folder with them",
+            return lb_fail_null(err, LB_EUSAGE,
+                                "'%.200s' is a file, and %s needs more than one: --data wants the folder with them",
                                 data_dir, b->name);
         char *copy = strdup(data_dir);
         if (!copy) lb_fail_mem(err, strlen(data_dir) + 1, "a path");
@@ -280,7 +292,8 @@ bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *
              read_source(&r, i, (const char *)map.p, map.size, out->paths[i], err);
         lb_map_close(&map);
     }
-    if (ok && out->n == 0) ok = lb_fail(err, LB_EFORMAT, "task %s: no row is from %s to %s", b->name, r.opt->from ? r.opt->from : "the beginning", r.opt->to ? r.opt->to : "the end");
+    if (ok && out->n == 0)
+        ok = lb_fail(err, LB_EFORMAT, "task %s: none of %d rows is within the dates asked for", b->name, r.rows);
     json_decref(r.clusters);
     if (!ok) lb_items_free(out);
     return ok;

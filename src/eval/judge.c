@@ -4,6 +4,7 @@
  * point, an exponent; or Infinity; '_' anywhere is ignored. Equality of decimals is exact, so they are compared as
  * sign, digits without zeros at the ends, and exponent; no number is ever converted. */
 #include "eval/judge.h"
+#include "eval/judge_value.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,5 +259,176 @@ bool lb_code_judge(const lb_sandbox *s, const char *program, const lb_code_test 
         if (ok && !*pass) snprintf(why, 256, "test %d of %d: %.220s", i + 1, n_test, what);
     }
     lb_run_result_free(&r);
+    return ok;
+}
+
+/* ---- LiveCodeBench's checker ---- */
+
+enum { CHECK_S = 6 };                /* its limit on one test */
+
+typedef struct checking {
+    const lb_code_test *tests;
+    int n_test, n_right;
+    bool function, decided;
+    size_t at;                       /* of the next record in the result */
+    lb_buf gold;                     /* the value wanted */
+    lb_code_result *out;
+    lb_err *err;
+    bool broken;                     /* err is set */
+} checking;
+
+static bool decide(checking *c, lb_code_end end, int test)
+{
+    c->decided = true;
+    c->out->end = end;
+    c->out->test = test;
+    return false;
+}
+
+/* One value against the one wanted; both have the same text if they are equal. */
+static bool same_value(checking *c, const char *got, size_t n_got, bool *same, char why[256])
+{
+    const char *want = c->tests[c->n_right].output;
+    char show_got[100], show_want[100];
+    lb_buf_reset(&c->gold);
+    if (!lb_value_text(want, strlen(want), &c->gold, c->err)) return false;   /* only for want of memory: seen before */
+    *same = c->gold.n == n_got && !memcmp(lb_buf_cstr(&c->gold), got, n_got);
+    lb_value_show(got, n_got, show_got, sizeof show_got);
+    lb_value_show(lb_buf_cstr(&c->gold), c->gold.n, show_want, sizeof show_want);
+    if (!*same) snprintf(why, 256, "returned %s, wanted %s", show_got, show_want);
+    return true;
+}
+
+/* One whole record; false once there is nothing more to see. */
+static bool judge_record(checking *c, char kind, const char *p, size_t n)
+{
+    int test = c->n_right + 1;
+    char said[160], what[256] = "";
+    size_t k = n < sizeof said - 1 ? n : sizeof said - 1;
+    if (k < n)
+        while (k && ((unsigned char)p[k] & 0xc0) == 0x80) k--;
+    for (size_t i = 0; i < k; i++) said[i] = (unsigned char)p[i] < 0x20 || p[i] == 0x7f ? '?' : p[i];
+    said[k] = 0;
+    if (kind == 'L') {
+        snprintf(c->out->why, sizeof c->out->why, "it does not load: %s", said);
+        return decide(c, LB_CODE_ERROR, 0);
+    }
+    if (kind == 'E' || kind == 'T') {
+        snprintf(c->out->why, sizeof c->out->why, "test %d of %d: %s", test, c->n_test,
+                 kind == 'E' ? said : "time limit");
+        return decide(c, kind == 'E' ? LB_CODE_ERROR : LB_CODE_TIME, test);
+    }
+    const char *want = c->tests[c->n_right].output;
+    bool same = false;
+    if (kind != (c->function ? 'V' : 'O')) snprintf(what, sizeof what, "it wrote into its result");
+    else if (c->function ? !same_value(c, p, n, &same, what)
+                         : !lb_output_compare(p, n, want, strlen(want), &same, what, c->err)) {
+        c->broken = true;
+        return false;
+    }
+    if (!same) {
+        snprintf(c->out->why, sizeof c->out->why, "test %d of %d: %.220s", test, c->n_test, what);
+        return decide(c, LB_CODE_WRONG, test);
+    }
+    return ++c->n_right < c->n_test || decide(c, LB_CODE_PASS, 0);
+}
+
+/* lb_run_opt.more: judges what has come whole. */
+static bool read_records(void *arg, const lb_buf *out)
+{
+    checking *c = arg;
+    if (out->n < c->at) c->at = 0, c->n_right = 0;                   /* begun again in a new sandbox */
+    while (!c->decided && !c->broken) {
+        const char *p = out->p + c->at, *nl = NULL;
+        size_t n = out->n - c->at, len = 0;
+        if (n > 1) nl = memchr(p + 1, '\n', n - 1 < 20 ? n - 1 : 20);
+        for (const char *d = p + 1; nl && d < nl; d++) len = len * 10 + (size_t)(is_digit(*d) ? *d - '0' : 0);
+        if (!nl && n > 20) {
+            snprintf(c->out->why, sizeof c->out->why, "test %d of %d: it wrote into its result", c->n_right + 1,
+                     c->n_test);
+            return decide(c, LB_CODE_WRONG, c->n_right + 1);
+        }
+        if (!nl || len > n - (size_t)(nl + 1 - p)) return true;      /* the rest is still to come */
+        c->at += (size_t)(nl + 1 - p) + len;
+        if (!judge_record(c, *p, nl + 1, len)) return false;
+    }
+    return false;
+}
+
+/* The end of a process that left no verdict. */
+static void explain_death(checking *c, const lb_run_result *r)
+{
+    bool flood = r->status == LB_RUN_OUTPUT;
+    decide(c, flood ? LB_CODE_WRONG : LB_CODE_DIED, c->n_right + 1);
+    const char *what = r->status == LB_RUN_OK || r->status == LB_RUN_EXIT ? "it ended its process" :
+                       r->status == LB_RUN_TIME ? "limit on all tests together" : lb_run_status_name(r->status);
+    snprintf(c->out->why, sizeof c->out->why, "test %d of %d: %s%s%s", c->n_right + 1, c->n_test, what,
+             *r->note ? ": " : "", r->note);
+}
+
+/* The golds of functions have to be JSON, else the checker fails whatever is returned. */
+static bool check_golds(checking *c, bool *ok, lb_err *err)
+{
+    *ok = true;
+    for (int i = 0; i < c->n_test && c->function && *ok; i++) {
+        lb_err e = { 0 };
+        lb_buf_reset(&c->gold);
+        *ok = lb_value_text(c->tests[i].output, strlen(c->tests[i].output), &c->gold, &e);
+        if (*ok) continue;
+        if (e.code == LB_ENOMEM) {
+            if (err) *err = e;
+            return false;
+        }
+        decide(c, LB_CODE_ERROR, 0);
+        snprintf(c->out->why, sizeof c->out->why, "the output of test %d is not what json.loads takes: %.150s", i + 1,
+                 e.msg);
+    }
+    return true;
+}
+
+/* What sandbox_guest.h calls the tests of C. */
+static void pack_inputs(const checking *c, const char *name, int limit_s, lb_buf *b, size_t *n_want)
+{
+    *n_want = 0;
+    lb_buf_fmt(b, "%d %s\n", limit_s, name ? name : "");
+    for (int i = 0; i < c->n_test; i++) {
+        size_t n = strlen(c->tests[i].input);
+        lb_buf_fmt(b, "%zu\n", n);
+        lb_buf_add(b, c->tests[i].input, n);
+        *n_want += strlen(c->tests[i].output);
+    }
+}
+
+bool lb_code_check(const lb_sandbox *s, const char *program, const lb_code_set *tests, lb_code_result *out,
+                   lb_err *err)
+{
+    const char *name = tests->func_name;
+    int limit_s = tests->limit_s > 0 ? tests->limit_s : CHECK_S;
+    checking c = { .tests = tests->p, .n_test = tests->n, .function = name != NULL, .out = out, .err = err };
+    lb_run_result r = { 0 };
+    lb_buf inputs = { 0 };
+    size_t n_want;
+    bool valid, ok;
+    memset(out, 0, sizeof *out);
+    if (name && (!*name || strpbrk(name, " \n")))
+        return lb_fail(err, LB_EUSAGE, "'%.80s' is not the name of a function", name);
+    if (tests->n <= 0) {
+        decide(&c, LB_CODE_ERROR, 0);
+        snprintf(out->why, sizeof out->why, "no tests");
+        return true;
+    }
+    ok = check_golds(&c, &valid, err);
+    if (ok && valid) {
+        pack_inputs(&c, name, limit_s, &inputs, &n_want);
+        double all_s = (limit_s + 1.0) * tests->n + 5;
+        lb_run_opt o = { .checked = true, .cpu_s = all_s, .wall_s = 3 * all_s, .mem_bytes = (size_t)4 << 30,
+                         .out_bytes = ((size_t)16 << 20) + 8 * n_want, .more = read_records, .arg = &c };
+        ok = lb_buf_ok(&inputs, "the inputs of a program", err) &&
+             lb_sandbox_run_with(s, &o, program, strlen(program), inputs.p, inputs.n, &r, err) && !c.broken;
+        if (ok && !c.decided) explain_death(&c, &r);
+    }
+    lb_run_result_free(&r);
+    lb_buf_free(&inputs);
+    lb_buf_free(&c.gold);
     return ok;
 }

@@ -1,4 +1,5 @@
-/* eval/math500.c – MATH-500: 500 problems of MATH's test set (arXiv:2103.03874, chosen by arXiv:2305.20050), levels 1–5. */
+/* eval/math500.c – MATH-500: 500 problems of levels 1 to 5 of MATH's test set (arXiv:2103.03874), chosen by
+ * arXiv:2305.20050. */
 #include "base/buf.h"
 #include "eval/rows.h"
 
@@ -29,8 +30,8 @@ static bool item(const lb_bench *b, const lb_row *row, lb_item *it, bool *skip, 
     (void)b, (void)skip;
     static const char *const problem[] = {"problem", "question", NULL}, *const id[] = {"unique_id", "id", NULL};
     const char *text;
-    return lb_row_text(row, problem, &text, err) && lb_row_id(row, id, it, err) && lb_row_level(row, "level", it, err) &&
-           lb_prompt_boxed(it, text, err) && gold_of(row, it, err);
+    return lb_row_text(row, problem, &text, err) && lb_row_id(row, id, it, err) &&
+           lb_row_level(row, "level", it, err) && lb_prompt_boxed(it, text, err) && gold_of(row, it, err);
 }
 
 static const lb_source source = {

@@ -3,7 +3,10 @@
  * 5,975 solutions to questions of seven subjects, three solutions each. The prompt is the one of the published script
  * (zero-shot), in which the steps of a solution stand as Python prints a list of strings. A reply has four sections:
  *
- *     Solution Analysis: …   Solution Correctness: correct | incorrect   First Error Step: Step 3 | N/A   Error Reason: …
+ *     Solution Analysis: …
+ *     Solution Correctness: correct | incorrect
+ *     First Error Step: Step 3 | N/A
+ *     Error Reason: …
  *
  *   right     correctness agrees, and of a wrong solution the number of the step too; of programs ("coding"), whose
  *             first error is a line that only a judge could compare, correctness alone
@@ -96,40 +99,44 @@ static bool put_steps(const lb_row *row, lb_buf *b, lb_err *err)
 }
 
 static const char code_head[] =
-    "Following is a coding question and its solution. Your task is to examine the solutions step by step and determine the "
-    "solution correctness.\n"
+    "Following is a coding question and its solution. Your task is to examine the solutions step by step and "
+    "determine the solution correctness.\n"
     "If the solution is incorrect, please further find out the first error line and explain the error reason. \n\n"
     "Following are the specific definitions of the fields:\n"
-    "Solution Correctness: Determines if the code correctly solves the problem. The code must be executable, logically sound, "
-    "and correctly answer the question.  \n"
-    "First Error Step: Examine each line to categorize as correct, neutral, or incorrect. Correct lines execute well and "
-    "contribute to solving the problem. Neutral lines are auxiliary and not critical to the main logic. Incorrect lines "
-    "contain logical, implementation errors, or show a misunderstanding of the problem. Both explanatory comments and code "
-    "lines could be considered as correct, neutral or incorrect. If you believe the error is caused by missing logic, report "
-    "the first reasonable place you think the missing code should be inserted.\n"
-    "Error Reason: For the first incorrect line/location identified, explain the specific mistakes and provide a corrected "
-    "version of the line. The revised line could be either a explanatory comment or a code line.\n\n\n"
-    "Below is the question and solution for you to solve:\nQuestion: \n";
+    "Solution Correctness: Determines if the code correctly solves the problem. The code must be executable, "
+    "logically sound, and correctly answer the question.  \n"
+    "First Error Step: Examine each line to categorize as correct, neutral, or incorrect. Correct lines execute well "
+    "and contribute to solving the problem. Neutral lines are auxiliary and not critical to the main logic. "
+    "Incorrect lines contain logical, implementation errors, or show a misunderstanding of the problem. Both "
+    "explanatory comments and code lines could be considered as correct, neutral or incorrect. If you believe the "
+    "error is caused by missing logic, report the first reasonable place you think the missing code should be "
+    "inserted.\n"
+    "Error Reason: For the first incorrect line/location identified, explain the specific mistakes and provide a "
+    "corrected version of the line. The revised line could be either a explanatory comment or a code line.\n\n\n"
+    "Below is the question and solution for you to solve:\n"
+    "Question: \n";
 
 static const char step_head[] =
     ". Your task is to examine the solutions step by step and determine the solution correctness.\n"
     "If the solution is incorrect, please further find out the first error step and explain the error reason. \n\n"
     "Following are the specific definitions of the fields:\n"
-    "Solution Correctness: Does the solution correctly answer the question with justifiable reasoning and selected the "
-    "corrected options?  \n"
-    "First Error Step: For every step it can either be correct, neutral or incorrect. Correct steps are those that possess "
-    "sound logic and correct computation and lead to the correct answer.\n"
-    "Neutral steps are those step that are explanatory, exploring or focusing on background illustration. They have no "
-    "obvious mistakes but is not very clear if they lead to the correct answer.\n"
-    "Incorrect steps are those with factual errors, computation errors or understanding/logic errors. These steps might or "
-    "might not detour the reasoning path to incorrect answers. \n"
+    "Solution Correctness: Does the solution correctly answer the question with justifiable reasoning and selected "
+    "the corrected options?  \n"
+    "First Error Step: For every step it can either be correct, neutral or incorrect. Correct steps are those that "
+    "possess sound logic and correct computation and lead to the correct answer.\n"
+    "Neutral steps are those step that are explanatory, exploring or focusing on background illustration. They have "
+    "no obvious mistakes but is not very clear if they lead to the correct answer.\n"
+    "Incorrect steps are those with factual errors, computation errors or understanding/logic errors. These steps "
+    "might or might not detour the reasoning path to incorrect answers. \n"
     "We need to single out the first step that comes with above errors or lead to incorrect answers. \n"
-    "Error Reason: For the identified first error step, please specify the errors made in this step and suggest a rectified "
-    "reasoning step instead.\n\n\n"
-    "Below is the question and solution for you to solve:\nQuestion: ";
+    "Error Reason: For the identified first error step, please specify the errors made in this step and suggest a "
+    "rectified reasoning step instead.\n\n\n"
+    "Below is the question and solution for you to solve:\n"
+    "Question: ";
 
 static const char tail_begin[] =
-    "\n\n\nPlease follow the desired response format:\n"
+    "\n\n\n"
+    "Please follow the desired response format:\n"
     "Solution Analysis: [Give a step by step analysis on the solution correctness here]\n"
     "Solution Correctness: [Input 'correct'/'incorrect' here to indicate the overall correctness of the solution]\n"
     "First Error Step: [Input ";
@@ -142,7 +149,8 @@ static const char tail_last[] =
     " here. Input 'N/A' if the solution is correct.] \n\n"
     "Please follow this format without any additional introductory or concluding statements.\n";
 
-static bool build_prompt(const lb_row *row, const char *subject, const char *question, bool coding, lb_item *it, lb_err *err)
+static bool build_prompt(const lb_row *row, const char *subject, const char *question, bool coding, lb_item *it,
+                         lb_err *err)
 {
     static const char *const options_key[] = {"Options", NULL};
     const char *options = NULL;
@@ -163,7 +171,8 @@ static bool build_prompt(const lb_row *row, const char *subject, const char *que
     }
     ok = ok && put_steps(row, &b, err);
     lb_buf_str(&b, tail_begin);
-    lb_buf_str(&b, coding ? "the first incorrect line of code here." : "'Step x' here to indicate the first error step here.");
+    lb_buf_str(&b, coding ? "the first incorrect line of code here."
+                          : "'Step x' here to indicate the first error step here.");
     lb_buf_str(&b, tail_end);
     lb_buf_str(&b, coding ? "line" : "step");
     lb_buf_str(&b, tail_last);
@@ -183,8 +192,8 @@ static bool set_gold(const lb_row *row, bool coding, lb_item *it, lb_err *err)
     if (!lb_row_text(row, verdict_key, &verdict, err)) return false;
     bool wrong = strcmp(verdict, "incorrect") == 0;
     if (!wrong && strcmp(verdict, "correct") != 0)
-        return lb_fail(err, LB_EFORMAT, "%s: '%s' is '%.40s', wanted 'correct' or 'incorrect'", row->where, *verdict_key,
-                       verdict);
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is '%.40s', wanted 'correct' or 'incorrect'", row->where,
+                       *verdict_key, verdict);
     if (!wrong || coding) return lb_item_set(&it->gold, verdict, err);
     if (!lb_row_scalar(row, step_key, number, sizeof number, err)) return false;
     if (!*number || strspn(number, "0123456789") != strlen(number))
@@ -269,7 +278,8 @@ static void keep(span s, bool digits, char *out, size_t size)
     for (size_t i = 0; i < s.n && n < size - 1;) {
         unsigned char c = (unsigned char)s.p[i];
         utf8proc_int32_t u = c;
-        utf8proc_ssize_t len = c < 0x80 ? 1 : utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &u);
+        utf8proc_ssize_t len =
+            c < 0x80 ? 1 : utf8proc_iterate((const utf8proc_uint8_t *)s.p + i, (utf8proc_ssize_t)(s.n - i), &u);
         i += len > 0 ? (size_t)len : 1;
         if (c < 0x80 && (isalpha(c) || (digits && (isdigit(c) || c == ' ')))) out[n++] = (char)tolower(c);
         else if (c >= 0x80 && len > 0) {
@@ -314,7 +324,8 @@ static lb_mr_said first_word(span s)
     size_t i = 0, n = 0;
     char word[12];
     while (i < s.n && !isalpha((unsigned char)s.p[i])) i++;
-    while (i < s.n && isalpha((unsigned char)s.p[i]) && n < sizeof word - 1) word[n++] = (char)tolower((unsigned char)s.p[i++]);
+    while (i < s.n && isalpha((unsigned char)s.p[i]) && n < sizeof word - 1)
+        word[n++] = (char)tolower((unsigned char)s.p[i++]);
     word[n] = 0;
     return lb_mr_read(word, NULL);
 }
@@ -352,7 +363,8 @@ static bool grade(const lb_item *it, const char *text, const lb_grader *g, lb_gr
         out->strict = said == LB_MR_INCORRECT && !lb_mr_is_coding(it) && bare_padded ? LB_WRONG : LB_RIGHT;
         return true;
     }
-    if (said == LB_MR_NOTHING) snprintf(out->why, sizeof out->why, "no 'Solution Correctness: correct' or 'incorrect' was found");
+    if (said == LB_MR_NOTHING)
+        snprintf(out->why, sizeof out->why, "no 'Solution Correctness: correct' or 'incorrect' was found");
     else snprintf(out->why, sizeof out->why, "the solution is %s", it->gold);
     return true;
 }
@@ -360,7 +372,8 @@ static bool grade(const lb_item *it, const char *text, const lb_grader *g, lb_gr
 #define SUBJECT(s, rows, sha)                                                                                          \
     &(const lb_source)                                                                                                 \
     {                                                                                                                  \
-        .name = s, .n_row = rows, .url = "https://github.com/dvlab-research/Mr-Ben (data/" s ".json)", .licence = "MIT", \
+        .name = s, .n_row = rows, .url = "https://github.com/dvlab-research/Mr-Ben (data/" s ".json)",                 \
+        .licence = "MIT",                                                                                              \
         .known = (const lb_known_file[]){{sha, "dvlab-research/Mr-Ben, data/" s ".json"}, {0}},                        \
         .files = (const char *const[]){"mr_ben/" s ".json",                                                            \
                                        "Mr-Ben/data/" s ".json",                                                       \
@@ -380,6 +393,14 @@ static const lb_source *const sources[] = {
     SUBJECT("logic", 1441, NULL),
     NULL};
 
-const lb_bench lb_bench_mr_ben = {.name = "mr_ben", .suite = "critique", .like = "MR-Ben", .max_new = 32768, .version = 1,
-                                  .prompt_from = "dvlab-research/Mr-Ben, zero-shot", .cluster_key = "Question_UUID",
-                                  .sources = sources, .item = item, .grade = grade, .metrics = lb_mr_metrics};
+const lb_bench lb_bench_mr_ben = {.name = "mr_ben",
+                                  .suite = "critique",
+                                  .like = "MR-Ben",
+                                  .max_new = 32768,
+                                  .version = 1,
+                                  .prompt_from = "dvlab-research/Mr-Ben, zero-shot",
+                                  .cluster_key = "Question_UUID",
+                                  .sources = sources,
+                                  .item = item,
+                                  .grade = grade,
+                                  .metrics = lb_mr_metrics};

@@ -5,8 +5,8 @@
 
 typedef enum lb_mr_said { LB_MR_NOTHING, LB_MR_CORRECT, LB_MR_INCORRECT } lb_mr_said;
 
-/* What an `extracted` or gold text says: "correct", "incorrect; 5", or neither. *step (may be NULL) is what stands behind
- * "incorrect; ", borrowed from text; "" without it. */
+/* What an `extracted` or gold text says: "correct", "incorrect; 5", or neither. *step (may be NULL) is what stands
+ * behind "incorrect; ", borrowed from text; "" without it. */
 lb_mr_said lb_mr_read(const char *text, const char **step);
 /* Solutions of programs: their first error is a line, which only a judge could compare. */
 bool lb_mr_is_coding(const lb_item *it);

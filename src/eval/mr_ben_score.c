@@ -5,9 +5,9 @@
  *   mcc     Matthews' coefficient of "the solution is correct"; a reply that says neither counts as the wrong one
  *   step    of the wrong solutions, the part that was called incorrect with the right number of the first wrong step
  *
- * and over subjects the plain mean. MR-Score is 0.2·max(0, mcc) + 0.3·step + 0.5·reason; the last needs a judge, so what
- * is given is the sum of the first two terms, at most 0.5, under a name that says so. Programs have no step: they count
- * in mcc only.
+ * and over subjects the plain mean. MR-Score is 0.2·max(0, mcc) + 0.3·step + 0.5·reason; the last needs a judge, so
+ * what is given is the sum of the first two terms, at most 0.5, under a name that says so. Programs have no step: they
+ * count in mcc only.
  *
  * Standard errors are the standard deviation over resamples of questions (all solutions and samples of a question
  * together) within each subject. */
@@ -82,7 +82,8 @@ static bool tally_of(const lb_scored *s, size_t n, tally *t, lb_err *err)
 
 static double mcc(const counts *c)
 {
-    double tp = (double)c->tp, tn = (double)c->tn, fp = (double)(c->incorrect - c->tn), fn = (double)(c->correct - c->tp);
+    double tp = (double)c->tp, tn = (double)c->tn, fp = (double)(c->incorrect - c->tn),
+           fn = (double)(c->correct - c->tp);
     double d = sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn));
     return d > 0 ? (tp * tn - fp * fn) / d : 0;
 }
@@ -151,7 +152,8 @@ bool lb_mr_metrics(const lb_bench *b, const lb_scored *s, size_t n, json_t *out,
     tally t;
     if (n == 0) return true;
     for (size_t i = 0; i < n; i++)
-        if (s[i].item->source >= MAX_SUBJECT) return lb_fail(err, LB_EUNSUPPORTED, "more than %d subjects", MAX_SUBJECT);
+        if (s[i].item->source >= MAX_SUBJECT)
+            return lb_fail(err, LB_EUNSUPPORTED, "more than %d subjects", MAX_SUBJECT);
     if (!tally_of(s, n, &t, err)) return false;
     counts c[MAX_SUBJECT] = {{0}};
     double v[N_NUMBER + 2 * MAX_SUBJECT];
@@ -169,7 +171,8 @@ bool lb_mr_metrics(const lb_bench *b, const lb_scored *s, size_t n, json_t *out,
         const question *q = &t.q[t.first[k]];
         const char *subject = b->sources[q->subject]->name;
         ok = put(out, "mcc", subject, v[N_NUMBER + 2 * k], &sp, N_NUMBER + 2 * k, err);
-        if (ok && !q->coding) ok = put(out, "first_error_step", subject, v[N_NUMBER + 2 * k + 1], &sp, N_NUMBER + 2 * k + 1, err);
+        if (ok && !q->coding)
+            ok = put(out, "first_error_step", subject, v[N_NUMBER + 2 * k + 1], &sp, N_NUMBER + 2 * k + 1, err);
     }
     free(t.q);
     return ok;

@@ -118,15 +118,17 @@ static bool add_row(void *arg, json_t *row, const char *where, lb_err *err)
 /* What a benchmark's row has as solution and answer. GSM8K has both in one: the solution, "#### ", the number. */
 static bool bench_gold(const lb_item *it, lb_prompt *p, lb_err *err)
 {
-    const char *answer = json_string_value(json_object_get(it->row, "answer")), *mark = answer ? strstr(answer, "\n####") : NULL;
+    const char *answer = json_string_value(json_object_get(it->row, "answer")),
+               *mark = answer ? strstr(answer, "\n####") : NULL;
     if (!get_gold(it->row, "solution", &p->solution, err)) return false;
     if (mark && !p->solution && !(p->solution = strndup(answer, (size_t)(mark - answer))))
         return lb_fail_mem(err, (size_t)(mark - answer), "a prompt");
-    return mark || !answer ? !*it->gold || copy(&p->answer, it->gold, err) : get_gold(it->row, "answer", &p->answer, err);
+    return mark || !answer ? !*it->gold || copy(&p->answer, it->gold, err)
+                           : get_gold(it->row, "answer", &p->answer, err);
 }
 
-/* An item's own id; with its benchmark's name, and at last its number, where another prompt has it already: the years of
- * AIME all count from 0. */
+/* An item's own id; with its benchmark's name, and at last its number, where another prompt has it already: the years
+ * of AIME all count from 0. */
 static bool bench_id(const reading *r, const lb_item *it, char **out, lb_err *err)
 {
     lb_buf b = {0};

@@ -55,7 +55,8 @@ bool lb_row_scalar(const lb_row *row, const char *const *keys, char *out, size_t
     const json_t *v = find(row, keys, &key);
     if (!v) return missing(row, keys, err);
     if (!json_is_string(v) && !json_is_number(v))
-        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a string or a number", row->where, key, lb_json_kind(v));
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a string or a number", row->where, key,
+                       lb_json_kind(v));
     if (!scalar_text(v, out, size))
         return lb_fail(err, LB_EFORMAT, "%s: '%s' is longer than %zu bytes", row->where, key, size - 1);
     return *out || lb_fail(err, LB_EFORMAT, "%s: '%s' is empty", row->where, key);
@@ -68,7 +69,8 @@ bool lb_row_id(const lb_row *row, const char *const *keys, lb_item *it, lb_err *
     const json_t *v = find(row, keys, &key);
     if (json_is_string(v)) return lb_item_set(&it->id, json_string_value(v), err);
     if (v && (!json_is_number(v) || !scalar_text(v, number, sizeof number)))
-        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a string or a number", row->where, key, lb_json_kind(v));
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a string or a number", row->where, key,
+                       lb_json_kind(v));
     return lb_item_set(&it->id, v ? number : "", err);
 }
 
@@ -80,7 +82,8 @@ bool lb_row_level(const lb_row *row, const char *key, lb_item *it, lb_err *err)
         const char *s = json_string_value(v);
         if (strncmp(s, "Level ", 6) == 0) s += 6;
         if (*s < '1' || *s > '5' || s[1])
-            return lb_fail(err, LB_EFORMAT, "%s: '%.60s' is '%.40s', wanted 1 to 5", row->where, key, json_string_value(v));
+            return lb_fail(err, LB_EFORMAT, "%s: '%.60s' is '%.40s', wanted 1 to 5", row->where, key,
+                           json_string_value(v));
         level = *s - '0';
     } else if (!lb_json_opt_int(row->json, key, 0, 5, &level, row->where, err)) {
         return false;
@@ -122,7 +125,8 @@ bool lb_row_gold_number(const lb_row *row, const char *const *keys, lb_item *it,
     } else if (json_is_number(v) && scalar_text(v, bare, sizeof bare)) {
         text = bare;
     } else {
-        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a number or a string", row->where, key, lb_json_kind(v));
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted a number or a string", row->where, key,
+                       lb_json_kind(v));
     }
     if (!number_of(text, gold))
         return lb_fail(err, LB_EFORMAT, "%s: '%s' %s '%.40s', wanted a number%s", row->where, key,
@@ -152,8 +156,9 @@ bool lb_prompt_boxed(lb_item *it, const char *problem, lb_err *err)
 bool lb_prompt_choice(lb_item *it, const char *question, const char *const *options, int n, lb_err *err)
 {
     lb_buf b = {0};
-    lb_buf_str(&b, "Answer the following multiple choice question. The last line of your response should be of the following "
-                   "format: 'Answer: $LETTER' (without quotes) where LETTER is one of ");
+    lb_buf_str(
+        &b, "Answer the following multiple choice question. The last line of your response should be of the following "
+            "format: 'Answer: $LETTER' (without quotes) where LETTER is one of ");
     for (int i = 0; i < n; i++) lb_buf_byte(&b, (char)('A' + i));
     lb_buf_str(&b, ". Think step by step before answering.\n\n");
     lb_buf_str(&b, question);

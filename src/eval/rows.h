@@ -19,7 +19,8 @@ bool lb_row_gold_number(const lb_row *row, const char *const *keys, lb_item *it,
 /* it->prompt = problem, a blank line, and the studies' instruction to reason and to box the answer (version 1). */
 extern const char lb_prompt_boxed_tail[];
 bool lb_prompt_boxed(lb_item *it, const char *problem, lb_err *err);
-/* it->prompt = the multiple-choice text of simple-evals, as the studies use it (version 1): options [n], n from 2 to 26. */
+/* it->prompt = the multiple-choice text of simple-evals, as the studies use it (version 1): options [n], n from 2 to
+ * 26. */
 bool lb_prompt_choice(lb_item *it, const char *question, const char *const *options, int n, lb_err *err);
 
 /* Gold is an expression, the answer in a box. */

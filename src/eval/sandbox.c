@@ -101,7 +101,7 @@ fail:
     return -1;
 }
 
-static bool run_files(const lb_sandbox *s, const int fds[2], lb_run_result *r, lb_err *err)
+static bool run_files(const lb_sandbox *s, const lb_run_opt *o, const int fds[2], lb_run_result *r, lb_err *err)
 {
     for (int deaths = 0; deaths < 2;) {
         lb_box *b = take_idle(s->idle);
@@ -115,7 +115,7 @@ static bool run_files(const lb_sandbox *s, const int fds[2], lb_run_result *r, l
             lb_box_close(b);
             return lb_fail_io(err, "sandbox: cannot rewind a memory file");
         }
-        switch (lb_box_run(b, &s->plan, fds[0], fds[1], r, err)) {
+        switch (lb_box_run(b, o, fds[0], fds[1], r, err)) {
         case LB_BOX_CLEAN: give_idle(s->idle, b); return true;
         case LB_BOX_USED_UP: lb_box_close(b); return true;
         case LB_BOX_ERROR: lb_box_close(b); return false;
@@ -127,19 +127,31 @@ static bool run_files(const lb_sandbox *s, const int fds[2], lb_run_result *r, l
     return true;
 }
 
-bool lb_sandbox_run(const lb_sandbox *s, const char *program, size_t n_program, const char *input, size_t n_input,
-                    lb_run_result *r, lb_err *err)
+bool lb_sandbox_run_with(const lb_sandbox *s, const lb_run_opt *opt, const char *program, size_t n_program,
+                         const char *input, size_t n_input, lb_run_result *r, lb_err *err)
 {
+    const lb_sandbox_limits *lim = &s->plan.lim;
+    lb_run_opt o = opt ? *opt : (lb_run_opt){ 0 };
+    if (!(o.cpu_s > 0)) o.cpu_s = lim->cpu_s;
+    if (!(o.wall_s > 0)) o.wall_s = lim->wall_s;
+    if (!o.mem_bytes) o.mem_bytes = lim->mem_bytes;
+    if (!o.out_bytes) o.out_bytes = lim->out_bytes;
     lb_buf_reset(&r->out);
     r->status = LB_RUN_FAILED;
     r->code = 0;
     r->cpu_s = 0;
     r->note[0] = 0;
     int fds[2] = { sealed_file(program, n_program, err), -1 };
-    bool ok = fds[0] >= 0 && (fds[1] = sealed_file(input, n_input, err)) >= 0 && run_files(s, fds, r, err);
+    bool ok = fds[0] >= 0 && (fds[1] = sealed_file(input, n_input, err)) >= 0 && run_files(s, &o, fds, r, err);
     for (int i = 0; i < 2; i++)
         if (fds[i] >= 0) close(fds[i]);
     return ok;
+}
+
+bool lb_sandbox_run(const lb_sandbox *s, const char *program, size_t n_program, const char *input, size_t n_input,
+                    lb_run_result *r, lb_err *err)
+{
+    return lb_sandbox_run_with(s, NULL, program, n_program, input, n_input, r, err);
 }
 
 void lb_run_result_free(lb_run_result *r)
@@ -150,7 +162,7 @@ void lb_run_result_free(lb_run_result *r)
 
 const char *lb_run_status_name(lb_run_status status)
 {
-    static const char *const names[] = { "ok", "exit", "signal", "time", "memory", "output", "failed" };
+    static const char *const names[] = { "ok", "exit", "signal", "time", "memory", "output", "stopped", "failed" };
     return (size_t)status < sizeof names / sizeof *names ? names[status] : "?";
 }
 

@@ -47,6 +47,7 @@ typedef enum lb_run_status {
     LB_RUN_TIME,                     /* CPU or wall limit */
     LB_RUN_MEMORY,                   /* memory limit */
     LB_RUN_OUTPUT,                   /* output limit, or thousands of files */
+    LB_RUN_STOPPED,                  /* the caller had seen enough (lb_run_opt.more) */
     LB_RUN_FAILED                    /* twice the sandbox died under it: never a pass */
 } lb_run_status;
 
@@ -58,10 +59,23 @@ typedef struct lb_run_result {
     char note[160];                  /* what happened in one line: the last line of stderr, or the limit; printable */
 } lb_run_result;
 
-/* Runs one program (UTF-8 Python source) on one input. Zero *r before the first call; it is reused. After the call no
- * process of the program exists. False (LB_EFAIL, LB_EIO, LB_ENOMEM) only if the sandbox itself could not be had. */
+/* What differs from one run to another. Zero means as the sandbox was opened, in every field. */
+typedef struct lb_run_opt {
+    bool checked;                    /* LiveCodeBench's checker around the program: input and out are as in
+                                      * sandbox_guest.h, what the program itself writes to stdout is gone */
+    double cpu_s, wall_s;
+    size_t mem_bytes, out_bytes;
+    bool (*more)(void *arg, const lb_buf *out);   /* out has grown; false ends the run */
+    void *arg;
+} lb_run_opt;
+
+/* Runs one program (UTF-8 Python source) on one input. Zero *r before the first call; it is reused. opt may be NULL.
+ * After the call no process of the program exists. False (LB_EFAIL, LB_EIO, LB_ENOMEM) only if the sandbox itself could
+ * not be had. `more` sees a run that had to be begun again from an empty out again. */
+bool lb_sandbox_run_with(const lb_sandbox *s, const lb_run_opt *opt, const char *program, size_t n_program,
+                         const char *input, size_t n_input, lb_run_result *r, lb_err *err);
 bool lb_sandbox_run(const lb_sandbox *s, const char *program, size_t n_program, const char *input, size_t n_input,
                     lb_run_result *r, lb_err *err);
 void lb_run_result_free(lb_run_result *r);
-const char *lb_run_status_name(lb_run_status status); /* "ok", "exit", "signal", "time", "memory", "output", "failed" */
+const char *lb_run_status_name(lb_run_status status); /* "ok", "exit", "signal", "time", "memory", "output", … */
 #endif

@@ -1,15 +1,23 @@
 /* eval/sandbox_guest.h – the supervisor inside the sandbox: a Python program, started with
- *   python3 -s -S -c SOURCE strong|weak CPU_S MEM_BYTES FILE_BYTES N_TASK N_FILE
+ *   python3 -s -S -c SOURCE strong|weak FILE_BYTES N_TASK N_FILE CHECK
  * with the control socket (SOCK_SEQPACKET) as descriptor 3 and the program's seccomp filter as descriptor 4.
  *
- * Messages    judge → supervisor   "R" with 4 descriptors: program, stdin, stdout, stderr      "K" kill what runs
- *             supervisor → judge   "ready" once; "STATUS CPU_US DIRTY FLOOD" for each R: status as from wait(2), CPU
- *                                  time, 1 if the run left anything behind, 1 if it was killed for making too many
- *                                  files. The program is dead and reaped by then. */
+ * Messages    judge → supervisor   "R CPU_S MEM_BYTES" with 4 descriptors: program, stdin, stdout, stderr
+ *                                  "C CPU_S MEM_BYTES" with 4: program, tests, result, stderr (sandbox_check.c)
+ *                                  "K" kill what runs
+ *             supervisor → judge   "ready" once; "STATUS CPU_US DIRTY FLOOD" for each R and C: status as from wait(2),
+ *                                  CPU time, 1 if the run left anything behind, 1 if it was killed for making too many
+ *                                  files. The program is dead and reaped by then.
+ *
+ * Tests of C  "LIMIT_S [NAME]\n", NAME for functions; then for each test "LENGTH\n" and so many bytes of input.
+ * Its result  records "KIND LENGTH\n" (without the space) and so many bytes, one for each test up to the first that
+ *             did not end: O what was written, V the value returned, T time ran out, E an exception and its text; or one
+ *             L, an exception while the program was loaded. A program can forge records: all that they say is what it
+ *             claims to have answered. */
 #ifndef LB_EVAL_SANDBOX_GUEST_H
 #define LB_EVAL_SANDBOX_GUEST_H
 
 enum { LB_SANDBOX_FILES = 4096 };    /* in /tmp; looked at ten times a second */
 
-extern const char lb_sandbox_guest[];
+extern const char lb_sandbox_guest[], lb_sandbox_check[];
 #endif

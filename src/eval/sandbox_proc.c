@@ -105,13 +105,12 @@ static void command(args *a, const lb_box_plan *plan)
     arg3(a, "-s", "-S", "-c");
     arg3(a, lb_sandbox_guest, plan->weak ? "weak" : "strong", NULL);
     a->n--;
-    arg_size(a, (size_t)ceil(plan->lim.cpu_s));
-    arg_size(a, plan->lim.mem_bytes);
     arg_size(a, plan->weak ? 0 : plan->lim.tmp_bytes);
     /* RLIMIT_NPROC counts the supervisor too. Without a user namespace it counts all processes of the user: then only a
      * bound against bombs, unless the user is 'nobody'. */
     arg_size(a, (size_t)plan->lim.n_proc + (plan->weak && getuid() != 0 ? 4096 : 1));
     arg_size(a, LB_SANDBOX_FILES);
+    arg(a, lb_sandbox_check);
     a->v[a->n] = NULL;
 }
 
@@ -269,10 +268,11 @@ bool lb_box_alive(const lb_box *b)
 
 /* ---- one run ---- */
 
-static bool send_run(int control, const int fds[4])
+static bool send_run(int control, const lb_run_opt *o, const int fds[4])
 {
-    char what = 'R';
-    struct iovec iov = { &what, 1 };
+    char what[64];
+    int len = snprintf(what, sizeof what, "%c %.0f %zu", o->checked ? 'C' : 'R', ceil(o->cpu_s), o->mem_bytes);
+    struct iovec iov = { what, (size_t)len };
     union { struct cmsghdr h; char space[CMSG_SPACE(4 * sizeof(int))]; } u;
     memset(&u, 0, sizeof u);
     struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u.space };
@@ -283,12 +283,12 @@ static bool send_run(int control, const int fds[4])
     memcpy(CMSG_DATA(c), fds, 4 * sizeof(int));
     ssize_t n;
     do n = sendmsg(control, &m, MSG_NOSIGNAL); while (n < 0 && errno == EINTR);
-    return n == 1;
+    return n == len;
 }
 
 typedef struct watch {               /* the judge's view of one run */
     lb_box *b;
-    const lb_sandbox_limits *lim;
+    const lb_run_opt *opt;
     int out, err;                    /* read ends, -1 after end of file */
     size_t n_err;                    /* bytes of stderr so far; only the last are kept */
     char tail[512];
@@ -334,11 +334,12 @@ static void drain(watch *w, int *fd, lb_buf *out)
             close_fd(fd);
             return;
         }
-        size_t n = (size_t)got, room = out ? w->lim->out_bytes - out->n : 0;
+        size_t n = (size_t)got, room = out ? w->opt->out_bytes - out->n : 0;
         if (out) lb_buf_add(out, buf, n < room ? n : room);
         else keep_tail(w, buf, n);
-        if (out ? n > room : w->n_err > w->lim->out_bytes) kill_program(w, LB_RUN_OUTPUT);
         if (out && out->oom) kill_program(w, LB_RUN_FAILED);
+        else if (out && w->opt->more && !w->killed && !w->opt->more(w->opt->arg, out)) kill_program(w, LB_RUN_STOPPED);
+        if (out ? n > room : !w->opt->checked && w->n_err > w->opt->out_bytes) kill_program(w, LB_RUN_OUTPUT);
     }
 }
 
@@ -383,7 +384,7 @@ static bool attend(watch *w, lb_buf *out)
 
 static void explain(const watch *w, lb_run_result *r)
 {
-    const lb_sandbox_limits *lim = w->lim;
+    const lb_run_opt *lim = w->opt;
     last_line(w->tail, w->n_tail, r->note, sizeof r->note);
     r->cpu_s = w->cpu_s;
     r->code = WIFSIGNALED(w->status) ? WTERMSIG(w->status) : WEXITSTATUS(w->status);
@@ -393,6 +394,8 @@ static void explain(const watch *w, lb_run_result *r)
     if (w->killed && w->cause == LB_RUN_TIME) {
         r->status = LB_RUN_TIME;
         snprintf(r->note, sizeof r->note, "longer than %g s by the clock (%.1f s of CPU time)", lim->wall_s, w->cpu_s);
+    } else if (w->killed && w->cause == LB_RUN_STOPPED) {
+        r->status = LB_RUN_STOPPED;
     } else if (w->killed) {
         r->status = LB_RUN_OUTPUT;
         snprintf(r->note, sizeof r->note, "more than %zu bytes of output", lim->out_bytes);
@@ -422,20 +425,20 @@ static bool open_pipe(int p[2], lb_err *err)
     return lb_fail_io(err, "sandbox: no pipe");
 }
 
-lb_box_end lb_box_run(lb_box *b, const lb_box_plan *plan, int program_fd, int input_fd, lb_run_result *r, lb_err *err)
+lb_box_end lb_box_run(lb_box *b, const lb_run_opt *opt, int program_fd, int input_fd, lb_run_result *r, lb_err *err)
 {
     int out[2] = { -1, -1 }, errs[2] = { -1, -1 };
     lb_box_end end = LB_BOX_ERROR;
-    watch w = { .b = b, .lim = &plan->lim, .out = -1, .err = -1 };
+    watch w = { .b = b, .opt = opt, .out = -1, .err = -1 };
     if (!open_pipe(out, err) || !open_pipe(errs, err)) goto done;
     end = LB_BOX_DEAD;
-    if (!send_run(b->control, (int[4]){ program_fd, input_fd, out[1], errs[1] })) goto done;
+    if (!send_run(b->control, opt, (int[4]){ program_fd, input_fd, out[1], errs[1] })) goto done;
     close_fd(&out[1]);
     close_fd(&errs[1]);
     w.out = out[0];
     w.err = errs[0];
     out[0] = errs[0] = -1;
-    w.until = lb_now_s() + plan->lim.wall_s;
+    w.until = lb_now_s() + opt->wall_s;
     bool answered = attend(&w, &r->out);
     if (r->out.oom) {
         end = LB_BOX_ERROR;

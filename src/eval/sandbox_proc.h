@@ -37,6 +37,7 @@ typedef enum lb_box_end {
     LB_BOX_ERROR                     /* err is set (out of memory, out of descriptors); close it */
 } lb_box_end;
 
-/* One run. program and input are memory files, sealed and rewound; r->out is empty. */
-lb_box_end lb_box_run(lb_box *b, const lb_box_plan *plan, int program_fd, int input_fd, lb_run_result *r, lb_err *err);
+/* One run, with no zeros left in *opt but in more and arg. program and input are memory files, sealed and rewound;
+ * r->out is empty. */
+lb_box_end lb_box_run(lb_box *b, const lb_run_opt *opt, int program_fd, int input_fd, lb_run_result *r, lb_err *err);
 #endif

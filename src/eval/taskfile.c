@@ -59,12 +59,14 @@ static bool get_options(const task_file *t, const lb_row *row, options *o, lb_er
     if (!t->options) return true;
     if (json_is_array(t->options)) {
         json_array_foreach (t->options, i, v)
-            if (!add_option(row, json_object_get(row->json, json_string_value(v)), json_string_value(v), o, err)) return false;
+            if (!add_option(row, json_object_get(row->json, json_string_value(v)), json_string_value(v), o, err))
+                return false;
     } else {
         const char *key = json_string_value(t->options);
         const json_t *list = json_object_get(row->json, key);
         if (!json_is_array(list))
-            return lb_fail(err, LB_EFORMAT, "%s: '%.60s' is %s, wanted an array of options", row->where, key, lb_json_kind(list));
+            return lb_fail(err, LB_EFORMAT, "%s: '%.60s' is %s, wanted an array of options", row->where, key,
+                           lb_json_kind(list));
         json_array_foreach (list, i, v)
             if (!add_option(row, v, key, o, err)) return false;
     }
@@ -83,7 +85,10 @@ static bool placeholder(const char *s, const char **name, size_t *n, const char 
     return true;
 }
 
-static bool is(const char *name, size_t n, const char *word) { return word && strlen(word) == n && memcmp(name, word, n) == 0; }
+static bool is(const char *name, size_t n, const char *word)
+{
+    return word && strlen(word) == n && memcmp(name, word, n) == 0;
+}
 
 static void put_options(lb_buf *b, const options *o)
 {
@@ -93,7 +98,8 @@ static void put_options(lb_buf *b, const options *o)
     }
 }
 
-static bool put_field(const task_file *t, const lb_row *row, const options *o, const char *name, size_t n, lb_buf *b, lb_err *err)
+static bool put_field(const task_file *t, const lb_row *row, const options *o, const char *name, size_t n, lb_buf *b,
+                      lb_err *err)
 {
     char key[128], number[64];
     if (is(name, n, "options") && t->options) return put_options(b, o), true;
@@ -103,7 +109,8 @@ static bool put_field(const task_file *t, const lb_row *row, const options *o, c
     const json_t *v = json_object_get(row->json, at);
     if (json_is_string(v)) return lb_buf_str(b, json_string_value(v)), true;
     if (json_is_number(v))
-        return lb_row_scalar(row, (const char *const[]){at, NULL}, number, sizeof number, err) && (lb_buf_str(b, number), true);
+        return lb_row_scalar(row, (const char *const[]){at, NULL}, number, sizeof number, err) &&
+               (lb_buf_str(b, number), true);
     return lb_fail(err, LB_EFORMAT, "%s: '%.100s' is %s, and the template shows it", row->where, at, lb_json_kind(v));
 }
 
@@ -138,7 +145,8 @@ static bool check_template(const task_file *t, const char *where, lb_err *err)
         }
         if (*s != '{' || !placeholder(s, &name, &n, &after)) continue;
         if (is(name, n, "answer") || is(name, n, t->answer))
-            return lb_fail(err, LB_EFORMAT, "%s: the 'template' shows {%.*s}, the answer", where, (int)(n > 80 ? 80 : n), name);
+            return lb_fail(err, LB_EFORMAT, "%s: the 'template' shows {%.*s}, the answer", where,
+                           (int)(n > 80 ? 80 : n), name);
         if (is(name, n, "options") && !t->options)
             return lb_fail(err, LB_EFORMAT, "%s: the 'template' has {options}, and 'fields' has none", where);
         any = true;
@@ -154,7 +162,8 @@ static bool make_prompt(const task_file *t, const lb_row *row, lb_item *it, cons
     const char *text = NULL;
     lb_buf b = {0};
     if (!t->template) {
-        if (!lb_row_text(row, (const char *const[]){t->prompt ? t->prompt : t->problem, NULL}, &text, err)) return false;
+        if (!lb_row_text(row, (const char *const[]){t->prompt ? t->prompt : t->problem, NULL}, &text, err))
+            return false;
         if (t->prompt || t->grader == G_TEXT || t->grader == G_CODE) return lb_item_set(&it->prompt, text, err);
         return t->grader == G_LETTER ? lb_prompt_choice(it, text, o->p, o->n, err) : lb_prompt_boxed(it, text, err);
     }
@@ -171,18 +180,21 @@ static bool letter_gold(const task_file *t, const lb_row *row, lb_item *it, cons
     const json_t *v = json_object_get(row->json, t->answer);
     const char *s = json_string_value(v);
     int at = -1, same = 0, n = o->n ? o->n : MAX_OPTION;
-    if (s && isalpha((unsigned char)*s) && !s[1]) at = toupper((unsigned char)*s) - 'A', same = 1;
-    for (int i = 0; s && !same && i < o->n; i++)
+    bool letter = s && isalpha((unsigned char)*s) && !s[1];
+    if (letter) at = toupper((unsigned char)*s) - 'A', same = 1;
+    for (int i = 0; s && !letter && i < o->n; i++)
         if (strcmp(o->p[i], s) == 0) at = i, same++;
     if (json_is_integer(v) && t->first_option >= 0) {
         json_int_t k = json_integer_value(v);
         if (k >= t->first_option && k - t->first_option < n) at = (int)(k - t->first_option), same = 1;
     }
     if (same != 1 || at >= n)
-        return lb_fail(err, LB_EFORMAT, "%s: '%.60s' is %s%.40s%s, wanted a letter from A to %c%s", row->where, t->answer,
-                       s ? "'" : lb_json_kind(v), s ? s : "", s ? "'" : "", 'A' + n - 1,
-                       json_is_integer(v) && t->first_option < 0 ? " (or 'first_option' in the task file: the number of the first)"
-                       : o->n ? " or the text of one option" : "");
+        return lb_fail(err, LB_EFORMAT, "%s: '%.60s' is %s%.40s%s, wanted a letter from A to %c%s", row->where,
+                       t->answer, s ? "'" : lb_json_kind(v), s ? s : "", s ? "'" : "", 'A' + n - 1,
+                       json_is_integer(v) && t->first_option < 0
+                           ? " (or 'first_option' in the task file: the number of the first)"
+                       : o->n ? " or the text of one option"
+                              : "");
     return lb_item_set(&it->gold, (const char[]){(char)('A' + at), 0}, err);
 }
 
@@ -206,7 +218,8 @@ static bool text_gold(const task_file *t, const lb_row *row, lb_item *it, lb_err
     const json_t *v = json_object_get(row->json, t->answer);
     char number[64];
     const char *s;
-    if (json_is_number(v)) return lb_row_scalar(row, key, number, sizeof number, err) && lb_item_set(&it->gold, number, err);
+    if (json_is_number(v))
+        return lb_row_scalar(row, key, number, sizeof number, err) && lb_item_set(&it->gold, number, err);
     return lb_row_text(row, key, &s, err) && lb_item_set(&it->gold, s, err);
 }
 
@@ -251,7 +264,8 @@ static bool known_keys(const json_t *o, const char *const *keys, const char *whe
     json_object_foreach ((json_t *)o, key, v) {
         const char *const *k = keys;
         while (*k && strcmp(*k, key) != 0) k++;
-        if (!*k) return lb_fail(err, LB_EFORMAT, "%s: %s has the key '%.80s', which means nothing here", where, of, key);
+        if (!*k)
+            return lb_fail(err, LB_EFORMAT, "%s: %s has the key '%.80s', which means nothing here", where, of, key);
     }
     return true;
 }
@@ -278,8 +292,8 @@ static bool read_options(task_file *t, const json_t *fields, const char *where, 
     if (json_is_array(v))
         json_array_foreach (v, i, k) ok = ok && json_is_string(k);
     t->options = v;
-    return ok || lb_fail(err, LB_EFORMAT, "%s: fields.options is %s, wanted the key of an array, or 2 to %d keys", where,
-                         lb_json_kind(v), MAX_OPTION);
+    return ok || lb_fail(err, LB_EFORMAT, "%s: fields.options is %s, wanted the key of an array, or 2 to %d keys",
+                         where, lb_json_kind(v), MAX_OPTION);
 }
 
 static bool read_fields(task_file *t, const char *where, lb_err *err)
@@ -287,7 +301,8 @@ static bool read_fields(task_file *t, const char *where, lb_err *err)
     static const char *const keys[] = {"prompt", "problem", "answer", "id", "level", "options", NULL};
     const json_t *f = json_object_get(t->doc, "fields");
     char at[640];
-    if (!json_is_object(f)) return lb_fail(err, LB_EFORMAT, "%s: 'fields' is %s, wanted an object", where, lb_json_kind(f));
+    if (!json_is_object(f))
+        return lb_fail(err, LB_EFORMAT, "%s: 'fields' is %s, wanted an object", where, lb_json_kind(f));
     snprintf(at, sizeof at, "%.600s: fields", where);
     t->id = "id";
     if (!known_keys(f, keys, where, "'fields'", err) || !lb_json_opt_str(f, "prompt", &t->prompt, at, err) ||
@@ -299,7 +314,8 @@ static bool read_fields(task_file *t, const char *where, lb_err *err)
     if (!t->template && !t->prompt == !t->problem)
         return lb_fail(err, LB_EFORMAT, "%s: fields wants either 'prompt', the whole of it, or 'problem'", where);
     if (t->template && t->prompt)
-        return lb_fail(err, LB_EFORMAT, "%s: fields has 'prompt', the whole of it, and there is a 'template' too", where);
+        return lb_fail(err, LB_EFORMAT, "%s: fields has 'prompt', the whole of it, and there is a 'template' too",
+                       where);
     if (t->grader == G_LETTER && !t->template && !t->prompt && !t->options)
         return lb_fail(err, LB_EFORMAT, "%s: fields has no 'options' for the prompt to show", where);
     return !t->template || check_template(t, where, err);
@@ -318,7 +334,8 @@ static bool read_how(task_file *t, const char *where, lb_err *err)
         return false;
     while (t->grader < N_GRADER && strcmp(grader_names[t->grader], g) != 0) t->grader++;
     if (t->grader == N_GRADER)
-        return lb_fail(err, LB_EFORMAT, "%s: 'grader' is '%.40s'; there are math, number, letter, text, code", where, g);
+        return lb_fail(err, LB_EFORMAT, "%s: 'grader' is '%.40s'; there are math, number, letter, text, code", where,
+                       g);
     t->form = t->grader == G_LETTER ? LB_FORM_LINE : LB_FORM_BOX;
     if (form && strcmp(form, "box") != 0 && strcmp(form, "line") != 0)
         return lb_fail(err, LB_EFORMAT, "%s: 'form' is '%.40s', wanted 'box' or 'line'", where, form);
@@ -345,14 +362,15 @@ static bool read_path(task_file *t, const char *path, lb_err *err)
 
 lb_bench *lb_bench_from_file(const char *path, lb_err *err)
 {
-    static const char *const keys[] = {"name", "like", "file", "fields", "template", "grader", "form", "max_new", "version",
-                                       "first_option", NULL};
+    static const char *const keys[] = {"name", "like",    "file",    "fields",       "template", "grader",
+                                       "form", "max_new", "version", "first_option", NULL};
     task_file *t = lb_alloc(1, sizeof *t, "a task", err);
     if (!t) return NULL;
     t->bench = (lb_bench){.suite = "file", .prompt_from = path, .item = item, .grade = grade, .own = t};
     t->doc = lb_json_load(path, err);
     bool ok = t->doc != NULL;
-    if (ok && !json_is_object(t->doc)) ok = lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", path, lb_json_kind(t->doc));
+    if (ok && !json_is_object(t->doc))
+        ok = lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", path, lb_json_kind(t->doc));
     ok = ok && known_keys(t->doc, keys, path, "it", err) && read_name(t, path, err) && read_how(t, path, err) &&
          read_fields(t, path, err) && read_path(t, path, err);
     if (!ok) {
@@ -361,9 +379,12 @@ lb_bench *lb_bench_from_file(const char *path, lb_err *err)
     }
     t->files[0] = t->path;
     t->sources[0] = &t->source;
-    t->source = (lb_source){.name = t->bench.name, .files = t->files, .whole_path = true, .url = "the task file", .licence = "yours"};
+    t->source = (lb_source){
+        .name = t->bench.name, .files = t->files, .whole_path = true, .url = "the task file", .licence = "yours"};
     t->bench.sources = t->sources;
-    t->bench.prompt_from = t->template ? "the task file's template" : t->prompt ? "the rows" : "lowbit's own for the grader";
+    t->bench.prompt_from = t->template ? "the task file's template"
+                           : t->prompt ? "the rows"
+                                       : "lowbit's own for the grader";
     return &t->bench;
 }
 

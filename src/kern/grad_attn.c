@@ -44,12 +44,12 @@ static void causal_ref(const void *args, int i0, int i1, lb_exec *ex)
 {
     (void)ex;
     const lb_causal *a = args;
-    int n_block = lb_causal_blocks(a), per_kv = a->n_head / a->n_kv;
+    int per_kv = a->n_head / a->n_kv;
     for (int i = i0; i < i1; i++) {
-        int block = i % n_block, kv = i / n_block % a->n_kv, first = i / n_block / a->n_kv * a->len;
-        int t0 = block * LB_CAUSAL_BLOCK, t1 = t0 + LB_CAUSAL_BLOCK < a->len ? t0 + LB_CAUSAL_BLOCK : a->len;
-        for (int t = first + t0; t < first + t1; t++)
-            for (int h = kv * per_kv; h < (kv + 1) * per_kv; h++) query(a, first, t, h, kv);
+        lb_causal_unit u = lb_causal_at(a, i);
+        int t0 = u.block * LB_CAUSAL_BLOCK, t1 = t0 + LB_CAUSAL_BLOCK < u.len ? t0 + LB_CAUSAL_BLOCK : u.len;
+        for (int t = u.first + t0; t < u.first + t1; t++)
+            for (int h = u.kv * per_kv; h < (u.kv + 1) * per_kv; h++) query(a, u.first, t, h, u.kv);
     }
 }
 
@@ -81,9 +81,9 @@ static void causal_back_ref(const void *args, int i0, int i1, lb_exec *ex)
     const lb_causal *a = args;
     int per_kv = a->n_head / a->n_kv;
     for (int i = i0; i < i1; i++) {
-        int kv = i % a->n_kv, first = i / a->n_kv * a->len;
-        for (int t = first; t < first + a->len; t++)
-            for (int h = kv * per_kv; h < (kv + 1) * per_kv; h++) query_back(a, first, t, h, kv);
+        lb_causal_unit u = lb_causal_back_at(a, i);
+        for (int t = u.first; t < u.first + u.len; t++)
+            for (int h = u.kv * per_kv; h < (u.kv + 1) * per_kv; h++) query_back(a, u.first, t, h, u.kv);
     }
 }
 
@@ -105,7 +105,7 @@ static const lb_impl causal_back_impls[] = {
 static int causal_units(const void *args)
 {
     const lb_causal *a = args;
-    return a->n_seq * a->n_kv * lb_causal_blocks(a);
+    return a->n_kv * lb_causal_blocks(a);
 }
 static int causal_back_units(const void *args) { const lb_causal *a = args; return a->n_seq * a->n_kv; }
 static int grain(const void *args) { (void)args; return 1; }

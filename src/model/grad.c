@@ -2,6 +2,7 @@
 #include "model/grad_node.h"
 #include "base/mem.h"
 #include "kern/gemm.h"
+#include "kern/grad_rows.h"
 #include <assert.h>
 #include <math.h>
 #include <stdarg.h>
@@ -9,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- memory: blocks that are filled in order, so that equal steps find equal places ---- */
+/* ---- memory: blocks that are filled in order, so that equal steps find equal places ----
+ * A step that needed several blocks is followed by one with a single block of that size: steps of slowly changing
+ * shapes would otherwise find every block a little too small. */
 typedef struct chunk {
     char *p;                     /* owned */
     size_t size, used;
@@ -20,15 +23,19 @@ typedef struct pool {
     size_t n, cap, held;
     size_t least;                /* bytes of the first chunk */
     bool device;
+    bool dry;                    /* chunks have addresses and no memory */
 } pool;
 
 enum { CHUNK_MOST = 64 << 20 };
 
 struct lb_grad {
     lb_exec *ex;                 /* borrowed */
-    size_t max_bytes;
+    size_t max_bytes;            /* of the outermost tape */
     pool tensors, nodes;
     lb_node *last;
+    bool dry;
+    size_t scratch;              /* most that an operator wanted */
+    lb_grad *outer, *inner;      /* checkpoints run on inner, owned; NULL before the first */
     struct spare { float *p; size_t n; } *spare;     /* gradients that are done with; owned array */
     size_t n_spare, cap_spare;
     bool failed;
@@ -38,11 +45,30 @@ struct lb_grad {
 static void pool_close(lb_grad *g, pool *p)
 {
     for (size_t i = 0; i < p->n; i++) {
+        if (p->dry) continue;
         if (p->device) lb_exec_free(g->ex, p->chunks[i].p);
         else free(p->chunks[i].p);
     }
     free(p->chunks);
+    *p = (pool){.least = p->least, .device = p->device, .dry = p->dry};
 }
+
+static lb_grad *outermost(lb_grad *g)
+{
+    while (g->outer) g = g->outer;
+    return g;
+}
+
+/* Bytes of the next chunk, at least need: small tensors share one, large ones get their own. */
+static size_t chunk_size(const pool *p, size_t need)
+{
+    size_t size = p->held / 4 < CHUNK_MOST ? p->held / 4 : CHUNK_MOST;
+    if (p->n == 0) return need > p->least ? need : p->least;
+    return need > size / 8 ? need : size;
+}
+
+/* Addresses that nothing may touch, apart from each other. */
+static char *no_memory(size_t held) { return (char *)(uintptr_t)(4096 + held); }
 
 static void *pool_alloc(lb_grad *g, pool *p, size_t need)
 {
@@ -52,21 +78,20 @@ static void *pool_alloc(lb_grad *g, pool *p, size_t need)
         c->used += need;
         return c->p + c->used - need;
     }
-    size_t size = p->held / 4 < CHUNK_MOST ? p->held / 4 : CHUNK_MOST;
-    if (size < p->least) size = p->least;
-    if (size < need) size = need;
-    size_t held = lb_grad_bytes(g);
-    if (g->max_bytes && held + size > g->max_bytes) size = need;
-    if (g->max_bytes && (need > g->max_bytes || held > g->max_bytes - need)) {
+    lb_grad *whole = outermost(g);
+    size_t size = chunk_size(p, need), held = lb_grad_bytes(whole), most = whole->max_bytes;
+    if (most && (size > most || held > most - size)) size = need;
+    if (most && (need > most || held > most - need)) {
         lb_node_fail(g, LB_ENOMEM, "a training step needs %.1f MiB more than the %.1f MiB it may have; "
-                     "train on fewer or shorter sequences at a time", (double)(held + need - g->max_bytes) / 1048576,
-                     (double)g->max_bytes / 1048576);
+                     "train on fewer or shorter sequences at a time", (double)(held + need - most) / 1048576,
+                     (double)most / 1048576);
         return NULL;
     }
     lb_err err = {0};
     if (!lb_grow(&p->chunks, &p->cap, p->n + 1, sizeof *p->chunks, "a training step", &err)) goto fail;
-    void *m = p->device ? lb_exec_alloc(g->ex, size, 1, "a training step", &err)
-                        : lb_alloc(size, 1, "a training step", &err);
+    void *m = p->dry      ? no_memory(p->held)
+              : p->device ? lb_exec_alloc(g->ex, size, 1, "a training step", &err)
+                          : lb_alloc(size, 1, "a training step", &err);
     if (!m) goto fail;
     p->chunks[p->n++] = (chunk){m, size, need};
     p->held += size;
@@ -76,8 +101,14 @@ fail:
     return NULL;
 }
 
-static void pool_reset(pool *p)
+static void pool_reset(lb_grad *g, pool *p)
 {
+    size_t used = 0;
+    for (size_t i = 0; i < p->n; i++) used += p->chunks[i].used;
+    if (p->n > 1) {
+        pool_close(g, p);
+        p->least = used;
+    }
     for (size_t i = 0; i < p->n; i++) p->chunks[i].used = 0;
 }
 
@@ -95,9 +126,19 @@ lb_grad *lb_grad_open(lb_exec *ex, size_t max_bytes, lb_err *err)
     return g;
 }
 
+static lb_grad *make_dry(lb_grad *g)
+{
+    if (g) g->dry = g->tensors.dry = true;
+    return g;
+}
+
+lb_grad *lb_grad_open_dry(lb_exec *ex, lb_err *err) { return make_dry(lb_grad_open(ex, 0, err)); }
+bool lb_grad_is_dry(const lb_grad *g) { return g->dry; }
+
 void lb_grad_close(lb_grad *g)
 {
     if (!g) return;
+    lb_grad_close(g->inner);
     pool_close(g, &g->tensors);
     pool_close(g, &g->nodes);
     free(g->spare);
@@ -106,15 +147,25 @@ void lb_grad_close(lb_grad *g)
 
 void lb_grad_reset(lb_grad *g)
 {
-    pool_reset(&g->tensors);
-    pool_reset(&g->nodes);
+    pool_reset(g, &g->tensors);
+    pool_reset(g, &g->nodes);
     g->last = NULL;
     g->n_spare = 0;
     g->failed = false;
     g->err = (lb_err){0};
 }
 
-size_t lb_grad_bytes(const lb_grad *g) { return g->tensors.held + g->nodes.held; }
+size_t lb_grad_bytes(const lb_grad *g)
+{
+    return g->tensors.held + g->nodes.held + (g->inner ? lb_grad_bytes(g->inner) : 0);
+}
+
+size_t lb_grad_scratch(const lb_grad *g)
+{
+    size_t in = g->inner ? lb_grad_scratch(g->inner) : 0;
+    return in > g->scratch ? in : g->scratch;
+}
+
 lb_exec *lb_grad_exec(const lb_grad *g) { return g->ex; }
 
 bool lb_grad_ok(const lb_grad *g, lb_err *err)
@@ -141,6 +192,13 @@ bool lb_node_ready(const lb_grad *g) { return !g->failed; }
 static size_t float_bytes(size_t n) { return lb_arena_need(n ? n : 1, sizeof(float)); }
 
 float *lb_node_floats(lb_grad *g, size_t n) { return pool_alloc(g, &g->tensors, float_bytes(n)); }
+
+int *lb_node_ints(lb_grad *g, const int *host, size_t n)
+{
+    int *p = (int *)(void *)lb_node_floats(g, n);
+    if (p && host && !g->dry) lb_exec_put(g->ex, p, host, n * sizeof *p);
+    return p;
+}
 
 void *lb_node_aux(lb_grad *g, size_t size_bytes)
 {
@@ -193,8 +251,14 @@ float *lb_node_grad(lb_grad *g, lb_node *n)
     if (n->view_of) return n->var.d = lb_node_grad(g, n->view_of);
     size_t count = lb_node_count(&n->var);
     float *d = lb_node_take(g, count);
-    if (d) memset(d, 0, count * sizeof(float));
+    if (d) lb_node_copy(g, d, NULL, count);
     return n->var.d = d;
+}
+
+void lb_node_copy(lb_grad *g, float *y, const float *x, size_t n)
+{
+    lb_copy a = {.y = y, .x = x, .n = n};
+    lb_node_run(g, &lb_op_copy, &a);
 }
 
 void lb_node_run(lb_grad *g, const lb_op *op, const void *args)
@@ -206,7 +270,10 @@ void lb_node_run(lb_grad *g, const lb_op *op, const void *args)
         lb_node_fail(g, LB_EUNSUPPORTED, "no %s kernel on %s", op->name, lb_exec_name(g->ex));
         return;
     }
-    if (impl->scratch && !lb_exec_reserve(g->ex, impl->scratch(args), &err)) {
+    size_t scratch = impl->scratch ? impl->scratch(args) : 0;
+    if (scratch > g->scratch) g->scratch = scratch;
+    if (g->dry) return;
+    if (scratch && !lb_exec_reserve(g->ex, scratch, &err)) {
         lb_node_fail(g, err.code, "%s", err.msg);
         return;
     }
@@ -245,16 +312,21 @@ lb_var *lb_grad_const(lb_grad *g, const float *v, int n, int k)
     return x ? &x->var : NULL;
 }
 
+/* Values and gradient are somebody else's; without d a constant. */
+static lb_var *leaf(lb_grad *g, float *v, float *d, int n, int k)
+{
+    lb_node *x = lb_node_new(g, n, k, v, NULL, NULL, 0);
+    if (!x) return NULL;
+    x->lent = x->var.need = d != NULL;
+    x->var.d = d;
+    return &x->var;
+}
+
 lb_var *lb_grad_param(lb_grad *g, lb_param *p)
 {
     if (g->failed) return NULL;
     if (!p || !p->v) return lb_node_fail(g, LB_EUSAGE, "a parameter that was not initialized");
-    lb_node *x = lb_node_new(g, p->n, p->k, p->v, NULL, NULL, 0);
-    if (!x) return NULL;
-    x->param = p;
-    x->var.d = p->d;
-    x->var.need = true;
-    return &x->var;
+    return leaf(g, p->v, p->d, p->n, p->k);
 }
 
 lb_var *lb_grad_view(lb_grad *g, lb_var *x, int n, int k)
@@ -271,18 +343,11 @@ lb_var *lb_grad_view(lb_grad *g, lb_var *x, int n, int k)
 lb_var *lb_grad_detach(lb_grad *g, lb_var *x) { return x ? lb_grad_const(g, x->v, x->n, x->k) : NULL; }
 
 /* ---- the way back ---- */
-bool lb_grad_backward(lb_grad *g, lb_var *loss, lb_err *err)
+/* From y, whose gradient is there. */
+static bool go_back(lb_grad *g, lb_err *err)
 {
-    if (!g->failed && !loss) lb_node_fail(g, LB_EUSAGE, "there is no loss to go back from");
-    if (!g->failed && (loss->n != 1 || loss->k != 1))
-        lb_node_fail(g, LB_EUSAGE, "a loss is [1,1], this one is [%d,%d]", loss->n, loss->k);
-    if (!g->failed && !loss->need)
-        lb_node_fail(g, LB_EUSAGE, "the loss depends on no parameter");
-    if (g->failed) return lb_grad_ok(g, err);
-    float *d = lb_node_grad(g, lb_node_of(loss)), one = 1;
-    if (d) lb_exec_put(g->ex, d, &one, sizeof one);
     for (lb_node *n = g->last; n && !g->failed; n = n->before) {
-        if (!n->var.need || !n->var.d || n->param) continue;
+        if (!n->var.need || !n->var.d || n->lent) continue;
         if (n->back) n->back(g, n);
         if (!n->view_of) lb_node_give(g, n->var.d, lb_node_count(&n->var));
         n->var.d = NULL;
@@ -292,9 +357,82 @@ bool lb_grad_backward(lb_grad *g, lb_var *loss, lb_err *err)
     return lb_grad_ok(g, err);
 }
 
+static bool can_go_back(lb_grad *g, const lb_var *y, lb_err *err)
+{
+    if (!g->failed && !y) lb_node_fail(g, LB_EUSAGE, "there is no loss to go back from");
+    if (!g->failed && !y->need) lb_node_fail(g, LB_EUSAGE, "the loss depends on no parameter");
+    return lb_grad_ok(g, err);
+}
+
+bool lb_grad_backward(lb_grad *g, lb_var *loss, lb_err *err)
+{
+    if (!can_go_back(g, loss, err)) return false;
+    if (loss->n != 1 || loss->k != 1) {
+        lb_node_fail(g, LB_EUSAGE, "a loss is [1,1], this one is [%d,%d]", loss->n, loss->k);
+        return lb_grad_ok(g, err);
+    }
+    float *d = lb_node_grad(g, lb_node_of(loss)), one = 1;
+    if (d && !g->dry) lb_exec_put(g->ex, d, &one, sizeof one);
+    return go_back(g, err);
+}
+
+bool lb_grad_backward_from(lb_grad *g, lb_var *y, const float *dy, lb_err *err)
+{
+    if (!can_go_back(g, y, err)) return false;
+    float *d = lb_node_grad(g, lb_node_of(y));
+    if (d) lb_node_copy(g, d, dy, lb_node_count(y));
+    return go_back(g, err);
+}
+
+/* ---- checkpoints ---- */
+typedef struct again {
+    lb_grad_fn fn;
+    void *arg;                   /* borrowed */
+} again;
+
+/* fn of x on the inner tape, where x is a leaf whose gradient goes to dx (NULL: it needs none). */
+static lb_var *run_inside(lb_grad *g, const again *a, const lb_var *x, float *dx)
+{
+    lb_err err = {0};
+    if (!g->inner) {
+        if (!(g->inner = lb_grad_open(g->ex, 0, &err))) return lb_node_fail(g, err.code, "%s", err.msg);
+        if (g->dry) make_dry(g->inner);
+        g->inner->outer = g;
+    }
+    lb_grad_reset(g->inner);
+    lb_var *y = a->fn(a->arg, g->inner, leaf(g->inner, x->v, dx, x->n, x->k));
+    if (lb_grad_ok(g->inner, &err) && y) return y;
+    return lb_node_fail(g, err.code ? err.code : LB_EFAIL, "%s", err.code ? err.msg : "a checkpoint gave no result");
+}
+
+static void checkpoint_back(lb_grad *g, lb_node *n)
+{
+    lb_node *x = n->in[0];
+    lb_err err = {0};
+    float *dx = lb_node_grad(g, x);
+    lb_var *y = g->failed ? NULL : run_inside(g, n->aux, &x->var, dx);
+    if (y && !lb_grad_backward_from(g->inner, y, n->var.d, &err)) lb_node_fail(g, err.code, "%s", err.msg);
+}
+
+lb_var *lb_grad_checkpoint(lb_grad *g, lb_grad_fn fn, void *arg, lb_var *x)
+{
+    if (g->failed || !x) return NULL;
+    again *a = lb_node_aux(g, sizeof *a);
+    if (!a) return NULL;
+    *a = (again){fn, arg};
+    /* only whether x needs a gradient matters now: there is no way back from this run */
+    lb_var *in = run_inside(g, a, x, x->need ? x->v : NULL);
+    lb_node *y = in ? lb_node_new(g, in->n, in->k, NULL, checkpoint_back, &x, 1) : NULL;
+    if (!y) return NULL;
+    y->aux = a;
+    y->var.need = in->need;
+    lb_node_copy(g, y->var.v, in->v, lb_node_count(in));
+    return &y->var;
+}
+
 float lb_grad_scalar(lb_grad *g, const lb_var *x)
 {
     float v = NAN;
-    if (x) lb_exec_get(g->ex, &v, x->v, sizeof v);
+    if (x && !g->dry) lb_exec_get(g->ex, &v, x->v, sizeof v);
     return v;
 }

@@ -13,6 +13,9 @@
  * blocks that the tape keeps; lb_grad_reset releases everything of a step at once, variables too. Only variables that
  * lead to a parameter get gradients. Results do not depend on the number of threads. One thread drives a tape.
  *
+ * A dry tape (lb_grad_open_dry) is called in the same way, touches no numbers and has no memory for any: it counts what
+ * the same calls take of a real one. Values of its variables must not be read.
+ *
  * Rounding is differentiated by the straight-through estimator: round has derivative 1, clamp 1 inside and 0
  * outside. */
 #ifndef LB_MODEL_GRAD_H
@@ -32,9 +35,9 @@ typedef struct lb_var {
 } lb_var;
 
 /* What is trained: lives as long as its owner wants. Gradients add up in d until somebody clears them (lb_optim_step
- * does). */
+ * does). Without d it is frozen: a constant on the tape. */
 typedef struct lb_param {
-    float *v, *d;                /* [n,k] device memory, owned */
+    float *v, *d;                /* [n,k] device memory, owned; d NULL: frozen */
     int n, k;
 } lb_param;
 bool lb_param_init(lb_param *p, lb_exec *ex, int n, int k, const char *what, lb_err *err);  /* zeros */
@@ -42,13 +45,19 @@ void lb_param_free(lb_param *p, lb_exec *ex);    /* a zeroed one is fine */
 
 /* max_bytes: most memory of a step, 0 for no limit. LB_EUNSUPPORTED on a device without backward operators. */
 lb_grad *lb_grad_open(lb_exec *ex, size_t max_bytes, lb_err *err);
-void lb_grad_close(lb_grad *g);
+lb_grad *lb_grad_open_dry(lb_exec *ex, lb_err *err);
+bool lb_grad_is_dry(const lb_grad *g);
+void lb_grad_close(lb_grad *g);                  /* NULL is fine */
 void lb_grad_reset(lb_grad *g);
-size_t lb_grad_bytes(const lb_grad *g);          /* memory held: the largest step so far */
+size_t lb_grad_bytes(const lb_grad *g);          /* memory held, also for checkpoints: the largest step so far */
+size_t lb_grad_scratch(const lb_grad *g);        /* most scratch of the exec that an operator has wanted so far */
 lb_exec *lb_grad_exec(const lb_grad *g);
 bool lb_grad_ok(const lb_grad *g, lb_err *err);  /* false with the first error since the last reset */
 /* Goes back from loss [1,1] with dloss = 1. Parameters' gradients are added to. */
 bool lb_grad_backward(lb_grad *g, lb_var *loss, lb_err *err);
+/* Goes back from y with dy [n,k], device memory that is only read: for losses that are computed beside the tape
+ * (model/vocab_loss.h). */
+bool lb_grad_backward_from(lb_grad *g, lb_var *y, const float *dy, lb_err *err);
 float lb_grad_scalar(lb_grad *g, const lb_var *x);   /* value of a [1,1]; NaN for NULL */
 
 /* ---- leaves and shapes ---- */
@@ -56,6 +65,17 @@ lb_var *lb_grad_const(lb_grad *g, const float *v, int n, int k);   /* device mem
 lb_var *lb_grad_param(lb_grad *g, lb_param *p);                    /* the same parameter twice is fine */
 lb_var *lb_grad_view(lb_grad *g, lb_var *x, int n, int k);         /* the same n·k numbers in another shape */
 lb_var *lb_grad_detach(lb_grad *g, lb_var *x);                     /* the same numbers, no way back */
+
+/* y = fn(arg, tape, x) of which only y is kept: what fn computes on the way is computed again when the way back comes
+ * to y, to the same bits, so that gradients are those of fn(arg, g, x) on g itself. fn puts everything else that it
+ * reads on the tape it is given (parameters, constants), does the same every time, and makes no checkpoints of its own.
+ * arg is borrowed until the way back is over. The memory of one call at a time is held. Source: arXiv:1604.06174. */
+typedef lb_var *(*lb_grad_fn)(void *arg, lb_grad *g, lb_var *x);
+lb_var *lb_grad_checkpoint(lb_grad *g, lb_grad_fn fn, void *arg, lb_var *x);
+
+/* y[t] = e[ids[t]], e [n_vocab, d]; ids [n] host, copied. LB_EUSAGE naming the first position whose id is outside.
+ * Back: de[i] += Σ dy[t] over the t with ids[t] = i, in order of t, in double. */
+lb_var *lb_grad_embed(lb_grad *g, lb_var *e, const int *ids, int n);
 
 /* ---- linear algebra ---- */
 /* y[T,N] = x[T,K] · w[N,K]ᵀ + b[1,N]; b may be NULL. */
@@ -76,15 +96,38 @@ lb_var *lb_grad_swiglu(lb_grad *g, lb_var *gate, lb_var *up);      /* silu(gate)
 lb_var *lb_grad_rmsnorm(lb_grad *g, lb_var *x, lb_var *w, float eps);
 
 /* ---- attention ---- */
-/* How the rows of q, k, v are sequences: n_seq independent ones of len tokens, row s·len + pos, positions from 0. */
+/* How the rows of q, k, v are sequences: n_seq independent ones, one after another, positions from 0 in each. All have
+ * len tokens, or sequence s is the rows begin[s] … begin[s+1] (packed documents). A row's result does not depend, to
+ * the bit, on which other sequences there are. */
 typedef struct lb_grad_heads {
     int n_seq, len, n_head, n_kv, d_head;
+    const int *begin;            /* [n_seq+1] host, copied; begin[0] = 0, rising; NULL: len */
     const float *inv_freq;       /* [d_head/2] device, borrowed until reset */
     float mscale;                /* yarn's factor on cos and sin; 1 otherwise */
 } lb_grad_heads;
-lb_var *lb_grad_rope(lb_grad *g, lb_var *x, const lb_grad_heads *h);   /* x [n_seq·len, any number of heads·d_head] */
+lb_var *lb_grad_rope(lb_grad *g, lb_var *x, const lb_grad_heads *h);   /* x [tokens, any number of heads·d_head] */
 /* softmax(q·kᵀ/√d_head + causal) · v; query head i reads kv head i/(n_head/n_kv). Probabilities are never stored. */
 lb_var *lb_grad_attn(lb_grad *g, lb_var *q, lb_var *k, lb_var *v, const lb_grad_heads *h);
+
+/* ---- experts ----
+ * Which `used` of n_expert experts each token goes to, and with what weight: the largest of p = softmax(logits) (ties:
+ * the lower number), with `norm` divided by their sum. Rows of experts stand in order of expert, then token; an expert
+ * may have none. Lives until reset. The choice itself has no gradient. Back, over a token's chosen u with weights w:
+ *     norm: dlogit_u = w_u·(dw_u − Σ w·dw)            else: dlogit_e = p_e·(dw_e·[e chosen] − Σ_chosen p·dw) */
+typedef struct lb_route {
+    int n_tok, n_expert, used;
+    const int *begin;            /* [n_expert+1] host: rows begin[e] … begin[e+1] are expert e's */
+    const int *token;            /* [n_tok·used] device: which token a row is */
+    const int *slot;             /* [n_tok·used] device: which row the u-th of a token's experts is, in order of expert */
+    lb_var *weight;              /* [n_tok·used, 1]: of each row */
+} lb_route;
+const lb_route *lb_grad_route(lb_grad *g, lb_var *logits, int used, bool norm);
+/* rows [n_tok·used, d] of x [n_tok, d]; the way back adds a token's rows up in order of expert. */
+lb_var *lb_grad_dispatch(lb_grad *g, lb_var *x, const lb_route *r);
+/* y[rows of e] = x[rows of e] · w[e]ᵀ; w: n_expert matrices of one shape; the array is copied. */
+lb_var *lb_grad_expert_linear(lb_grad *g, lb_var *x, lb_var *const *w, const lb_route *r);
+/* y[t] = Σ weight·x over the rows of token t, in order of expert. */
+lb_var *lb_grad_collect(lb_grad *g, lb_var *x, const lb_route *r);
 
 /* ---- fake quantization ----
  * Activations, K and V, asymmetric per row of `len` numbers (0: whole rows; d_head: per token and head):

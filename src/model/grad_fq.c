@@ -8,6 +8,7 @@
 static void sigmoid_back(lb_grad *g, lb_node *n)
 {
     float *dx = lb_node_grad(g, n->in[0]);
+    if (lb_grad_is_dry(g)) return;
     for (size_t i = 0; dx && i < lb_node_count(&n->var); i++) dx[i] += n->var.d[i] * n->var.v[i] * (1 - n->var.v[i]);
 }
 
@@ -16,6 +17,7 @@ static lb_var *sigmoid(lb_grad *g, lb_var *x)
     if (!x) return NULL;
     lb_node *y = lb_node_new(g, x->n, x->k, NULL, sigmoid_back, &x, 1);
     if (!y) return NULL;
+    if (lb_grad_is_dry(g)) return &y->var;
     for (size_t i = 0; i < lb_node_count(x); i++) y->var.v[i] = (float)(1 / (1 + exp(-(double)x->v[i])));
     return &y->var;
 }
@@ -46,8 +48,10 @@ static void fq_back(lb_grad *g, lb_node *n)
     if (dhi && !(a.df_hi = lb_node_take(g, groups))) return;
     if (dlo && !(a.df_lo = lb_node_take(g, groups))) return;
     lb_node_run(g, &lb_op_fake_quant_back, &a);
-    add_factors(dhi, a.n_factor, a.df_hi, a.n_group);
-    add_factors(dlo, a.n_factor, a.df_lo, a.n_group);
+    if (!lb_grad_is_dry(g)) {
+        add_factors(dhi, a.n_factor, a.df_hi, a.n_group);
+        add_factors(dlo, a.n_factor, a.df_lo, a.n_group);
+    }
     lb_node_give(g, a.df_hi, groups);
     lb_node_give(g, a.df_lo, groups);
 }

@@ -154,7 +154,7 @@ static void inverse_back(lb_grad *g, lb_node *node)
     size_t n = (size_t)a->n;
     float *dp = lb_node_grad(g, node->in[0]);
     double *t = a->room; /* D·P⁻ᵀ: t[k,j] = Σ_l D[k,l]·inv[j,l] */
-    if (!dp) return;
+    if (!dp || lb_grad_is_dry(g)) return;
     for (size_t k = 0; k < n; k++)
         for (size_t j = 0; j < n; j++) {
             double sum = 0;
@@ -180,13 +180,14 @@ lb_var *lb_grad_inverse(lb_grad *g, lb_var *p, bool transpose)
     double *m = a ? lb_node_aux(g, 3 * n * n * sizeof *m) : NULL;
     if (!m) return NULL;
     *a = (inverse_aux){.transpose = transpose, .n = p->n, .inv = m, .room = m + n * n};
-    if (!invert(p->v, p->n, a->room, a->inv))
+    bool dry = lb_grad_is_dry(g);
+    if (!dry && !invert(p->v, p->n, a->room, a->inv))
         return lb_node_fail(g, LB_ENUMERIC, "a transform [%d,%d] has become singular; lower its learning rate", p->n,
                             p->k);
     lb_node *y = lb_node_new(g, p->n, p->k, NULL, inverse_back, &p, 1);
     if (!y) return NULL;
     y->aux = a;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && !dry; i++)
         for (size_t j = 0; j < n; j++) y->var.v[transpose ? j * n + i : i * n + j] = (float)a->inv[i * n + j];
     return &y->var;
 }

@@ -1,4 +1,4 @@
-/* model/grad_node.h – what the tape's operators know of the tape; for model/grad*.c only. */
+/* model/grad_node.h – what the tape's operators know of the tape; for model/ only. */
 #ifndef LB_MODEL_GRAD_NODE_H
 #define LB_MODEL_GRAD_NODE_H
 #include "kern/op.h"
@@ -12,7 +12,7 @@ struct lb_node {
     lb_node *in[LB_NODE_INPUTS];             /* what the way back adds to; NULL: unused */
     void (*back)(lb_grad *g, lb_node *n);    /* var.d is there; NULL for leaves */
     lb_node *view_of;                        /* values and gradients live there */
-    lb_param *param;
+    bool lent;                               /* a leaf whose gradient belongs to somebody else */
     void *aux;                               /* the operator's own, in the step's memory */
     lb_node *before;                         /* the node made before this one */
 };
@@ -25,6 +25,8 @@ lb_var *lb_node_fail(lb_grad *g, lb_code code, const char *fmt, ...) __attribute
 bool lb_node_ready(const lb_grad *g);
 /* Floats of the step, not zeroed; NULL (and the tape has failed) if there are none left. */
 float *lb_node_floats(lb_grad *g, size_t n);
+/* n integers of the step in device memory: a copy of host's, or not filled if it is NULL. */
+int *lb_node_ints(lb_grad *g, const int *host, size_t n);
 /* Zeroed host memory of the step. */
 void *lb_node_aux(lb_grad *g, size_t size_bytes);
 /* A new [n,k] whose inputs are in[0…n_in) (NULL among them allowed); v: its values, or NULL to get room for them. */
@@ -35,7 +37,10 @@ float *lb_node_grad(lb_grad *g, lb_node *n);
 /* Memory for the duration of one back(): lb_node_give takes it back. */
 float *lb_node_take(lb_grad *g, size_t n);
 void lb_node_give(lb_grad *g, float *p, size_t n);
-/* Picks the operator's row, reserves its scratch and runs it. */
+/* y = x, or zeros if x is NULL. */
+void lb_node_copy(lb_grad *g, float *y, const float *x, size_t n);
+/* Picks the operator's row, reserves its scratch and runs it; on a dry tape it only notes the scratch. Operators that
+ * touch numbers in another way do nothing on a dry tape (lb_grad_is_dry). */
 void lb_node_run(lb_grad *g, const lb_op *op, const void *args);
 static inline size_t lb_node_count(const lb_var *v) { return (size_t)v->n * (size_t)v->k; }
 #endif

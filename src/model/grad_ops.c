@@ -32,7 +32,7 @@ lb_var *lb_grad_add(lb_grad *g, lb_var *a, lb_var *b)
     if (a->n != b->n || a->k != b->k) return differ(g, "the sum", a, b);
     lb_node *y = lb_node_new(g, a->n, a->k, NULL, add_back, (lb_var *const[]){a, b}, 2);
     if (!y) return NULL;
-    memcpy(y->var.v, a->v, lb_node_count(a) * sizeof(float));
+    lb_node_copy(g, y->var.v, a->v, lb_node_count(a));
     add_to(g, y->var.v, b->v, a->n, a->k);
     return &y->var;
 }
@@ -53,11 +53,11 @@ static void scale_back(lb_grad *g, lb_node *n)
     float *t = divide ? lb_node_take(g, (size_t)d) : NULL;
     if (divide) {
         if (!t) return;
-        memset(t, 0, (size_t)d * sizeof *t);
+        lb_node_copy(g, t, NULL, (size_t)d);
         a.y = t;
     }
     lb_node_run(g, &lb_op_col_dot, &a);
-    for (int i = 0; i < d && divide; i++) ds[i] -= t[i] / (s->var.v[i] * s->var.v[i]);
+    for (int i = 0; i < d && divide && !lb_grad_is_dry(g); i++) ds[i] -= t[i] / (s->var.v[i] * s->var.v[i]);
     lb_node_give(g, t, (size_t)d);
 }
 
@@ -126,10 +126,35 @@ lb_var *lb_grad_rmsnorm(lb_grad *g, lb_var *x, lb_var *w, float eps)
     return &y->var;
 }
 
-/* ---- rope ---- */
+/* ---- sequences ---- */
+static int end_of(const lb_grad_heads *h, int s) { return h->begin ? h->begin[s + 1] : (s + 1) * h->len; }
+
+static bool heads_fit(lb_grad *g, const lb_grad_heads *h, const lb_var *x, int n_head)
+{
+    bool ok = h->n_seq > 0 && h->d_head > 0 && (n_head > 0 ? (int64_t)n_head * h->d_head == x->k : x->k % h->d_head == 0);
+    if (h->begin) {
+        ok &= h->begin[0] == 0;
+        for (int s = 0; ok && s < h->n_seq; s++)
+            if (h->begin[s + 1] <= h->begin[s]) {
+                lb_node_fail(g, LB_EUSAGE, "sequence %d of %d has no tokens: it would be rows %d to %d", s, h->n_seq,
+                             h->begin[s], h->begin[s + 1]);
+                return false;
+            }
+        if (ok && h->begin[h->n_seq] == x->n) return true;
+        lb_node_fail(g, LB_EUSAGE, "[%d,%d] is not %d sequences of %d tokens together with heads of %d", x->n, x->k,
+                     h->n_seq, h->n_seq > 0 ? h->begin[h->n_seq] : 0, h->d_head);
+        return false;
+    }
+    if (ok && h->len > 0 && (int64_t)h->n_seq * h->len == x->n) return true;
+    lb_node_fail(g, LB_EUSAGE, "[%d,%d] is not %d sequences of %d tokens with heads of %d", x->n, x->k, h->n_seq,
+                 h->len, h->d_head);
+    return false;
+}
+
+/* ---- rope; the way back is by the negative angle ---- */
 typedef struct rope_aux {
     lb_rope forth;
-    float *back_freq;        /* −inv_freq: rotates back */
+    int *back_pos;           /* −pos */
 } rope_aux;
 
 static void rope_back(lb_grad *g, lb_node *n)
@@ -137,22 +162,22 @@ static void rope_back(lb_grad *g, lb_node *n)
     const rope_aux *r = n->aux;
     float *dx = lb_node_grad(g, n->in[0]), *t = lb_node_take(g, lb_node_count(&n->var));
     if (!dx || !t) return;
-    memcpy(t, n->var.d, lb_node_count(&n->var) * sizeof *t);
+    lb_node_copy(g, t, n->var.d, lb_node_count(&n->var));
     lb_rope a = r->forth;
-    a.x = t, a.inv_freq = r->back_freq;
+    a.x = t, a.pos = r->back_pos;
     lb_node_run(g, &lb_op_rope, &a);
     add_to(g, dx, t, n->var.n, n->var.k);
     lb_node_give(g, t, lb_node_count(&n->var));
 }
 
-static bool heads_fit(lb_grad *g, const lb_grad_heads *h, const lb_var *x, int n_head)
+/* Position of every token, or its negative; NULL where memory ran out. */
+static int *positions(lb_grad *g, const lb_grad_heads *h, int n_tok, int sign)
 {
-    if (h->n_seq > 0 && h->len > 0 && h->d_head > 0 && (int64_t)h->n_seq * h->len == x->n &&
-        (n_head > 0 ? (int64_t)n_head * h->d_head == x->k : x->k % h->d_head == 0))
-        return true;
-    lb_node_fail(g, LB_EUSAGE, "[%d,%d] is not %d sequences of %d tokens with heads of %d", x->n, x->k, h->n_seq,
-                 h->len, h->d_head);
-    return false;
+    int *host = lb_node_aux(g, (size_t)n_tok * sizeof *host);
+    if (!host) return NULL;
+    for (int s = 0, t = 0; s < h->n_seq; s++)
+        for (int pos = 0; t < end_of(h, s); t++) host[t] = sign * pos++;
+    return lb_node_ints(g, host, (size_t)n_tok);
 }
 
 lb_var *lb_grad_rope(lb_grad *g, lb_var *x, const lb_grad_heads *h)
@@ -160,16 +185,12 @@ lb_var *lb_grad_rope(lb_grad *g, lb_var *x, const lb_grad_heads *h)
     if (!lb_node_ready(g) || !x || !heads_fit(g, h, x, 0)) return NULL;
     lb_node *y = lb_node_new(g, x->n, x->k, NULL, rope_back, &x, 1);
     rope_aux *r = y ? lb_node_aux(g, sizeof *r) : NULL;
-    int half = h->d_head / 2;
-    float *room = r ? lb_node_floats(g, (size_t)x->n + (size_t)half) : NULL;
-    if (!room) return NULL;
-    int *pos = (int *)(void *)(room + half);
-    for (int i = 0; i < half; i++) room[i] = -h->inv_freq[i];
-    for (int i = 0; i < x->n; i++) pos[i] = i % h->len;
+    int *pos = r ? positions(g, h, x->n, 1) : NULL, *back = pos ? positions(g, h, x->n, -1) : NULL;
+    if (!back) return NULL;
     *r = (rope_aux){{.x = y->var.v, .pos = pos, .inv_freq = h->inv_freq, .n_tok = x->n, .n_head = x->k / h->d_head,
-                     .d_head = h->d_head, .mscale = h->mscale}, room};
+                     .d_head = h->d_head, .mscale = h->mscale}, back};
     y->aux = r;
-    memcpy(y->var.v, x->v, lb_node_count(x) * sizeof(float));
+    lb_node_copy(g, y->var.v, x->v, lb_node_count(x));
     lb_node_run(g, &lb_op_rope, &r->forth);
     return &y->var;
 }
@@ -186,6 +207,19 @@ static void attn_back(lb_grad *g, lb_node *n)
     lb_node_give(g, a.delta, stats);
 }
 
+/* begin and block0 of sequences of different lengths. */
+static bool sequences(lb_grad *g, const lb_grad_heads *h, lb_causal *a)
+{
+    if (!h->begin) return true;
+    size_t n = (size_t)h->n_seq + 1;
+    int *host = lb_node_aux(g, n * sizeof *host);
+    if (!host) return false;
+    for (int s = 0; s < h->n_seq; s++) host[s + 1] = host[s] + lb_causal_blocks_of(h->begin[s + 1] - h->begin[s]);
+    a->begin = lb_node_ints(g, h->begin, n), a->block0 = lb_node_ints(g, host, n);
+    a->n_block = host[h->n_seq];
+    return a->begin && a->block0;
+}
+
 lb_var *lb_grad_attn(lb_grad *g, lb_var *q, lb_var *k, lb_var *v, const lb_grad_heads *h)
 {
     if (!lb_node_ready(g) || !q || !k || !v) return NULL;
@@ -200,6 +234,7 @@ lb_var *lb_grad_attn(lb_grad *g, lb_var *q, lb_var *k, lb_var *v, const lb_grad_
     *a = (lb_causal){.n_seq = h->n_seq, .len = h->len, .n_head = h->n_head, .n_kv = h->n_kv, .d_head = h->d_head,
                      .scale = 1.0f / sqrtf((float)h->d_head), .q = q->v, .k = k->v, .v = v->v, .y = y->var.v,
                      .max = room, .sum = room + stats};
+    if (!sequences(g, h, a)) return NULL;
     y->aux = a;
     lb_node_run(g, &lb_op_causal, a);
     return &y->var;
@@ -210,8 +245,9 @@ static void mse_back(lb_grad *g, lb_node *n)
 {
     const lb_var *y = &n->in[0]->var;
     const float *t = n->aux;
+    double dloss = lb_grad_is_dry(g) ? 0 : (double)*n->var.d;
     lb_mse_back a = {.dy = lb_node_grad(g, n->in[0]), .y = y->v, .t = t, .n_row = y->n, .d = y->k,
-                     .factor = (float)(2 * (double)*n->var.d / (double)lb_node_count(y))};
+                     .factor = (float)(2 * dloss / (double)lb_node_count(y))};
     if (a.dy) lb_node_run(g, &lb_op_mse_back, &a);
 }
 
@@ -224,17 +260,20 @@ lb_var *lb_grad_mse(lb_grad *g, lb_var *y, lb_var *t)
                      .n_row = y->n, .d = y->k};
     if (!a.sum) return NULL;
     lb_node_run(g, &lb_op_mse_rows, &a);
+    loss->aux = t->v;
+    if (lb_grad_is_dry(g)) return &loss->var;
     double sum = 0;
     for (int r = 0; r < y->n; r++) sum += a.sum[r];
     loss->var.v[0] = (float)(sum / (double)lb_node_count(y));
-    loss->aux = t->v;
     return &loss->var;
 }
 
 static void normalize_back(lb_grad *g, lb_node *n)
 {
-    float x = *n->in[0]->var.v, *dx = lb_node_grad(g, n->in[0]);
-    if (dx && x != 0) *dx += *n->var.d / x;
+    float *dx = lb_node_grad(g, n->in[0]);
+    if (lb_grad_is_dry(g) || !dx) return;
+    float x = *n->in[0]->var.v;
+    if (x != 0) *dx += *n->var.d / x;
 }
 
 lb_var *lb_grad_normalize(lb_grad *g, lb_var *x)
@@ -243,6 +282,6 @@ lb_var *lb_grad_normalize(lb_grad *g, lb_var *x)
     if (lb_node_count(x) != 1)
         return lb_node_fail(g, LB_EUSAGE, "only [1,1] can be normalized, not [%d,%d]", x->n, x->k);
     lb_node *y = lb_node_new(g, 1, 1, NULL, normalize_back, &x, 1);
-    if (y) *y->var.v = *x->v != 0 ? *x->v / *x->v : 0; /* NaN and infinity show as NaN */
+    if (y && !lb_grad_is_dry(g)) *y->var.v = *x->v != 0 ? *x->v / *x->v : 0; /* NaN and infinity show as NaN */
     return var_of(y);
 }

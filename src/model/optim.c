@@ -1,9 +1,10 @@
 /* model/optim.c – AdamW, SignSGD and schedules. */
 #include "model/optim.h"
 #include "base/mem.h"
+#include "kern/grad_rows.h"
+#include "kern/step.h"
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct entry {
     lb_param *p;                 /* borrowed */
@@ -16,12 +17,15 @@ struct lb_optim {
     lb_optim_opt opt;
     entry *entries;              /* owned */
     size_t n, cap;
+    double *sums, *host_sums;    /* [pieces of the largest parameter] device and host memory, owned */
+    size_t n_sum;
     int steps;
 };
 
 lb_optim *lb_optim_open(lb_exec *ex, const lb_optim_opt *opt, lb_err *err)
 {
-    if (lb_exec_mask(ex) & LB_CUDA)
+    const lb_step probe = {.n = 1};
+    if (!lb_op_pick(&lb_op_adamw, ex, &probe))
         return lb_fail_null(err, LB_EUNSUPPORTED, "there are no optimizers on %s; use --device cpu", lb_exec_name(ex));
     lb_optim *o = lb_alloc(1, sizeof *o, "an optimizer", err);
     if (!o) return NULL;
@@ -40,14 +44,32 @@ void lb_optim_close(lb_optim *o)
         lb_exec_free(o->ex, o->entries[i].m);
         lb_exec_free(o->ex, o->entries[i].s);
     }
+    lb_exec_free(o->ex, o->sums);
+    free(o->host_sums);
     free(o->entries);
     free(o);
 }
 
 static size_t count_of(const lb_param *p) { return (size_t)p->n * (size_t)p->k; }
 
+/* Room for a parameter's sums of squares. */
+static bool grow_sums(lb_optim *o, const lb_param *p, lb_err *err)
+{
+    size_t n = lb_step_pieces(count_of(p));
+    if (n <= o->n_sum) return true;
+    lb_exec_free(o->ex, o->sums);
+    free(o->host_sums);
+    o->host_sums = NULL, o->n_sum = 0;
+    o->sums = lb_exec_alloc(o->ex, n, sizeof *o->sums, "an optimizer", err);
+    o->host_sums = o->sums ? lb_alloc(n, sizeof *o->host_sums, "an optimizer", err) : NULL;
+    if (o->host_sums) o->n_sum = n;
+    return o->host_sums != NULL;
+}
+
 bool lb_optim_add(lb_optim *o, lb_param *p, const lb_optim_group *group, lb_err *err)
 {
+    if (!p->v || !p->d) return lb_fail(err, LB_EUSAGE, "a frozen parameter [%d,%d] cannot be trained", p->n, p->k);
+    if (!grow_sums(o, p, err)) return false;
     if (!lb_grow(&o->entries, &o->cap, o->n + 1, sizeof *o->entries, "an optimizer", err)) return false;
     entry e = {.p = p, .group = *group};
     if (o->opt.kind == LB_OPTIM_ADAMW) {
@@ -62,92 +84,84 @@ bool lb_optim_add(lb_optim *o, lb_param *p, const lb_optim_group *group, lb_err 
     return true;
 }
 
-/* ---- one step; pieces are elements of one parameter ---- */
-typedef struct job {
-    const lb_optim *o;
-    const entry *e;
-    float lr, fix1, fix2;        /* fix: 1/(1 − βᵗ) */
-} job;
-
-enum { PIECE = 4096 };           /* elements; units of lb_parallel are pieces */
-
-static void adamw(const job *j, size_t i0, size_t i1)
+/* ---- gradients ---- */
+static double gradient_norm(lb_optim *o)
 {
-    const entry *e = j->e;
-    float b1 = j->o->opt.beta1, b2 = j->o->opt.beta2, eps = j->o->opt.eps, keep = 1 - j->lr * e->group.weight_decay;
-    float *v = e->p->v, *d = e->p->d, *m = e->m, *s = e->s;
-    for (size_t i = i0; i < i1; i++) {
-        m[i] = b1 * m[i] + (1 - b1) * d[i];
-        s[i] = b2 * s[i] + (1 - b2) * d[i] * d[i];
-        v[i] = v[i] * keep - j->lr * (m[i] * j->fix1) / (sqrtf(s[i] * j->fix2) + eps);
-    }
-}
-
-static void sign(const job *j, size_t i0, size_t i1)
-{
-    float *v = j->e->p->v, keep = 1 - j->lr * j->e->group.weight_decay;
-    const float *d = j->e->p->d;
-    for (size_t i = i0; i < i1; i++) v[i] = v[i] * keep - j->lr * (float)((d[i] > 0) - (d[i] < 0));
-}
-
-static void step_pieces(void *arg, int begin, int end)
-{
-    const job *j = arg;
-    const lb_optim_group *g = &j->e->group;
-    size_t n = count_of(j->e->p), i0 = (size_t)begin * PIECE, i1 = (size_t)end * PIECE < n ? (size_t)end * PIECE : n;
-    float *v = j->e->p->v;
-    if (j->o->opt.kind == LB_OPTIM_SIGN) sign(j, i0, i1);
-    else adamw(j, i0, i1);
-    for (size_t i = i0; i < i1 && g->lo < g->hi; i++) v[i] = v[i] < g->lo ? g->lo : v[i] > g->hi ? g->hi : v[i];
-    memset(j->e->p->d + i0, 0, (i1 - i0) * sizeof(float));
-}
-
-static int pieces_of(const lb_param *p) { return (int)((count_of(p) + PIECE - 1) / PIECE); }
-
-static bool all_finite(const lb_param *p)
-{
-    float sum = 0; /* 0·x is NaN for infinities and NaN, and so is the sum */
-    for (size_t i = 0; i < count_of(p); i++) sum += 0 * p->d[i];
-    return sum == 0;
-}
-
-bool lb_optim_step(lb_optim *o, float lr_factor, lb_err *err)
-{
-    for (size_t i = 0; i < o->n; i++)
-        if (!all_finite(o->entries[i].p)) {
-            lb_optim_zero(o);
-            return lb_fail(err, LB_ENUMERIC, "step %d: a gradient is not finite; lower the learning rate", o->steps);
-        }
-    o->steps++;
+    double sum = 0;
     for (size_t i = 0; i < o->n; i++) {
-        job j = {.o = o, .e = &o->entries[i], .lr = o->entries[i].group.lr * lr_factor,
-                 .fix1 = (float)(1 / (1 - pow((double)o->opt.beta1, o->steps))),
-                 .fix2 = (float)(1 / (1 - pow((double)o->opt.beta2, o->steps)))};
-        lb_parallel(o->ex, pieces_of(j.e->p), 4, step_pieces, &j);
+        lb_squares a = {.sum = o->sums, .x = o->entries[i].p->d, .n = count_of(o->entries[i].p)};
+        size_t pieces = lb_step_pieces(a.n);
+        lb_op_do(&lb_op_squares, &a, o->ex);
+        lb_exec_get(o->ex, o->host_sums, o->sums, pieces * sizeof *o->sums);
+        for (size_t j = 0; j < pieces; j++) sum += o->host_sums[j];
     }
-    return true;
+    return sqrt(sum);
 }
 
 void lb_optim_zero(lb_optim *o)
 {
-    for (size_t i = 0; i < o->n; i++) memset(o->entries[i].p->d, 0, count_of(o->entries[i].p) * sizeof(float));
+    for (size_t i = 0; i < o->n; i++) {
+        lb_copy a = {.y = o->entries[i].p->d, .n = count_of(o->entries[i].p)};
+        lb_op_do(&lb_op_copy, &a, o->ex);
+    }
+}
+
+void lb_optim_scale(lb_optim *o, float f)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        lb_times a = {.x = o->entries[i].p->d, .n = count_of(o->entries[i].p), .f = f};
+        lb_op_do(&lb_op_times, &a, o->ex);
+    }
 }
 
 double lb_optim_clip_norm(lb_optim *o, double max_norm)
 {
-    double sum = 0;
-    for (size_t i = 0; i < o->n; i++)
-        for (size_t j = 0; j < count_of(o->entries[i].p); j++)
-            sum += (double)o->entries[i].p->d[j] * (double)o->entries[i].p->d[j];
-    double norm = sqrt(sum);
-    if (!(norm > max_norm)) return norm;
-    float f = (float)(max_norm / norm);
-    for (size_t i = 0; i < o->n; i++)
-        for (size_t j = 0; j < count_of(o->entries[i].p); j++) o->entries[i].p->d[j] *= f;
+    double norm = gradient_norm(o);
+    if (norm > max_norm && isfinite(norm)) lb_optim_scale(o, (float)(max_norm / norm));
     return norm;
 }
 
+/* ---- one step ---- */
+bool lb_optim_step(lb_optim *o, float lr_factor, lb_err *err)
+{
+    if (!isfinite(gradient_norm(o))) {
+        lb_optim_zero(o);
+        return lb_fail(err, LB_ENUMERIC, "step %d: a gradient is not finite; lower the learning rate", o->steps);
+    }
+    o->steps++;
+    for (size_t i = 0; i < o->n; i++) {
+        const entry *e = &o->entries[i];
+        float lr = e->group.lr * lr_factor;
+        lb_step a = {.v = e->p->v, .d = e->p->d, .m = e->m, .s = e->s, .n = count_of(e->p), .lr = lr,
+                     .keep = 1 - lr * e->group.weight_decay, .beta1 = o->opt.beta1, .beta2 = o->opt.beta2, .eps = o->opt.eps,
+                     .fix1 = (float)(1 / (1 - pow((double)o->opt.beta1, o->steps))),
+                     .fix2 = (float)(1 / (1 - pow((double)o->opt.beta2, o->steps))), .lo = e->group.lo, .hi = e->group.hi};
+        lb_op_do(o->opt.kind == LB_OPTIM_SIGN ? &lb_op_sign_step : &lb_op_adamw, &a, o->ex);
+    }
+    return lb_exec_sync(o->ex, err);
+}
+
+/* ---- state ---- */
 int lb_optim_steps(const lb_optim *o) { return o->steps; }
+void lb_optim_set_steps(lb_optim *o, int steps) { o->steps = steps; }
+size_t lb_optim_count(const lb_optim *o) { return o->n; }
+
+void lb_optim_state(lb_optim *o, size_t i, lb_param **p, float **m, float **s)
+{
+    const entry *e = &o->entries[i];
+    if (p) *p = e->p;
+    if (m) *m = e->m;
+    if (s) *s = e->s;
+}
+
+void lb_optim_set_group(lb_optim *o, size_t i, const lb_optim_group *group) { o->entries[i].group = *group; }
+
+size_t lb_optim_bytes(const lb_optim *o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->n; i++) n += o->entries[i].m ? 2 * count_of(o->entries[i].p) * sizeof(float) : 0;
+    return n;
+}
 
 /* ---- schedules ---- */
 static double rise(int step, int warmup) { return (double)(step + 1) / warmup; }
@@ -170,4 +184,13 @@ float lb_lr_linear(int step, int n_step, int warmup, float last)
 {
     if (step < warmup) return (float)rise(step, warmup);
     return (float)(1 + ((double)last - 1) * progress(step, n_step, warmup));
+}
+
+float lb_lr_wsd(int step, int n_step, int warmup, int decay, float last)
+{
+    if (step < warmup) return (float)rise(step, warmup);
+    int from = n_step - decay;
+    if (step < from) return 1;
+    double done = decay <= 0 || step >= n_step ? 1 : (double)(step - from) / decay;
+    return (float)(1 + ((double)last - 1) * done);
 }

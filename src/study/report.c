@@ -7,11 +7,8 @@
 
 typedef struct page {
     const lb_rep *r;
-    lb_buf *b;
-    const char *png_dir;             /* NULL: no PNG */
-    int n_plot;
-    bool ok;
-    lb_err *err;
+    const char *answers;             /* the first of the evaluation pages, as seen from here; NULL: there are none */
+    lb_page p;
 } page;
 
 /* ---- sections ---- */
@@ -37,74 +34,21 @@ static const section *section_of(const char *group)
     return s->group ? s : NULL;
 }
 
-static void heading(page *p, const char *id, const char *title, const char *about)
-{
-    lb_buf_str(p->b, "<h2 id=\"");
-    lb_html_text(p->b, id);
-    lb_buf_str(p->b, "\">");
-    lb_html_text(p->b, title);
-    lb_buf_str(p->b, "</h2>\n");
-    if (*about) lb_html_element(p->b, "p", "class=\"m\"", about);
-    lb_buf_byte(p->b, '\n');
-}
-
-/* ---- plots ---- */
-
-static void figure(page *p, lb_report_plot *f)
-{
-    char id[24];
-    lb_buf_str(p->b, "<figure><figcaption>");
-    lb_html_element(p->b, "b", "", f->plot.title);
-    lb_buf_str(p->b, "<span>");
-    lb_html_text(p->b, f->caption);
-    lb_buf_str(p->b, ".</span></figcaption>\n");
-    snprintf(id, sizeof id, "p%dw", p->n_plot);
-    p->ok = p->ok && lb_plot_svg(&f->plot, 600, id, "wide", p->b, p->err);
-    snprintf(id, sizeof id, "p%dn", p->n_plot);
-    p->ok = p->ok && lb_plot_svg(&f->plot, 356, id, "narrow", p->b, p->err);
-    lb_buf_str(p->b, "</figure>\n");
-    if (p->ok && p->png_dir) {
-        char path[1200];
-        snprintf(path, sizeof path, "%.1000s/%s.png", p->png_dir, f->plot.name);
-        p->ok = lb_plot_png(&f->plot, 600, path, p->err);
-    }
-    p->n_plot++;
-    lb_plot_free(&f->plot);
-}
-
-/* Plots side by side where there is room: nothing at all if none of them has data. */
-typedef struct row { page *p; bool open; } row;
-
-static void put(row *w, bool there, lb_report_plot *f)
-{
-    if (!there) return;
-    if (!w->open) lb_buf_str(w->p->b, "<div class=\"plots\">\n");
-    w->open = true;
-    figure(w->p, f);
-}
-
-static void row_end(row *w)
-{
-    if (w->open) lb_buf_str(w->p->b, "</div>\n");
-    w->open = false;
-}
-
 static void group_section(page *p, const char *group)
 {
     const section *s = section_of(group);
     char id[64];
-    lb_report_plot f;
-    row w = {.p = p};
+    lb_figure f;
     snprintf(id, sizeof id, "group-%.50s", group);
-    heading(p, id, s ? s->title : group, s ? s->about : "");
-    lb_report_main_table(p->r, group, p->b);
-    put(&w, lb_report_drop_plot(p->r, group, &f), &f);
-    if (strncmp(group, "calib-", 6) != 0) put(&w, lb_report_bits_plot(p->r, group, &f), &f);
-    put(&w, lb_report_kv_plot(p->r, group, &f), &f);
-    put(&w, lb_report_calib_length_plot(p->r, group, &f), &f);
-    put(&w, lb_report_think_plot(p->r, group, &f), &f);
-    if (strcmp(group, "main") == 0) put(&w, lb_report_size_plot(p->r, &f), &f);
-    row_end(&w);
+    lb_page_heading(&p->p, id, s ? s->title : group, s ? s->about : "");
+    lb_report_main_table(p->r, group, p->p.b);
+    lb_page_plot(&p->p, lb_report_drop_plot(p->r, group, &f), &f);
+    if (strncmp(group, "calib-", 6) != 0) lb_page_plot(&p->p, lb_report_bits_plot(p->r, group, &f), &f);
+    lb_page_plot(&p->p, lb_report_kv_plot(p->r, group, &f), &f);
+    lb_page_plot(&p->p, lb_report_calib_length_plot(p->r, group, &f), &f);
+    lb_page_plot(&p->p, lb_report_think_plot(p->r, group, &f), &f);
+    if (strcmp(group, "main") == 0) lb_page_plot(&p->p, lb_report_size_plot(p->r, &f), &f);
+    lb_page_plots_end(&p->p);
 }
 
 static bool any_run(const page *p, bool (*has)(const lb_rep_run *))
@@ -127,31 +71,29 @@ static void folding(page *p, void (*table)(const lb_rep *, lb_buf *))
     enum { SHORT = 16 };
     int n = 0;
     for (int i = 0; i < p->r->n_run; i++) n += lb_report_shown_once(p->r, i);
-    if (n > SHORT) lb_buf_fmt(p->b, "<details><summary>Table of all %d runs</summary>\n", n);
-    table(p->r, p->b);
-    if (n > SHORT) lb_buf_str(p->b, "</details>\n");
+    if (n > SHORT) lb_buf_fmt(p->p.b, "<details><summary>Table of all %d runs</summary>\n", n);
+    table(p->r, p->p.b);
+    if (n > SHORT) lb_buf_str(p->p.b, "</details>\n");
 }
 
 static void levels_section(page *p)
 {
-    lb_report_plot f;
-    row w = {.p = p};
-    heading(p, "levels", "Difficulty",
+    lb_figure f;
+    lb_page_heading(&p->p, "levels", "Difficulty",
             "Do harder problems lose more? Mean over the benchmarks; cells are tinted by the points lost.");
-    put(&w, lb_report_level_plot(p->r, &f), &f);
-    put(&w, lb_report_level_drop_plot(p->r, &f), &f);
-    row_end(&w);
+    lb_page_plot(&p->p, lb_report_level_plot(p->r, &f), &f);
+    lb_page_plot(&p->p, lb_report_level_drop_plot(p->r, &f), &f);
+    lb_page_plots_end(&p->p);
     folding(p, lb_report_level_table);
 }
 
 static void outputs_section(page *p)
 {
-    lb_report_plot f;
-    row w = {.p = p};
-    heading(p, "outputs", "Outputs",
+    lb_figure f;
+    lb_page_heading(&p->p, "outputs", "Outputs",
             "How long the answers are, how many are cut off, whether thinking ends, and each seed by itself.");
-    put(&w, lb_report_length_plot(p->r, &f), &f);
-    row_end(&w);
+    lb_page_plot(&p->p, lb_report_length_plot(p->r, &f), &f);
+    lb_page_plots_end(&p->p);
     folding(p, lb_report_output_table);
 }
 
@@ -159,46 +101,35 @@ static void inside_section(page *p)
 {
     enum { DETAILS = 4 };
     static const char *const kinds[] = {"activations", "weights", "keys"};
-    lb_report_plot f;
-    row w = {.p = p};
+    lb_figure f;
     int n = 0;
-    heading(p, "inside", "Inside the models", "");
+    lb_page_heading(&p->p, "inside", "Inside the models", "");
     if (any_run(p, has_verdict)) {
-        lb_html_element(p->b, "h3", "", "Reasoning health");
+        lb_html_element(p->p.b, "h3", "", "Reasoning health");
         lb_html_element(
-            p->b, "p", "class=\"note\"",
+            p->p.b, "p", "class=\"note\"",
             "Quantized and unquantized model read the same traces, and answer the same prompts with the same seeds. "
             "The verdict is the worst symptom.");
-        lb_report_health_table(p->r, p->b);
+        lb_report_health_table(p->r, p->p.b);
     }
-    put(&w, lb_report_layer_plot(p->r, &f), &f);
-    put(&w, lb_report_kl_plot(p->r, &f), &f);
+    lb_page_plot(&p->p, lb_report_layer_plot(p->r, &f), &f);
+    lb_page_plot(&p->p, lb_report_kl_plot(p->r, &f), &f);
     for (int i = 0; i < p->r->n_run; i++)
         if (has_layers(&p->r->runs[i]) && lb_report_shown_once(p->r, i) && n++ < DETAILS)
-            put(&w, lb_report_layer_detail_plot(p->r, i, &f), &f);
+            lb_page_plot(&p->p, lb_report_layer_detail_plot(p->r, i, &f), &f);
     n = 0;
-    for (int k = 0; k < 3; k++) put(&w, lb_report_outlier_plot(p->r, kinds[k], &f), &f);
+    for (int k = 0; k < 3; k++) lb_page_plot(&p->p, lb_report_outlier_plot(p->r, kinds[k], &f), &f);
     for (int i = 0; i < p->r->n_run; i++)
         if (*p->r->runs[i].transform && lb_report_moves_first(p->r, i) && n++ < DETAILS)
-            for (int k = 0; k < 2; k++) put(&w, lb_report_outlier_detail_plot(p->r, i, kinds[k], &f), &f);
-    row_end(&w);
+            for (int k = 0; k < 2; k++) lb_page_plot(&p->p, lb_report_outlier_detail_plot(p->r, i, kinds[k], &f), &f);
+    lb_page_plots_end(&p->p);
     if (any_run(p, has_layers)) {
-        lb_html_element(p->b, "h3", "", "Layers with the largest error");
-        lb_report_layer_table(p->r, p->b);
+        lb_html_element(p->p.b, "h3", "", "Layers with the largest error");
+        lb_report_layer_table(p->r, p->p.b);
     }
 }
 
 /* ---- head and foot ---- */
-
-static void fact(lb_buf *b, const char *name, const char *value)
-{
-    if (!*value) return;
-    lb_buf_str(b, "<li><span class=\"m\">");
-    lb_html_text(b, name);
-    lb_buf_str(b, "</span> <b>");
-    lb_html_text(b, value);
-    lb_buf_str(b, "</b></li>\n");
-}
 
 /* Name of the model folder, or how many there are. */
 static void models_text(const lb_rep *r, char out[200])
@@ -222,37 +153,34 @@ static void facts(page *p)
     int n_done = 0;
     for (int i = 0; i < r->n_run; i++)
         if (r->runs[i].done && n_done++ == 0) done = &r->runs[i];
-    lb_buf_str(p->b, "<ul class=\"facts\">\n");
+    lb_buf_str(p->p.b, "<ul class=\"facts\">\n");
     models_text(r, text);
-    fact(p->b, lb_report_several_models(r) ? "models" : "model", text);
+    lb_page_fact(p->p.b, lb_report_several_models(r) ? "models" : "model", text);
     if (done) {
         snprintf(text, sizeof text, "%d", done->n_problem);
-        fact(p->b, "problems", text);
+        lb_page_fact(p->p.b, "problems", text);
     }
     text[0] = 0;
     for (int i = 0; i < r->n_seed && at < sizeof text - 24; i++)
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%lld", i ? ", " : "", r->seeds[i]);
-    fact(p->b, "seeds", text);
+    lb_page_fact(p->p.b, "seeds", text);
     if (r->n_per_seed > 1) {
         snprintf(text, sizeof text, "%d", r->n_per_seed);
-        fact(p->b, "samples per seed", text);
+        lb_page_fact(p->p.b, "samples per seed", text);
     }
-    if (done) fact(p->b, "sampling", done->sampling);
+    if (done) lb_page_fact(p->p.b, "sampling", done->sampling);
     snprintf(text, sizeof text, "%d of %d", n_done, r->n_run);
-    fact(p->b, "runs done", text);
-    fact(p->b, "version", r->version);
-    fact(p->b, "results of", r->written);
-    lb_buf_str(p->b, "</ul>\n");
+    lb_page_fact(p->p.b, "runs done", text);
+    lb_page_fact(p->p.b, "version", r->version);
+    lb_page_fact(p->p.b, "results of", r->written);
+    lb_buf_str(p->p.b, "</ul>\n");
 }
 
-static void link_to(lb_buf *b, const char *id, const char *prefix, const char *title)
+static void link_to(page *p, const char *id, const char *prefix, const char *title)
 {
-    lb_buf_str(b, "<a href=\"#");
-    lb_buf_str(b, prefix);
-    lb_html_text(b, id);
-    lb_buf_str(b, "\">");
-    lb_html_text(b, title);
-    lb_buf_str(b, "</a>\n");
+    char href[120];
+    snprintf(href, sizeof href, "#%s%.80s", prefix, id);
+    lb_page_link(p->p.b, href, title);
 }
 
 static bool first_of_group(const lb_rep *r, int i)
@@ -278,27 +206,28 @@ static void each_group(page *p, void (*fn)(page *, const char *))
 static void group_link(page *p, const char *group)
 {
     const section *s = section_of(group);
-    link_to(p->b, group, "group-", s ? s->title : group);
+    link_to(p, group, "group-", s ? s->title : group);
 }
 
 static void contents(page *p)
 {
-    lb_buf_str(p->b, "<nav aria-label=\"Contents\">\n");
+    lb_buf_str(p->p.b, "<nav aria-label=\"Contents\">\n");
+    if (p->answers) lb_page_link(p->p.b, p->answers, "Every answer, problem by problem →");
     each_group(p, group_link);
     if (any_run(p, is_done)) {
-        link_to(p->b, "levels", "", "Difficulty");
-        link_to(p->b, "outputs", "", "Outputs");
+        link_to(p, "levels", "", "Difficulty");
+        link_to(p, "outputs", "", "Outputs");
     }
-    if (any_run(p, has_inside)) link_to(p->b, "inside", "", "Inside the models");
-    if (any_run(p, is_failed)) link_to(p->b, "failed", "", "Failed runs");
-    link_to(p->b, "notes", "", "How to read it");
-    lb_buf_str(p->b, "</nav>\n");
+    if (any_run(p, has_inside)) link_to(p, "inside", "", "Inside the models");
+    if (any_run(p, is_failed)) link_to(p, "failed", "", "Failed runs");
+    link_to(p, "notes", "", "How to read it");
+    lb_buf_str(p->p.b, "</nav>\n");
 }
 
 static void notes(page *p)
 {
-    heading(p, "notes", "How to read it", "");
-    lb_buf_str(p->b,
+    lb_page_heading(&p->p, "notes", "How to read it", "");
+    lb_buf_str(p->p.b,
                "<p class=\"note\">Accuracies are per cent of samples solved. ± is one standard error, clustered by "
                "problem, since samples of one problem are not independent; error bars in plots are 95 % intervals "
                "(1.96 standard errors). “Lost” is the baseline’s average less the run’s, paired by problem. "
@@ -307,22 +236,17 @@ static void notes(page *p)
                "reaches into another class. Shaded rows are baselines. Cells are tinted by the points lost against "
                "the baseline, deepest at 30. Bits per weight are those of the layers inside the blocks, scales and "
                "zero points counted; sizes are of all tensors in the files. A truncated answer counts as "
-               "wrong.</p>\n");
+               "wrong. Where the grader’s strict and lenient readings differ from what is counted, they stand under the "
+               "number; ± ? where one problem alone cannot tell.</p>\n");
 }
 
 static void page_body(page *p)
 {
     const lb_rep *r = p->r;
-    lb_buf *b = p->b;
-    lb_buf_str(b, "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
-                  "<meta charset=\"utf-8\"/>\n"
-                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-                  "<meta name=\"color-scheme\" content=\"light dark\"/>\n");
-    lb_buf_str(b, "<title>");
-    lb_html_text(b, r->name);
-    lb_buf_str(b, " – study of quantized reasoning</title>\n");
-    lb_report_style(b);
-    lb_buf_str(b, "</head>\n<body>\n<main>\n");
+    lb_buf *b = p->p.b;
+    char title[200];
+    snprintf(title, sizeof title, "%.150s – study of quantized reasoning", r->name);
+    lb_page_start(&p->p, title, "");
     lb_html_element(b, "h1", "", r->name);
     lb_buf_byte(b, '\n');
     if (*r->about) lb_html_element(b, "p", "", r->about);
@@ -336,43 +260,73 @@ static void page_body(page *p)
     }
     if (any_run(p, has_inside)) inside_section(p);
     if (any_run(p, is_failed)) {
-        heading(p, "failed", "Failed runs", "");
+        lb_page_heading(&p->p, "failed", "Failed runs", "");
         lb_report_failed(r, b);
     }
     notes(p);
-    lb_buf_str(b, "</main>\n");
-    lb_report_script(b);
-    lb_buf_str(b, "</body>\n</html>\n");
+    lb_page_end(&p->p, "");
 }
 
-static bool make(const char *study_dir, const char *png_dir, lb_buf *out, int *n_plot, lb_err *err)
+static bool make(const lb_rep *r, const char *png_dir, const char *answers, lb_buf *out, int *n_plot, lb_err *err)
 {
-    lb_rep r;
-    if (!lb_rep_load(&r, study_dir, err)) return false;
-    page p = {.r = &r, .b = out, .png_dir = png_dir, .ok = true, .err = err};
+    page p = {.r = r, .answers = answers, .p = {.b = out, .png_dir = png_dir, .ok = true, .err = err}};
     page_body(&p);
-    lb_rep_free(&r);
-    if (n_plot) *n_plot = p.n_plot;
-    return p.ok && lb_buf_ok(out, "the report", err);
+    if (n_plot) *n_plot = p.p.n_plot;
+    return p.p.ok && lb_buf_ok(out, "the report", err);
 }
 
 bool lb_report_html(const char *study_dir, lb_buf *out, int *n_plot, lb_err *err)
 {
-    return make(study_dir, NULL, out, n_plot, err);
+    lb_rep r;
+    if (!lb_rep_load(&r, study_dir, err)) return false;
+    bool ok = make(&r, NULL, NULL, out, n_plot, err);
+    lb_rep_free(&r);
+    return ok;
 }
 
-bool lb_report_write(const char *study_dir, const lb_report_opt *o, int *n_plot, lb_err *err)
+/* Where things go: the folder of the page with its slash (or ""), its name, and the name without its ending. */
+typedef struct place { char folder[1000], name[260], stem[260]; } place;
+
+static bool place_of(const char *path, place *w, lb_err *err)
 {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    if ((size_t)(name - path) >= sizeof w->folder || strlen(name) >= 250 || !*name)
+        return lb_fail(err, LB_EUSAGE, "--output wants the name of a file, got '%.200s'", path);
+    snprintf(w->folder, sizeof w->folder, "%.*s", (int)(name - path), path);
+    snprintf(w->name, sizeof w->name, "%.250s", name);
+    snprintf(w->stem, sizeof w->stem, "%.*s", dot && dot > name ? (int)(dot - name) : 250, name);
+    return true;
+}
+
+static bool write_answers(const lb_rep *r, const place *w, const lb_pages_opt *o, char index[300], lb_pages_written *n,
+                          lb_err *err)
+{
+    char dir[1300], back[270];
+    snprintf(dir, sizeof dir, "%s%s-eval", w->folder, w->stem);
+    snprintf(back, sizeof back, "../%s", w->name);
+    snprintf(index, 300, "%s-eval/index.html", w->stem);
+    return lb_pages_of_study(r, dir, back, o, n, err);
+}
+
+bool lb_report_write(const char *study_dir, const lb_report_opt *o, lb_report_written *n, lb_err *err)
+{
+    lb_rep r;
     lb_buf html = {0};
-    char *own = o->out ? NULL : lb_path_join(study_dir, "report.html", err);
-    const char *path = o->out ? o->out : own;
-    char plots[1100] = "";
-    if (!path) return false;
-    const char *slash = strrchr(path, '/');
-    if (o->png) snprintf(plots, sizeof plots, "%.*splots", slash ? (int)(slash + 1 - path) : 0, path);
-    bool ok = (!o->png || lb_mkdirs(plots, err)) && make(study_dir, o->png ? plots : NULL, &html, n_plot, err) &&
-              lb_write_file(path, html.p, html.n, err);
+    place w;
+    char plots[1100] = "", index[300] = "";
+    lb_report_written own;
+    if (!n) n = &own;
+    *n = (lb_report_written){0};
+    if (!lb_rep_load(&r, study_dir, err)) return false;
+    char *beside = o->out ? NULL : lb_path_join(study_dir, "report.html", err);
+    const char *path = o->out ? o->out : beside;
+    bool ok = path && place_of(path, &w, err), answers = ok && o->pages && lb_pages_study_has(&r);
+    if (ok && o->png) snprintf(plots, sizeof plots, "%splots", w.folder);
+    ok = ok && (!o->png || lb_mkdirs(plots, err)) && (!answers || write_answers(&r, &w, o->pages, index, &n->pages, err)) &&
+         make(&r, o->png ? plots : NULL, answers ? index : NULL, &html, &n->n_plot, err) &&
+         lb_write_file(path, html.p, html.n, err);
+    lb_rep_free(&r);
     lb_buf_free(&html);
-    free(own);
+    free(beside);
     return ok;
 }

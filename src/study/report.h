@@ -1,4 +1,5 @@
-/* study/report.h – one self-contained HTML page from the output folder of a study: tables, plots, notes.
+/* study/report.h – one self-contained HTML page from the output folder of a study: tables, plots, notes; and beside it the
+ * pages of what every run answered (study/pages.h).
  *
  * The page is XML-clean HTML without references to anything outside, light and dark, and readable on a phone. Plots of
  * data that the folder does not have are left out. It reads
@@ -38,15 +39,22 @@
 #ifndef LB_STUDY_REPORT_H
 #define LB_STUDY_REPORT_H
 #include "base/buf.h"
+#include "study/pages.h"
 
 typedef struct lb_report_opt {
     const char *out;                 /* the page; NULL: report.html in the study's folder */
     bool png;                        /* also plots/NAME.png beside the page */
+    const lb_pages_opt *pages;       /* of the answers, into the page's name and "-eval"; NULL: none */
 } lb_report_opt;
 
-/* Writes the page. LB_EFORMAT names the file and what is wrong in it; LB_EUNSUPPORTED for another schema. *n_plot
- * (optional) plots are on it. */
-bool lb_report_write(const char *study_dir, const lb_report_opt *o, int *n_plot, lb_err *err);
-/* The page alone. */
+typedef struct lb_report_written {
+    int n_plot;                      /* on the page itself */
+    lb_pages_written pages;
+} lb_report_written;
+
+/* Writes the page, and those of the answers where the study has its database. LB_EFORMAT names the file and what is
+ * wrong in it; LB_EUNSUPPORTED for another schema. *n is optional. */
+bool lb_report_write(const char *study_dir, const lb_report_opt *o, lb_report_written *n, lb_err *err);
+/* The page alone, which knows of no other. */
 bool lb_report_html(const char *study_dir, lb_buf *out, int *n_plot, lb_err *err);
 #endif

@@ -1,6 +1,7 @@
 /* study/report_data.h – what a study's folder says, read and checked once, for tables and plots. */
 #ifndef LB_STUDY_REPORT_DATA_H
 #define LB_STUDY_REPORT_DATA_H
+#include "base/hash.h"
 #include "base/json.h"
 
 enum { LB_REP_LEVELS = 5, LB_REP_TASKS = 64, LB_REP_SEEDS = 64 };
@@ -17,6 +18,13 @@ typedef struct lb_rep_kl { double begin, end, mean, p99; } lb_rep_kl;
 
 /* A run; accuracies and drops are fractions, NaN where not known. Text is borrowed from the JSON documents. */
 typedef struct lb_rep_run {
+    const char *model_hash;          /* of its samples' keys; "" if the study does not say */
+    const char *task_sampling[LB_REP_TASKS];     /* of each task's samples, "" if it is not said */
+    int task_version[LB_REP_TASKS];
+    lb_hash *prompts[LB_REP_TASKS];  /* [n_prompt] of the samples' keys, rising, owned; NULL: samples.jsonl has none */
+    size_t n_prompt[LB_REP_TASKS];
+    double acc_strict[LB_REP_TASKS], acc_lenient[LB_REP_TASKS];      /* the other readings; NaN where not known */
+    double strict_se[LB_REP_TASKS], lenient_se[LB_REP_TASKS];
     const char *id, *label, *group, *base, *scheme, *method, *kv, *error, *class_name, *calib_source;
     bool done, failed, is_baseline, compared;
     int baseline;                    /* index, −1 if the study does not have it */
@@ -25,7 +33,7 @@ typedef struct lb_rep_run {
     double bits, size_bytes, average, average_se, drop, drop_se;
     double acc[LB_REP_TASKS], acc_se[LB_REP_TASKS], seed_mean[LB_REP_SEEDS];
     int n_problem;
-    double level[LB_REP_LEVELS], level_drop[LB_REP_LEVELS], level_drop_se[LB_REP_LEVELS];
+    double level[LB_REP_LEVELS], level_se[LB_REP_LEVELS], level_drop[LB_REP_LEVELS], level_drop_se[LB_REP_LEVELS];
     double tokens_mean, truncated, think_closed;
     const char *sampling;
     double *tokens;                  /* [n_sample] lengths, rising, owned; NULL: no samples */
@@ -54,6 +62,7 @@ typedef struct lb_rep {
 
 bool lb_rep_load(lb_rep *r, const char *study_dir, lb_err *err);
 void lb_rep_free(lb_rep *r);
+int lb_rep_hash_order(const void *a, const void *b);        /* of two lb_hash, for qsort */
 /* Quantile q of rising v [n], interpolated between neighbours; NaN for none. */
 double lb_rep_quantile(const double *v, size_t n, double q);
 /* Runs of one group and model, and so on, are asked for often. */

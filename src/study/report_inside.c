@@ -7,23 +7,9 @@
 
 enum { MAX_LINES = 7, MAX_LAYER = 1024 };
 
-static void start(lb_report_plot *o, const char *name, const char *title, const char *caption)
+static void start(lb_figure *o, const char *name, const char *title, const char *caption)
 {
-    memset(o, 0, sizeof *o);
-    lb_plot_init(&o->plot, LB_PLOT_XY);
-    snprintf(o->plot.name, sizeof o->plot.name, "%.60s", name);
-    snprintf(o->plot.title, sizeof o->plot.title, "%s", title);
-    snprintf(o->caption, sizeof o->caption, "%s", caption);
-    snprintf(o->plot.desc, sizeof o->plot.desc, "%s", caption);
-}
-
-static bool finish(lb_report_plot *o, size_t least)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < o->plot.n_series; i++) n += o->plot.series[i].n;
-    if (n >= least) return true;
-    lb_plot_free(&o->plot);
-    return false;
+    lb_figure_start(o, LB_PLOT_XY, name, title, caption);
 }
 
 static void axes(lb_plot *p, const char *x, const char *y)
@@ -43,10 +29,9 @@ static bool has_output_error(const lb_rep_run *x)
     return false;
 }
 
-static void say_shown(lb_report_plot *o, int n, int of)
+static void say_shown(lb_figure *o, int n, int of)
 {
-    size_t at = strlen(o->caption);
-    if (n < of) snprintf(o->caption + at, sizeof o->caption - at, ". The first %d of %d runs", n, of);
+    if (n < of) lb_figure_say(o, ". The first %d of %d runs", n, of);
 }
 
 /* Layers of a run by block: geometric means. */
@@ -66,7 +51,7 @@ static void layer_line(lb_plot *p, const lb_rep_run *x, int series, bool output)
     }
 }
 
-bool lb_report_layer_plot(const lb_rep *r, lb_report_plot *o)
+bool lb_report_layer_plot(const lb_rep *r, lb_figure *o)
 {
     int n = 0, of = 0;
     bool output = true;
@@ -87,7 +72,7 @@ bool lb_report_layer_plot(const lb_rep *r, lb_report_plot *o)
         n++;
     }
     say_shown(o, n, of);
-    return finish(o, 2);
+    return lb_figure_end(o, 2);
 }
 
 /* The kind of a linear layer: the last part of its name. */
@@ -97,7 +82,7 @@ static const char *kind_of(const char *name)
     return dot ? dot + 1 : name;
 }
 
-bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_report_plot *o)
+bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_figure *o)
 {
     const lb_rep_run *x = &r->runs[run];
     bool output = has_output_error(x);
@@ -119,11 +104,10 @@ bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_report_plot *o)
             s = lb_plot_add_series(&o->plot, kind_of(y->name), (int)o->plot.n_series);
         lb_plot_point q = {.x = y->layer, .y = e, .lo = NAN, .hi = NAN};
         snprintf(q.tip, sizeof q.tip, "%.100s: %.2e", y->name, e);
-        size_t end = strlen(q.tip);
-        if (isfinite(y->bits)) snprintf(q.tip + end, sizeof q.tip - end, " at %.2f bits", y->bits);
+                if (isfinite(y->bits)) lb_tip_add(q.tip, " at %.2f bits", y->bits);
         lb_plot_add_point(&o->plot, s, &q);
     }
-    return finish(o, 2);
+    return lb_figure_end(o, 2);
 }
 
 /* ---- outliers ---- */
@@ -171,7 +155,7 @@ static bool has_kind(const lb_rep *r, int run, const char *kind)
     return false;
 }
 
-bool lb_report_outlier_plot(const lb_rep *r, const char *kind, lb_report_plot *o)
+bool lb_report_outlier_plot(const lb_rep *r, const char *kind, lb_figure *o)
 {
     int n = 0, of = 0, first = -1;
     char name[64], title[160], caption[400];
@@ -197,12 +181,12 @@ bool lb_report_outlier_plot(const lb_rep *r, const char *kind, lb_report_plot *o
         outlier_line(&o->plot, lb_plot_add_series(&o->plot, x->label, n++), x->label, x, kind, NULL, true);
     }
     say_shown(o, n, of);
-    return finish(o, 2);
+    return lb_figure_end(o, 2);
 }
 
 /* A line of each site of this kind before, dashed and without a name, and after. Keys have one site: nothing that the
  * plot of all runs does not show. */
-bool lb_report_outlier_detail_plot(const lb_rep *r, int run, const char *kind, lb_report_plot *o)
+bool lb_report_outlier_detail_plot(const lb_rep *r, int run, const char *kind, lb_figure *o)
 {
     const lb_rep_run *x = &r->runs[run];
     char name[64], title[160], caption[400];
@@ -228,12 +212,12 @@ bool lb_report_outlier_detail_plot(const lb_rep *r, int run, const char *kind, l
         outlier_line(&o->plot, s, "before", x, kind, site[i], false);
         outlier_line(&o->plot, lb_plot_add_series(&o->plot, site[i], i), "after", x, kind, site[i], true);
     }
-    return finish(o, 2);
+    return lb_figure_end(o, 2);
 }
 
 /* ---- divergence ---- */
 
-bool lb_report_kl_plot(const lb_rep *r, lb_report_plot *o)
+bool lb_report_kl_plot(const lb_rep *r, lb_figure *o)
 {
     int n = 0, of = 0;
     for (int i = 0; i < r->n_run; i++) of += r->runs[i].n_kl > 0 && lb_report_shown_once(r, i);
@@ -250,12 +234,11 @@ bool lb_report_kl_plot(const lb_rep *r, lb_report_plot *o)
             lb_plot_point q = {.x = (x->kl[j].begin + x->kl[j].end) / 2, .y = x->kl[j].mean, .lo = NAN, .hi = NAN};
             snprintf(q.tip, sizeof q.tip, "%.70s, positions %.0f to %.0f: %.2e nats", x->label, x->kl[j].begin,
                      x->kl[j].end, x->kl[j].mean);
-            size_t end = strlen(q.tip);
-            if (isfinite(x->kl[j].p99))
-                snprintf(q.tip + end, sizeof q.tip - end, ", 99th percentile %.2e", x->kl[j].p99);
+                        if (isfinite(x->kl[j].p99))
+                lb_tip_add(q.tip, ", 99th percentile %.2e", x->kl[j].p99);
             lb_plot_add_point(&o->plot, s, &q);
         }
     }
     say_shown(o, n, of);
-    return finish(o, 2);
+    return lb_figure_end(o, 2);
 }

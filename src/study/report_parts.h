@@ -1,12 +1,12 @@
 /* study/report_parts.h – the parts of the report that report.c puts together. */
 #ifndef LB_STUDY_REPORT_PARTS_H
 #define LB_STUDY_REPORT_PARTS_H
-#include "study/html.h"
-#include "study/plot.h"
+#include "study/page.h"
 #include "study/report_data.h"
 
-void lb_report_style(lb_buf *b);
-void lb_report_script(lb_buf *b);
+/* The style of all reports, and `rules` after it; the switch of colours, and `script` after it. */
+void lb_report_style(lb_buf *b, const char *rules);
+void lb_report_script(lb_buf *b, const char *script);
 
 /* ---- tables: nothing is written where there is nothing to say ---- */
 
@@ -27,26 +27,21 @@ bool lb_report_several_models(const lb_rep *r);
 /* ---- plots: each makes *p (which the caller frees) and its caption, or returns false where data for it are missing
  * ---- */
 
-typedef struct lb_report_plot {
-    lb_plot plot;
-    char caption[700];
-} lb_report_plot;
-
-bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_report_plot *out);
-bool lb_report_bits_plot(const lb_rep *r, const char *group, lb_report_plot *out);
-bool lb_report_kv_plot(const lb_rep *r, const char *group, lb_report_plot *out);
+bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_figure *out);
+bool lb_report_bits_plot(const lb_rep *r, const char *group, lb_figure *out);
+bool lb_report_kv_plot(const lb_rep *r, const char *group, lb_figure *out);
 /* Of the groups main and mixed. */
-bool lb_report_size_plot(const lb_rep *r, lb_report_plot *out);
-bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_report_plot *out);
-bool lb_report_think_plot(const lb_rep *r, const char *group, lb_report_plot *out);
-bool lb_report_level_plot(const lb_rep *r, lb_report_plot *out);
-bool lb_report_level_drop_plot(const lb_rep *r, lb_report_plot *out);
-bool lb_report_length_plot(const lb_rep *r, lb_report_plot *out);
-bool lb_report_layer_plot(const lb_rep *r, lb_report_plot *out);
-bool lb_report_kl_plot(const lb_rep *r, lb_report_plot *out);
+bool lb_report_size_plot(const lb_rep *r, lb_figure *out);
+bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_figure *out);
+bool lb_report_think_plot(const lb_rep *r, const char *group, lb_figure *out);
+bool lb_report_level_plot(const lb_rep *r, lb_figure *out);
+bool lb_report_level_drop_plot(const lb_rep *r, lb_figure *out);
+bool lb_report_length_plot(const lb_rep *r, lb_figure *out);
+bool lb_report_layer_plot(const lb_rep *r, lb_figure *out);
+bool lb_report_kl_plot(const lb_rep *r, lb_figure *out);
 /* Layer error of run i, one line for each kind of layer. */
-bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_report_plot *out);
+bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_figure *out);
 /* Outliers of run i and of one kind, "weights", "activations" or "keys". */
-bool lb_report_outlier_plot(const lb_rep *r, const char *kind, lb_report_plot *out);
-bool lb_report_outlier_detail_plot(const lb_rep *r, int run, const char *kind, lb_report_plot *out);
+bool lb_report_outlier_plot(const lb_rep *r, const char *kind, lb_figure *out);
+bool lb_report_outlier_detail_plot(const lb_rep *r, int run, const char *kind, lb_figure *out);
 #endif

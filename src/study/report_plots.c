@@ -5,49 +5,12 @@
 #include <string.h>
 
 enum { MAX_LINES = 6, MAX_FAMILY = 64 };
-#define Z95 1.96                 /* error bars: 95 % */
-
-static void start(lb_report_plot *o, lb_plot_kind kind, const char *name, const char *title, const char *caption)
-{
-    memset(o, 0, sizeof *o);
-    lb_plot_init(&o->plot, kind);
-    snprintf(o->plot.name, sizeof o->plot.name, "%s", name);
-    snprintf(o->plot.title, sizeof o->plot.title, "%s", title);
-    snprintf(o->caption, sizeof o->caption, "%s", caption);
-}
 
 /* For a plot of a group: "main" is not said, others are. */
 static void name_for(char out[64], const char *what, const char *group)
 {
     if (strcmp(group, "main") == 0) snprintf(out, 64, "%s", what);
     else snprintf(out, 64, "%s-%.40s", what, group);
-}
-
-static void axis(lb_plot_axis *a, const char *label, lb_scale scale)
-{
-    snprintf(a->label, sizeof a->label, "%s", label);
-    a->scale = scale;
-}
-
-/* What is said of a plot to those who do not see it: every series or row with its numbers, as far as there is room. */
-static bool finish(lb_report_plot *o, size_t least)
-{
-    lb_plot *p = &o->plot;
-    size_t n = p->n_row;
-    lb_buf b = {0};
-    for (size_t i = 0; i < p->n_series; i++) n += p->series[i].n;
-    if (n < least) {
-        lb_plot_free(p);
-        return false;
-    }
-    lb_buf_fmt(&b, "%s.", o->caption);
-    for (size_t i = 0; i < p->n_series && b.n < sizeof p->desc; i++)
-        for (size_t j = 0; j < p->series[i].n && b.n < sizeof p->desc; j++)
-            lb_buf_fmt(&b, " %s;", p->series[i].p[j].tip);
-    for (size_t i = 0; i < p->n_row && b.n < sizeof p->desc; i++) lb_buf_fmt(&b, " %s;", p->rows[i].tip);
-    snprintf(p->desc, sizeof p->desc, "%s", lb_buf_cstr(&b));
-    lb_buf_free(&b);
-    return true;
 }
 
 /* ---- families: a method has the same colour and mark everywhere ---- */
@@ -82,7 +45,7 @@ static int free_ink(const lb_plot *p, int ink)
 }
 
 /* The series of the family in this plot (of this model, if there are several), made where it is missing. */
-static int series_of(const lb_rep *r, lb_plot *p, const lb_rep_run *x)
+static int series_of(const lb_rep *r, lb_figure *f, const lb_rep_run *x)
 {
     char family[64], name[96];
     const char *slash = strrchr(x->base, '/');
@@ -90,23 +53,12 @@ static int series_of(const lb_rep *r, lb_plot *p, const lb_rep_run *x)
     const char *shown = *family ? family : "as it is";
     if (lb_report_several_models(r)) snprintf(name, sizeof name, "%.60s %.30s", slash ? slash + 1 : x->base, shown);
     else snprintf(name, sizeof name, "%s", shown);
-    for (size_t i = 0; i < p->n_series; i++)
-        if (strcmp(p->series[i].name, name) == 0) return (int)i;
-    return lb_plot_add_series(p, name, free_ink(p, ink_of_family(r, family)));
-}
-
-static lb_plot_point point(double x, double y, double half, const char *label)
-{
-    lb_plot_point q = {.x = x, .y = y, .lo = isfinite(half) ? y - half : NAN, .hi = isfinite(half) ? y + half : NAN};
-    snprintf(q.tip, sizeof q.tip, "%.90s: %.1f", label, y);
-    size_t end = strlen(q.tip);
-    if (isfinite(half)) snprintf(q.tip + end, sizeof q.tip - end, " ± %.1f", half / Z95);
-    return q;
+    return lb_figure_series(f, name, free_ink(&f->plot, ink_of_family(r, family)));
 }
 
 static lb_plot_point accuracy_point(const lb_rep_run *x, double at)
 {
-    return point(at, 100 * x->average, Z95 * 100 * x->average_se, x->label);
+    return lb_figure_point(at, 100 * x->average, LB_Z95 * 100 * x->average_se, x->label);
 }
 
 static int by_x(const void *a, const void *b)
@@ -134,7 +86,7 @@ static void baseline_guides(const lb_rep *r, const char *group, lb_plot *p)
 }
 
 /* A curve wants two places on its x axis at least. */
-static bool finish_curve(const lb_rep *r, const char *group, lb_report_plot *o)
+static bool finish_curve(const lb_rep *r, const char *group, lb_figure *o)
 {
     const lb_plot *p = &o->plot;
     bool differ = false;
@@ -142,21 +94,21 @@ static bool finish_curve(const lb_rep *r, const char *group, lb_report_plot *o)
         for (size_t j = 0; j < p->series[i].n; j++) differ = differ || p->series[i].p[j].x != p->series[0].p[0].x;
     sort_points(&o->plot);
     baseline_guides(r, group, &o->plot);
-    if (differ) return finish(o, 2);
+    if (differ) return lb_figure_end(o, 2);
     lb_plot_free(&o->plot);
     return false;
 }
 
 /* ---- one group ---- */
 
-bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_report_plot *o)
+bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_figure *o)
 {
     char name[64];
     name_for(name, "lost", group);
-    start(o, LB_PLOT_ROWS, name, "Points lost against the baseline",
-          "Mean over the benchmarks, paired by problem, with 95 % intervals. The scale is linear near zero and "
-          "logarithmic beyond, so that the limits of lossless and fair stay apart");
-    axis(&o->plot.x, "points lost (less is better)", LB_SYMLOG);
+    lb_figure_start(o, LB_PLOT_ROWS, name, "Points lost against the baseline",
+                    "Mean over the benchmarks, paired by problem, with 95 % intervals. The scale is linear near zero "
+                    "and logarithmic beyond, so that the limits of lossless and fair stay apart");
+    lb_figure_axis(&o->plot.x, "points lost (less is better)", LB_SYMLOG);
     lb_plot_add_guide(&o->plot, 0, "");
     lb_plot_add_guide(&o->plot, 1, "fair");
     lb_plot_add_guide(&o->plot, 3, "risky");
@@ -173,73 +125,76 @@ bool lb_report_drop_plot(const lb_rep *r, const char *group, lb_report_plot *o)
         lb_plot_row *w = lb_plot_add_row(&o->plot, x->label);
         if (!w) break;
         lb_rep_family(x, family);
-        double half = isfinite(x->drop_se) ? Z95 * 100 * x->drop_se : NAN;
+        double half = isfinite(x->drop_se) ? LB_Z95 * 100 * x->drop_se : NAN;
         w->mid = 100 * x->drop, w->lo = w->mid - half, w->hi = w->mid + half;
         w->ink = ink_of_family(r, family);
         snprintf(w->tip, sizeof w->tip, "%.90s: %.1f points lost", x->label, w->mid);
         if (isfinite(half))
-            snprintf(w->tip, sizeof w->tip, "%.90s: %.1f ± %.1f points lost", x->label, w->mid, half / Z95);
+            snprintf(w->tip, sizeof w->tip, "%.90s: %.1f ± %.1f points lost", x->label, w->mid, half / LB_Z95);
         double shown = fabs(w->mid) < 0.05 ? 0 : w->mid;
         snprintf(w->value, sizeof w->value, "%s%.1f", shown < 0 ? "−" : "", fabs(shown));
     }
-    return finish(o, 2);
+    return lb_figure_end(o, 2);
 }
 
-bool lb_report_bits_plot(const lb_rep *r, const char *group, lb_report_plot *o)
+/* Accuracy against bits, of the runs that `bits_of` has a number for (0: not in this plot). */
+static bool bits_curve(const lb_rep *r, const char *group, double (*bits_of)(const lb_rep_run *), const char *label,
+                       lb_figure *o)
 {
     static const double ticks[] = {2, 3, 4, 5, 6, 8, 16};
+    lb_figure_axis(&o->plot.x, label, LB_LOG);
+    lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
+    lb_figure_ticks(&o->plot.x, ticks, (int)(sizeof ticks / sizeof *ticks));
+    o->plot.x.reverse = true;
+    for (int i = 0; i < r->n_run; i++) {
+        const lb_rep_run *x = &r->runs[i];
+        double bits = bits_of(x);
+        if (!lb_rep_in(x, group) || !x->done || !(bits > 0)) continue;
+        lb_plot_point q = accuracy_point(x, bits);
+        lb_plot_add_point(&o->plot, series_of(r, o, x), &q);
+    }
+    return finish_curve(r, group, o);
+}
+
+static double bits_of_weights(const lb_rep_run *x)
+{
+    bool alone = x->a_bits >= 16 && x->kv_bits >= 16 && !x->think_budget && !x->think_extend;
+    return *x->method && x->w_bits < 16 && alone ? x->bits : 0;
+}
+
+static double bits_of_kv(const lb_rep_run *x)
+{
+    return x->w_bits >= 16 && x->a_bits >= 16 && x->kv_bits < 16 ? x->kv_bits : 0;
+}
+
+bool lb_report_bits_plot(const lb_rep *r, const char *group, lb_figure *o)
+{
     char name[64];
     name_for(name, "bits", group);
-    start(o, LB_PLOT_XY, name, "Accuracy against bits per weight",
-          "Mean over the benchmarks with 95 % intervals; weights alone are quantized. Scales and zero points count as "
-          "bits; "
-          "fewer bits are to the right");
-    axis(&o->plot.x, "bits per weight (fewer →)", LB_LOG);
-    axis(&o->plot.y, "accuracy, %", LB_LINEAR);
-    memcpy(o->plot.x.tick, ticks, sizeof ticks);
-    o->plot.x.n_tick = (int)(sizeof ticks / sizeof *ticks);
-    o->plot.x.reverse = true;
-    for (int i = 0; i < r->n_run; i++) {
-        const lb_rep_run *x = &r->runs[i];
-        if (!lb_rep_in(x, group) || !x->done || !*x->method || x->w_bits >= 16 || x->a_bits < 16 || x->kv_bits < 16 ||
-            x->think_budget || x->think_extend)
-            continue;
-        lb_plot_point q = accuracy_point(x, x->bits);
-        lb_plot_add_point(&o->plot, series_of(r, &o->plot, x), &q);
-    }
-    return finish_curve(r, group, o);
+    lb_figure_start(o, LB_PLOT_XY, name, "Accuracy against bits per weight",
+                    "Mean over the benchmarks with 95 % intervals; weights alone are quantized. Scales and zero "
+                    "points count as bits; fewer bits are to the right");
+    return bits_curve(r, group, bits_of_weights, "bits per weight (fewer →)", o);
 }
 
-bool lb_report_kv_plot(const lb_rep *r, const char *group, lb_report_plot *o)
+bool lb_report_kv_plot(const lb_rep *r, const char *group, lb_figure *o)
 {
-    static const double ticks[] = {2, 3, 4, 8};
     char name[64];
     name_for(name, "kv-bits", group);
-    start(o, LB_PLOT_XY, name, "Accuracy against bits of the KV cache",
-          "Mean over the benchmarks with 95 % intervals; only the KV cache is quantized. Fewer bits are to the right");
-    axis(&o->plot.x, "bits of keys and values (fewer →)", LB_LOG);
-    axis(&o->plot.y, "accuracy, %", LB_LINEAR);
-    memcpy(o->plot.x.tick, ticks, sizeof ticks);
-    o->plot.x.n_tick = (int)(sizeof ticks / sizeof *ticks);
-    o->plot.x.reverse = true;
-    for (int i = 0; i < r->n_run; i++) {
-        const lb_rep_run *x = &r->runs[i];
-        if (!lb_rep_in(x, group) || !x->done || x->w_bits < 16 || x->a_bits < 16 || x->kv_bits >= 16) continue;
-        lb_plot_point q = accuracy_point(x, x->kv_bits);
-        lb_plot_add_point(&o->plot, series_of(r, &o->plot, x), &q);
-    }
-    return finish_curve(r, group, o);
+    lb_figure_start(o, LB_PLOT_XY, name, "Accuracy against bits of the KV cache",
+                    "Mean over the benchmarks with 95 % intervals; only the KV cache is quantized. Fewer bits are to "
+                    "the right");
+    return bits_curve(r, group, bits_of_kv, "bits of keys and values (fewer →)", o);
 }
 
-bool lb_report_size_plot(const lb_rep *r, lb_report_plot *o)
+bool lb_report_size_plot(const lb_rep *r, lb_figure *o)
 {
     char size[32];
-    start(o, LB_PLOT_XY, "size", "Size against accuracy",
-          "All tensors of the model's files, embeddings and scales included; 95 % intervals. Labels are left out where "
-          "there "
-          "is no room; the table has them all");
-    axis(&o->plot.x, "size of the weights", LB_LOG);
-    axis(&o->plot.y, "accuracy, %", LB_LINEAR);
+    lb_figure_start(o, LB_PLOT_XY, "size", "Size against accuracy",
+                    "All tensors of the model's files, embeddings and scales included; 95 % intervals. Labels are "
+                    "left out where there is no room; the table has them all");
+    lb_figure_axis(&o->plot.x, "size of the weights", LB_LOG);
+    lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
     o->plot.x.unit = LB_UNIT_BYTES;
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
@@ -249,34 +204,30 @@ bool lb_report_size_plot(const lb_rep *r, lb_report_plot *o)
         lb_plot_point q = accuracy_point(x, x->size_bytes);
         lb_tick_text(x->size_bytes, 0, LB_UNIT_BYTES, size);
         snprintf(q.label, sizeof q.label, "%.40s", x->label);
-        size_t end = strlen(q.tip);
-        snprintf(q.tip + end, sizeof q.tip - end, " at %s", size);
-        int s = series_of(r, &o->plot, x);
+        lb_tip_add(q.tip, " at %s", size);
+        int s = series_of(r, o, x);
         if (s >= 0) o->plot.series[s].line = false;
         lb_plot_add_point(&o->plot, s, &q);
     }
-    return finish(o, 2);
+    return lb_figure_end(o, 2);
 }
 
-bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_report_plot *o)
+bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_figure *o)
 {
     char name[64];
     name_for(name, "calib-length", group);
-    start(o, LB_PLOT_XY, name, "Accuracy against the length of calibration text",
-          "Mean over the benchmarks with 95 % intervals; tokens in each calibration sequence");
-    axis(&o->plot.x, "tokens per sequence", LB_LOG);
-    axis(&o->plot.y, "accuracy, %", LB_LINEAR);
+    lb_figure_start(o, LB_PLOT_XY, name, "Accuracy against the length of calibration text",
+                    "Mean over the benchmarks with 95 % intervals; tokens in each calibration sequence");
+    lb_figure_axis(&o->plot.x, "tokens per sequence", LB_LOG);
+    lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
         if (!lb_rep_in(x, group) || !x->done || !x->seq_len) continue;
         char label[96];
         snprintf(label, sizeof label, "%.40s %.40s", x->scheme, x->method);
-        int s = -1;
-        for (size_t j = 0; j < o->plot.n_series; j++)
-            if (strcmp(o->plot.series[j].name, label) == 0) s = (int)j;
         char family[64];
         lb_rep_family(x, family);
-        if (s < 0) s = lb_plot_add_series(&o->plot, label, free_ink(&o->plot, ink_of_family(r, family)));
+        int s = lb_figure_series(o, label, free_ink(&o->plot, ink_of_family(r, family)));
         lb_plot_point q = accuracy_point(x, x->seq_len);
         lb_plot_add_point(&o->plot, s, &q);
     }
@@ -291,16 +242,16 @@ bool lb_report_calib_length_plot(const lb_rep *r, const char *group, lb_report_p
 }
 
 /* Test-time scaling: how long the model thinks against what comes of it, a line for each way it was made small. */
-bool lb_report_think_plot(const lb_rep *r, const char *group, lb_report_plot *o)
+bool lb_report_think_plot(const lb_rep *r, const char *group, lb_figure *o)
 {
     char name[64];
     bool forced = false;
     name_for(name, "thinking", group);
-    start(o, LB_PLOT_XY, name, "Accuracy against the length of thinking",
-          "Thinking is stopped at a budget, or goes on with “Wait”; mean output length against mean accuracy, 95 % "
-          "intervals");
-    axis(&o->plot.x, "tokens per output, mean", LB_LOG);
-    axis(&o->plot.y, "accuracy, %", LB_LINEAR);
+    lb_figure_start(o, LB_PLOT_XY, name, "Accuracy against the length of thinking",
+                    "Thinking is stopped at a budget, or goes on with “Wait”; mean output length against mean "
+                    "accuracy, 95 % intervals");
+    lb_figure_axis(&o->plot.x, "tokens per output, mean", LB_LOG);
+    lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
         if (!lb_rep_in(x, group) || !x->done) continue;
@@ -308,19 +259,15 @@ bool lb_report_think_plot(const lb_rep *r, const char *group, lb_report_plot *o)
         char label[96], budget[48] = "free";
         snprintf(label, sizeof label, "%.30s %.30s %.30s", x->scheme, x->method, x->kv);
         for (size_t n = strlen(label); n > 0 && label[n - 1] == ' '; n--) label[n - 1] = 0;
-        int s = -1;
-        for (size_t j = 0; j < o->plot.n_series; j++)
-            if (strcmp(o->plot.series[j].name, label) == 0) s = (int)j;
-        if (s < 0) s = lb_plot_add_series(&o->plot, label, (int)o->plot.n_series);
+        int s = lb_figure_series(o, label, (int)o->plot.n_series);
         if (x->think_budget) snprintf(budget, sizeof budget, "at most %d", x->think_budget);
         if (x->think_extend) snprintf(budget, sizeof budget, "%d × Wait", x->think_extend);
         lb_plot_point q = accuracy_point(x, x->tokens_mean);
-        size_t end = strlen(q.tip);
-        snprintf(q.tip + end, sizeof q.tip - end, ", %s, at %.0f tokens", budget, x->tokens_mean);
+        lb_tip_add(q.tip, ", %s, at %.0f tokens", budget, x->tokens_mean);
         lb_plot_add_point(&o->plot, s, &q);
     }
     sort_points(&o->plot);
-    if (forced) return finish(o, 3);
+    if (forced) return lb_figure_end(o, 3);
     lb_plot_free(&o->plot);
     return false;
 }
@@ -352,71 +299,68 @@ static int worst_runs(const lb_rep *r, int out[MAX_LINES], int *of)
 
 static void level_axis(lb_plot *p)
 {
-    axis(&p->x, "level (5 is hardest)", LB_LINEAR);
+    lb_figure_axis(&p->x, "level (5 is hardest)", LB_LINEAR);
     for (int l = 0; l < LB_REP_LEVELS; l++) p->x.tick[p->x.n_tick++] = l + 1;
 }
 
-/* One line by level, moved a little sideways so that error bars do not hide each other. */
-static void level_line(lb_plot *p, const lb_rep_run *x, int ink, const double *v, const double *se, double aside)
+/* Lines are moved a little sideways so that error bars do not hide each other. */
+static double aside(int i, int n) { return 0.05 * (i - (n - 1) / 2.0); }
+
+static void level_line(lb_plot *p, const lb_rep_run *x, int ink, bool lost, double aside)
 {
     int s = lb_plot_add_series(p, x->label, ink);
+    const double *v = lost ? x->level_drop : x->level, *se = lost ? x->level_drop_se : x->level_se;
     for (int l = 0; l < LB_REP_LEVELS; l++) {
-        lb_plot_point q = point(l + 1 + aside, 100 * v[l], se ? Z95 * 100 * se[l] : NAN, x->label);
-        size_t end = strlen(q.tip);
-        snprintf(q.tip + end, sizeof q.tip - end, se ? " points lost at level %d" : " %% at level %d", l + 1);
+        lb_plot_point q = lb_figure_point(l + 1 + aside, 100 * v[l], LB_Z95 * 100 * se[l], x->label);
+        lb_tip_add(q.tip, lost ? " points lost at level %d" : " %% at level %d", l + 1);
         lb_plot_add_point(p, s, &q);
     }
 }
 
-static void say_how_many(lb_report_plot *o, int n, int of)
+static void say_how_many(lb_figure *o, int n, int of)
 {
-    size_t at = strlen(o->caption);
-    if (n < of)
-        snprintf(o->caption + at, sizeof o->caption - at, ". The %d of %d runs that lose most; the table has all", n,
-                 of);
+    if (n < of) lb_figure_say(o, ". The %d of %d runs that lose most; the table has all", n, of);
 }
 
-bool lb_report_level_plot(const lb_rep *r, lb_report_plot *o)
+bool lb_report_level_plot(const lb_rep *r, lb_figure *o)
 {
     int run[MAX_LINES], of = 0, n = worst_runs(r, run, &of);
-    start(o, LB_PLOT_XY, "levels", "Accuracy by level", "Mean over the benchmarks that have the level");
-    axis(&o->plot.y, "accuracy, %", LB_LINEAR);
+    lb_figure_start(o, LB_PLOT_XY, "levels", "Accuracy by level", "Mean over the benchmarks that have the level, with 95 % intervals");
+    lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
     level_axis(&o->plot);
     const lb_rep_run *base = NULL;
     for (int i = 0; i < n; i++) {
         const lb_rep_run *b = r->runs[run[i]].baseline >= 0 ? &r->runs[r->runs[run[i]].baseline] : NULL;
-        if (b && b->done && b != base) level_line(&o->plot, b, -1, b->level, NULL, 0);
+        if (b && b->done && b != base) level_line(&o->plot, b, -1, false, aside(-1, n));
         base = b;
     }
-    for (int i = 0; i < n; i++) level_line(&o->plot, &r->runs[run[i]], i, r->runs[run[i]].level, NULL, 0);
+    for (int i = 0; i < n; i++) level_line(&o->plot, &r->runs[run[i]], i, false, aside(i, n));
     say_how_many(o, n, of);
-    return finish(o, LB_REP_LEVELS + 1);
+    return lb_figure_end(o, LB_REP_LEVELS + 1);
 }
 
-bool lb_report_level_drop_plot(const lb_rep *r, lb_report_plot *o)
+bool lb_report_level_drop_plot(const lb_rep *r, lb_figure *o)
 {
     int run[MAX_LINES], of = 0, n = worst_runs(r, run, &of);
-    start(o, LB_PLOT_XY, "levels-lost", "Points lost by level",
-          "Against the baseline, paired by problem, with 95 % intervals");
-    axis(&o->plot.y, "points lost", LB_LINEAR);
+    lb_figure_start(o, LB_PLOT_XY, "levels-lost", "Points lost by level",
+                    "Against the baseline, paired by problem, with 95 % intervals");
+    lb_figure_axis(&o->plot.y, "points lost", LB_LINEAR);
     level_axis(&o->plot);
     for (int i = 0; i < n; i++)
-        level_line(&o->plot, &r->runs[run[i]], i, r->runs[run[i]].level_drop, r->runs[run[i]].level_drop_se,
-                   0.05 * (i - (n - 1) / 2.0));
+        level_line(&o->plot, &r->runs[run[i]], i, true, aside(i, n));
     lb_plot_add_guide(&o->plot, 0, "");
     say_how_many(o, n, of);
-    return finish(o, 3);
+    return lb_figure_end(o, 3);
 }
 
-bool lb_report_length_plot(const lb_rep *r, lb_report_plot *o)
+bool lb_report_length_plot(const lb_rep *r, lb_figure *o)
 {
     enum { MOST = 60 };
     int n = 0, of = 0;
-    start(o, LB_PLOT_ROWS, "lengths", "Length of outputs",
-          "Box: middle half of the samples with the median; whiskers: 5 % to 95 %; mark: mean; at the right the mean "
-          "and the share "
-          "that was truncated");
-    axis(&o->plot.x, "tokens", LB_LOG);
+    lb_figure_start(o, LB_PLOT_ROWS, "lengths", "Length of outputs",
+                    "Box: middle half of the samples with the median; whiskers: 5 % to 95 %; mark: mean; at the "
+                    "right the mean and the share that was truncated");
+    lb_figure_axis(&o->plot.x, "tokens", LB_LOG);
     for (int i = 0; i < r->n_run; i++) of += r->runs[i].n_sample > 0 && lb_report_shown_once(r, i);
     for (int i = 0; i < r->n_run && n < MOST; i++) {
         const lb_rep_run *x = &r->runs[i];
@@ -437,5 +381,5 @@ bool lb_report_length_plot(const lb_rep *r, lb_report_plot *o)
                  w->box_lo, w->box_hi);
     }
     if (n < of) say_how_many(o, n, of);
-    return finish(o, 1);
+    return lb_figure_end(o, 1);
 }

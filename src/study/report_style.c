@@ -44,6 +44,7 @@ static const char rules[] =
     "td.err{text-align:left;color:var(--s1)}td.err span{display:block;white-space:normal;max-width:min(54vw,48em);"
     "overflow-wrap:break-word}\n"
     "td.h{background:rgb(var(--heat)/calc(var(--l,0)*.5))}\n"
+    "td small.o{display:block}"
     "td small,.pm{color:var(--muted);font-size:.85em}\n"
     ".c0{color:var(--s2)}.c1{color:var(--s4)}.c2{color:var(--s1)}.c0,.c1,.c2{font-weight:600}\n"
     ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr));"
@@ -63,7 +64,7 @@ static const char rules[] =
 static const char dark[] = "--soft:#1d2127;--heat:255 151 82;color-scheme:dark;";
 static const char light[] = "--soft:#f3f5f7;--heat:194 78 0;color-scheme:light;";
 
-void lb_report_style(lb_buf *b)
+void lb_report_style(lb_buf *b, const char *rules_after)
 {
     lb_buf_str(b, "<style>\n:root{");
     colours(b, &lb_palette_light);
@@ -79,11 +80,12 @@ void lb_report_style(lb_buf *b)
     for (int i = 0; i < 3; i++)
         lb_buf_fmt(b, "svg .k%s{stroke:var(--%s)}svg .f%s{fill:var(--%s)}\n", named[i].name, named[i].variable,
                    named[i].name, named[i].variable);
+    lb_buf_str(b, rules_after);
     lb_buf_str(b, "</style>\n");
 }
 
 /* The switch appears only where scripts run. No '<' or '&' is in it, so that it is XML as it stands. */
-void lb_report_script(lb_buf *b)
+void lb_report_script(lb_buf *b, const char *script)
 {
     lb_buf_str(b,
                "<script>\n"
@@ -93,6 +95,7 @@ void lb_report_script(lb_buf *b)
                "function say(){b.textContent=dark()?'Light':'Dark';b.setAttribute('aria-label','Switch to '+"
                "(dark()?'light':'dark')+' colours')}\n"
                "b.type='button';b.onclick=function(){r.setAttribute('data-theme',dark()?'light':'dark');say()};say();\n"
-               "d.querySelector('main').prepend(b)})();\n"
-               "</script>\n");
+               "d.querySelector('main').prepend(b)})();\n");
+    lb_buf_str(b, script);
+    lb_buf_str(b, "</script>\n");
 }

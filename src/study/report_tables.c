@@ -4,55 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- cells ---- */
-
-static void cell(lb_buf *b, const char *attributes, const char *fmt, double v)
-{
-    char text[64];
-    if (isfinite(v)) snprintf(text, sizeof text, fmt, v);
-    else snprintf(text, sizeof text, "–");
-    if (text[0] == '-') lb_buf_fmt(b, "<td%s%s>−%s</td>", *attributes ? " " : "", attributes, text + 1);
-    else lb_buf_fmt(b, "<td%s%s>%s</td>", *attributes ? " " : "", attributes, text);
-}
-
-/* "97.6 ± 0.7" */
-static void cell_pm(lb_buf *b, double v, double se)
-{
-    if (!isfinite(v)) {
-        lb_buf_str(b, "<td></td>");
-        return;
-    }
-    double shown = fabs(v) < 0.05 ? 0 : v;
-    lb_buf_fmt(b, "<td>%s%.1f", shown < 0 ? "−" : "", fabs(shown));
-    if (isfinite(se)) lb_buf_fmt(b, " <span class=\"pm\">± %.1f</span>", se);
-    lb_buf_str(b, "</td>");
-}
-
-/* The attribute that tints a cell by how many points are lost there: 30 points are the deepest tint. */
-static const char *heat(double lost, char out[64])
-{
-    double l = lost / 0.30;
-    if (!(l > 0.02)) return "";
-    snprintf(out, 64, "class=\"h\" style=\"--l:%.2f\"", l > 1 ? 1 : l);
-    return out;
-}
-
-static void head(lb_buf *b, const char *name, const char *small)
-{
-    lb_buf_str(b, "<th scope=\"col\">");
-    lb_html_text(b, name);
-    if (*small) lb_html_element(b, "small", "", small);
-    lb_buf_str(b, "</th>");
-}
-
-static void table_start(lb_buf *b, const char *name)
-{
-    lb_buf_str(b, "<div class=\"box\" role=\"region\" tabindex=\"0\" aria-label=\"");
-    lb_html_text(b, name);
-    lb_buf_str(b, "\"><table>\n<thead><tr>");
-}
-
-static void table_end(lb_buf *b) { lb_buf_str(b, "</tbody></table></div>\n"); }
+#define DEEPEST 0.30              /* points lost that are tinted deepest */
 
 static void label_cell(lb_buf *b, const lb_rep_run *r) { lb_html_element(b, "th", "scope=\"row\"", r->label); }
 
@@ -93,24 +45,32 @@ static bool class_unsure(const lb_rep_run *r)
     return false;
 }
 
-static void class_cell(lb_buf *b, const lb_rep_run *r)
+/* A word of three that get worse, k the worst of them 2, with a sign and a colour. */
+static void signed_cell(lb_buf *b, int k, const char *word, bool unsure)
 {
     static const char *const signs[] = {"●", "◐", "○"};
-    if (!*r->class_name) {
-        lb_buf_str(b, "<td class=\"l\"></td>");
-        return;
-    }
-    int k = class_number(r->class_name);
     lb_buf_fmt(b, "<td class=\"l\"><span class=\"c%d\"><span aria-hidden=\"true\">%s</span> ", k, signs[k]);
-    lb_html_text(b, r->class_name);
-    lb_buf_fmt(b, "</span>%s</td>", class_unsure(r) ? " <span class=\"pm\">≈</span>" : "");
+    lb_html_text(b, word);
+    lb_buf_fmt(b, "</span>%s</td>", unsure ? " <span class=\"pm\">≈</span>" : "");
 }
 
+static void class_cell(lb_buf *b, const lb_rep_run *r)
+{
+    if (*r->class_name) signed_cell(b, class_number(r->class_name), r->class_name, class_unsure(r));
+    else lb_buf_str(b, "<td class=\"l\"></td>");
+}
+
+/* The number that is counted; under it the other readings where they differ. */
 static void task_cells(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
 {
     const lb_rep_run *base = x->baseline >= 0 && r->runs[x->baseline].done ? &r->runs[x->baseline] : x;
     char tint[64];
-    for (int k = 0; k < r->n_task; k++) cell(b, heat(base->acc[k] - x->acc[k], tint), "%.1f", 100 * x->acc[k]);
+    for (int k = 0; k < r->n_task; k++) {
+        lb_cell_start(b, lb_tint(base->acc[k] - x->acc[k], DEEPEST, tint));
+        lb_pm(b, 100 * x->acc[k], 100 * x->acc_se[k]);
+        lb_readings(b, x->acc[k], x->acc_strict[k], x->strict_se[k], x->acc_lenient[k], x->lenient_se[k]);
+        lb_buf_str(b, "</td>");
+    }
 }
 
 static void main_row(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
@@ -126,9 +86,9 @@ static void main_row(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
         lb_buf_str(b, "</span></td></tr>\n");
         return;
     }
-    cell(b, "", "%.2f", x->bits);
-    cell_pm(b, 100 * x->average, 100 * x->average_se);
-    cell_pm(b, x->compared ? 100 * x->drop : NAN, 100 * x->drop_se);
+    lb_cell(b, "", "%.2f", x->bits);
+    lb_cell_pm(b, "", 100 * x->average, 100 * x->average_se);
+    lb_cell_pm(b, "", x->compared ? 100 * x->drop : NAN, 100 * x->drop_se);
     class_cell(b, x);
     task_cells(r, x, b);
     lb_tick_text(x->size_bytes, 0, LB_UNIT_BYTES, size);
@@ -140,19 +100,19 @@ void lb_report_main_table(const lb_rep *r, const char *group, lb_buf *b)
 {
     const char *last = NULL;
     bool borrowed[512] = {false};
-    table_start(b, "Accuracy of each run");
-    head(b, "Run", "");
-    head(b, "Bits", "per weight");
-    head(b, "Average", "± se");
-    head(b, "Lost", "± paired se");
+    lb_table_start(b, "Accuracy of each run");
+    lb_table_head(b, "Run", "");
+    lb_table_head(b, "Bits", "per weight");
+    lb_table_head(b, "Average", "± se");
+    lb_table_head(b, "Lost", "± paired se");
     lb_buf_str(b, "<th scope=\"col\" class=\"l\">Class</th>");
     for (int k = 0; k < r->n_task; k++) {
         char as[160] = "";
         if (*r->like[k]) snprintf(as, sizeof as, "as %.140s", r->like[k]);
-        head(b, r->task[k], as);
+        lb_table_head(b, r->task[k], as);
     }
-    head(b, "Size", "of weights");
-    lb_buf_str(b, "</tr></thead>\n<tbody>\n");
+    lb_table_head(b, "Size", "of weights");
+    lb_table_body(b);
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
         if (!lb_rep_in(x, group)) continue;
@@ -164,7 +124,7 @@ void lb_report_main_table(const lb_rep *r, const char *group, lb_buf *b)
         }
         main_row(r, x, b);
     }
-    table_end(b);
+    lb_table_end(b);
 }
 
 /* ---- levels and outputs: runs of all groups, each setting once ---- */
@@ -178,67 +138,79 @@ bool lb_report_shown_once(const lb_rep *r, int i)
     return r->runs[i].done;
 }
 
+/* The rows of such a table: next_row begins the next one, with the run's label, and ends the one before. */
+typedef struct rows {
+    const lb_rep *r;
+    lb_buf *b;
+    int columns, i;
+    const char *model;               /* of the row before; NULL before the first */
+} rows;
+
+static const lb_rep_run *next_row(rows *w, bool (*wanted)(const lb_rep_run *))
+{
+    if (w->model) lb_buf_str(w->b, "</tr>\n");
+    for (; w->i < w->r->n_run; w->i++) {
+        const lb_rep_run *x = &w->r->runs[w->i];
+        if (!lb_report_shown_once(w->r, w->i) || (wanted && !wanted(x))) continue;
+        model_row(w->r, &w->model, x->base, w->columns, w->b);
+        lb_buf_fmt(w->b, "<tr%s>", is_base(x) ? " class=\"base\"" : "");
+        label_cell(w->b, x);
+        w->i++;
+        return x;
+    }
+    return NULL;
+}
+
 void lb_report_level_table(const lb_rep *r, lb_buf *b)
 {
-    const char *last = NULL;
     char name[24], tint[64];
-    table_start(b, "Accuracy by level");
-    head(b, "Run", "");
+    rows w = {.r = r, .b = b, .columns = LB_REP_LEVELS + 3};
+    lb_table_start(b, "Accuracy by level");
+    lb_table_head(b, "Run", "");
     for (int l = 0; l < LB_REP_LEVELS; l++) {
         snprintf(name, sizeof name, "Level %d", l + 1);
-        head(b, name, l == 0 ? "easiest" : l == LB_REP_LEVELS - 1 ? "hardest" : "");
+        lb_table_head(b, name, l == 0 ? "easiest" : l == LB_REP_LEVELS - 1 ? "hardest" : "");
     }
-    head(b, "Lost at 1", "± se");
-    head(b, "Lost at 5", "± se");
-    lb_buf_str(b, "</tr></thead>\n<tbody>\n");
-    for (int i = 0; i < r->n_run; i++) {
-        const lb_rep_run *x = &r->runs[i];
-        if (!lb_report_shown_once(r, i)) continue;
-        model_row(r, &last, x->base, LB_REP_LEVELS + 3, b);
-        lb_buf_fmt(b, "<tr%s>", is_base(x) ? " class=\"base\"" : "");
-        label_cell(b, x);
+    lb_table_head(b, "Lost at 1", "± se");
+    lb_table_head(b, "Lost at 5", "± se");
+    lb_table_body(b);
+    for (const lb_rep_run *x; (x = next_row(&w, NULL));) {
         for (int l = 0; l < LB_REP_LEVELS; l++)
-            cell(b, x->compared ? heat(x->level_drop[l], tint) : "", "%.1f", 100 * x->level[l]);
+            lb_cell_pm(b, x->compared ? lb_tint(x->level_drop[l], DEEPEST, tint) : "", 100 * x->level[l],
+                       100 * x->level_se[l]);
         for (int l = 0; l < LB_REP_LEVELS; l += LB_REP_LEVELS - 1)
-            cell_pm(b, x->compared ? 100 * x->level_drop[l] : NAN, 100 * x->level_drop_se[l]);
-        lb_buf_str(b, "</tr>\n");
+            lb_cell_pm(b, "", x->compared ? 100 * x->level_drop[l] : NAN, 100 * x->level_drop_se[l]);
     }
-    table_end(b);
+    lb_table_end(b);
 }
 
 void lb_report_output_table(const lb_rep *r, lb_buf *b)
 {
-    const char *last = NULL;
     char name[40];
-    table_start(b, "Outputs and seeds");
-    head(b, "Run", "");
-    head(b, "Tokens", "mean");
-    head(b, "Against", "baseline");
-    head(b, "Tokens", "of wrong answers");
-    head(b, "Truncated", "");
-    head(b, "Think closed", "");
+    rows w = {.r = r, .b = b, .columns = r->n_seed + 6};
+    lb_table_start(b, "Outputs and seeds");
+    lb_table_head(b, "Run", "");
+    lb_table_head(b, "Tokens", "mean");
+    lb_table_head(b, "Against", "baseline");
+    lb_table_head(b, "Tokens", "of wrong answers");
+    lb_table_head(b, "Truncated", "");
+    lb_table_head(b, "Think closed", "");
     for (int s = 0; s < r->n_seed; s++) {
         snprintf(name, sizeof name, "seed %lld", r->seeds[s]);
-        head(b, "Average", name);
+        lb_table_head(b, "Average", name);
     }
-    lb_buf_str(b, "</tr></thead>\n<tbody>\n");
-    for (int i = 0; i < r->n_run; i++) {
-        const lb_rep_run *x = &r->runs[i];
-        if (!lb_report_shown_once(r, i)) continue;
+    lb_table_body(b);
+    for (const lb_rep_run *x; (x = next_row(&w, NULL));) {
         const lb_rep_run *base = x->compared && x->baseline >= 0 ? &r->runs[x->baseline] : NULL;
-        model_row(r, &last, x->base, r->n_seed + 6, b);
-        lb_buf_fmt(b, "<tr%s>", is_base(x) ? " class=\"base\"" : "");
-        label_cell(b, x);
-        cell(b, "", "%.0f", x->tokens_mean);
-        if (base && base->done) cell(b, "", "× %.2f", x->tokens_mean / base->tokens_mean);
+        lb_cell(b, "", "%.0f", x->tokens_mean);
+        if (base && base->done) lb_cell(b, "", "× %.2f", x->tokens_mean / base->tokens_mean);
         else lb_buf_str(b, "<td></td>");
-        cell(b, "", "%.0f", x->tokens_wrong);
-        cell(b, "", "%.1f %%", 100 * x->truncated);
-        cell(b, "", "%.1f %%", 100 * x->think_closed);
-        for (int s = 0; s < r->n_seed; s++) cell(b, "", "%.1f", 100 * x->seed_mean[s]);
-        lb_buf_str(b, "</tr>\n");
+        lb_cell(b, "", "%.0f", x->tokens_wrong);
+        lb_cell(b, "", "%.1f %%", 100 * x->truncated);
+        lb_cell(b, "", "%.1f %%", 100 * x->think_closed);
+        for (int s = 0; s < r->n_seed; s++) lb_cell(b, "", "%.1f", 100 * x->seed_mean[s]);
     }
-    table_end(b);
+    lb_table_end(b);
 }
 
 /* ---- layers ---- */
@@ -256,13 +228,13 @@ static int by_error(const void *a, const void *b)
 void lb_report_layer_table(const lb_rep *r, lb_buf *b)
 {
     enum { WORST = 3 };
-    table_start(b, "Layers with the largest error");
-    head(b, "Run", "");
+    lb_table_start(b, "Layers with the largest error");
+    lb_table_head(b, "Run", "");
     lb_buf_str(b, "<th scope=\"col\" class=\"l\">Layer</th>");
-    head(b, "Bits", "");
-    head(b, "Weight error", "relative");
-    head(b, "Output error", "relative");
-    lb_buf_str(b, "</tr></thead>\n<tbody>\n");
+    lb_table_head(b, "Bits", "");
+    lb_table_head(b, "Weight error", "relative");
+    lb_table_head(b, "Output error", "relative");
+    lb_table_body(b);
     for (int i = 0; i < r->n_run; i++) {
         const lb_rep_run *x = &r->runs[i];
         if (!x->n_layer || !lb_report_shown_once(r, i)) continue;
@@ -277,61 +249,48 @@ void lb_report_layer_table(const lb_rep *r, lb_buf *b)
             lb_buf_str(b, "<tr>");
             label_cell(b, x);
             lb_html_element(b, "td", "class=\"l\"", sorted[j]->name);
-            cell(b, "", "%.2f", sorted[j]->bits);
-            cell(b, "", "%.2e", sorted[j]->mse_rel);
-            cell(b, "", "%.2e", sorted[j]->error_rel);
+            lb_cell(b, "", "%.2f", sorted[j]->bits);
+            lb_cell(b, "", "%.2e", sorted[j]->mse_rel);
+            lb_cell(b, "", "%.2e", sorted[j]->error_rel);
             lb_buf_str(b, "</tr>\n");
         }
         free(sorted);
     }
-    table_end(b);
+    lb_table_end(b);
 }
 
 /* ---- health ---- */
 
-static void number_pm(lb_buf *b, const char *fmt, double v, double se)
-{
-    char text[64], error[64] = "";
-    if (isfinite(v)) snprintf(text, sizeof text, fmt, v);
-    else snprintf(text, sizeof text, "–");
-    if (isfinite(v) && isfinite(se)) snprintf(error, sizeof error, fmt, se);
-    lb_buf_fmt(b, "<td>%s%s%s%s</td>", text, *error ? " <span class=\"pm\">± " : "", error, *error ? "</span>" : "");
-}
+static bool has_verdict(const lb_rep_run *x) { return *x->verdict != 0; }
 
 void lb_report_health_table(const lb_rep *r, lb_buf *b)
 {
-    static const char *const verdicts[] = {"healthy", "impaired", "broken"}, *const signs[] = {"●", "◐", "○"};
-    table_start(b, "Reasoning health");
-    head(b, "Run", "");
+    static const char *const verdicts[] = {"healthy", "impaired", "broken"};
+    rows w = {.r = r, .b = b, .columns = 10};
+    lb_table_start(b, "Reasoning health");
+    lb_table_head(b, "Run", "");
     lb_buf_str(b, "<th scope=\"col\" class=\"l\">Verdict</th>");
-    head(b, "KL, nats", "± se");
-    head(b, "KL", "99th percentile");
-    head(b, "Top-1", "agreement");
-    head(b, "Perplexity", "baseline’s");
-    head(b, "Perplexity", "");
-    head(b, "Loops", "share of answers");
-    head(b, "Length", "× baseline, ± se");
-    lb_buf_str(b, "</tr></thead>\n<tbody>\n");
-    for (int i = 0; i < r->n_run; i++) {
-        const lb_rep_run *x = &r->runs[i];
+    lb_table_head(b, "KL, nats", "± se");
+    lb_table_head(b, "KL", "99th percentile");
+    lb_table_head(b, "Top-1", "agreement");
+    lb_table_head(b, "Perplexity", "baseline’s");
+    lb_table_head(b, "Perplexity", "");
+    lb_table_head(b, "Loops", "share of answers");
+    lb_table_head(b, "Length", "× baseline, ± se");
+    lb_table_body(b);
+    for (const lb_rep_run *x; (x = next_row(&w, has_verdict));) {
         int k = 0;
-        if (!*x->verdict || !lb_report_shown_once(r, i)) continue;
         while (k < 2 && strcmp(verdicts[k], x->verdict) != 0) k++;
-        lb_buf_str(b, "<tr>");
-        label_cell(b, x);
-        lb_buf_fmt(b, "<td class=\"l\"><span class=\"c%d\"><span aria-hidden=\"true\">%s</span> ", k, signs[k]);
-        lb_html_text(b, x->verdict);
-        lb_buf_str(b, "</span></td>");
-        number_pm(b, "%.4f", x->kl_mean, x->kl_se);
-        cell(b, "", "%.3f", x->kl_p99);
-        cell(b, "", "%.2f %%", 100 * x->kl_top1);
-        cell(b, "", "%.4f", x->ppl_base);
-        cell(b, "", "%.4f", x->ppl);
-        cell(b, "", "%.1f %%", 100 * x->loops);
-        number_pm(b, "%.2f", x->length, x->length_se);
-        lb_buf_str(b, "</tr>\n");
+        signed_cell(b, k, x->verdict, false);
+        lb_cell_number_pm(b, "%.4f", x->kl_mean, x->kl_se);
+        lb_cell(b, "", "%.3f", x->kl_p99);
+        lb_cell(b, "", "%.2f %%", 100 * x->kl_top1);
+        lb_cell(b, "", "%.4f", x->ppl_base);
+        lb_cell(b, "", "%.4f", x->ppl);
+        lb_cell(b, "", "%.1f %%", 100 * x->loops);
+        lb_cell_number_pm(b, "%.2f", x->length, x->length_se);
     }
-    table_end(b);
+    lb_table_end(b);
 }
 
 void lb_report_failed(const lb_rep *r, lb_buf *b)

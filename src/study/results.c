@@ -85,9 +85,8 @@ static void add_settings(const lb_study *s, const lb_study_run *r, json_t *j)
 static void add_results(const lb_study_run *r, json_t *j)
 {
     json_t *e = lb_eval_json(&r->result);
-    double levels[LB_N_LEVEL];
-    int n;
-    for (int l = 0; l < LB_N_LEVEL; l++) levels[l] = lb_study_level_mean(&r->result, l, &n);
+    double levels[LB_N_LEVEL], errors[LB_N_LEVEL];
+    for (int l = 0; l < LB_N_LEVEL; l++) levels[l] = lb_study_level_mean(&r->result, l, &errors[l]);
     lb_study_means m = lb_study_mean(&r->result);
     set(j, "model", json_string(r->dir));
     set(j, "bits_per_weight", json_real(r->bits_per_weight));
@@ -95,6 +94,7 @@ static void add_results(const lb_study_run *r, json_t *j)
     json_object_update(j, e);
     json_decref(e);
     set(j, "by_level", by_level(levels));
+    set(j, "by_level_stderr", by_level(errors));
     set(j, "tokens_mean", json_real(m.tokens));
     set(j, "truncated", json_real(m.truncated));
     set(j, "think_closed", json_real(m.think_closed));
@@ -141,19 +141,24 @@ json_t *lb_study_json(const lb_study *s)
                      s->n_failed, "runs", runs);
 }
 
+/* Of a sample's key in the database all but what its run and task have in common (results.json). */
 void lb_study_samples(const lb_study_run *r, lb_buf *b)
 {
+    static const char *const verdicts[] = {"wrong", "right", "unknown"};
     for (int k = 0; k < r->result.n_task; k++) {
         const lb_task_result *t = &r->result.tasks[k];
         for (int i = 0; i < t->n_samples; i++) {
             const lb_outcome *o = &t->outcomes[i];
             const lb_sample_stat *x = &t->stats[i];
+            char prompt[33];
+            lb_hash_hex(t->prompts[i / (t->n_samples / t->n)], prompt);
             lb_buf_fmt(b,
                        "{\"task\": \"%s\", \"problem\": %lld, \"level\": %d, \"seed\": %lld, \"sample\": %d, "
-                       "\"correct\": %s, \"tokens\": %d, \"finish\": \"%s\", \"think_closed\": %s}\n",
-                       t->bench->name, (long long)o->problem, x->level, (long long)o->seed, x->sample,
-                       o->correct ? "true" : "false", x->n_tokens, x->truncated ? "length" : "stop",
-                       x->think_closed ? "true" : "false");
+                       "\"prompt_hash\": \"%s\", \"correct\": %s, \"verdict\": \"%s\", \"strict\": \"%s\", "
+                       "\"lenient\": \"%s\", \"tokens\": %d, \"finish\": \"%s\", \"think_closed\": %s}\n",
+                       t->bench->name, (long long)o->problem, x->level, (long long)o->seed, x->sample, prompt,
+                       o->correct ? "true" : "false", verdicts[x->verdict], verdicts[x->strict], verdicts[x->lenient],
+                       x->n_tokens, x->truncated ? "length" : "stop", x->think_closed ? "true" : "false");
         }
     }
 }

@@ -116,8 +116,8 @@ void lb_study_csv(const lb_study *s, lb_buf *out);
 json_t *lb_study_json(const lb_study *s);
 /* One line of JSON for each sample of a run that is done. */
 void lb_study_samples(const lb_study_run *r, lb_buf *out);
-/* Mean over the tasks of the accuracy at a level (0 …), NaN if there is none; *n problems. */
-double lb_study_level_mean(const lb_eval_result *r, int level, int *n);
+/* Mean over the tasks of the accuracy at a level (0 …) and its standard error, NaN where they cannot be told. */
+double lb_study_level_mean(const lb_eval_result *r, int level, double *se);
 /* Means over all samples. */
 typedef struct lb_study_means { double tokens, truncated, think_closed; } lb_study_means;
 lb_study_means lb_study_mean(const lb_eval_result *r);

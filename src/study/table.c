@@ -1,6 +1,8 @@
 /* study/table.c – the tables of a study as text and CSV. */
 #include "study/study.h"
+#include "base/mem.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Left-aligned text in a field of `width` columns; counts characters, not bytes. */
@@ -27,18 +29,39 @@ lb_study_means lb_study_mean(const lb_eval_result *r)
     return m;
 }
 
-double lb_study_level_mean(const lb_eval_result *r, int level, int *n)
+/* The standard error of a task's accuracy at a level. */
+static double level_error(const lb_task_result *t, int level)
 {
-    double sum = 0;
+    lb_outcome *x = lb_alloc((size_t)t->n_samples, sizeof *x, "the outcomes", NULL);
+    lb_accuracy a = {.stderr_mean = NAN};
+    size_t n = 0;
+    for (int i = 0; x && i < t->n_samples; i++)
+        if (t->stats[i].level == level + 1) x[n++] = t->outcomes[i];
+    if (n && !lb_stats_accuracy(x, n, &a, NULL)) a.stderr_mean = NAN;
+    free(x);
+    return a.stderr_mean;
+}
+
+double lb_study_level_mean(const lb_eval_result *r, int level, double *se)
+{
+    double sum = 0, var = 0;
     int tasks = 0;
-    *n = 0;
     for (int k = 0; k < r->n_task; k++) {
         if (r->tasks[k].level_n[level] == 0) continue;
-        sum += r->tasks[k].by_level[level];
+        double e = level_error(&r->tasks[k], level);
+        sum += r->tasks[k].by_level[level], var += e * e;
         tasks++;
-        *n += r->tasks[k].level_n[level];
     }
+    *se = tasks ? sqrt(var) / tasks : NAN;
     return tasks ? sum / tasks : NAN;
+}
+
+/* "97.5 ± 2.5", "97.5 ± ?", "–". */
+static void per_cent(double v, double se, char out[64])
+{
+    if (!isfinite(v)) snprintf(out, 64, "–");
+    else if (isfinite(se)) snprintf(out, 64, "%.1f ± %.1f", 100 * v, 100 * se);
+    else snprintf(out, 64, "%.1f ± ?", 100 * v);
 }
 
 /* Columns that the label takes: as wide as the longest, and no narrower than it always was. */
@@ -65,13 +88,13 @@ static void row(const lb_study *s, const lb_study_run *r, int width, lb_buf *b)
     snprintf(cell, sizeof cell, "%.2f", r->bits_per_weight);
     field(b, cell, 7);
     for (int k = 0; k < s->n_task; k++) {
-        snprintf(cell, sizeof cell, "%.1f", 100 * r->result.tasks[k].accuracy);
-        field(b, cell, 9);
+        per_cent(r->result.tasks[k].accuracy, r->result.tasks[k].accuracy_stderr, cell);
+        field(b, cell, 14);
     }
     lb_study_means m = lb_study_mean(&r->result);
-    snprintf(cell, sizeof cell, "%.1f ± %.1f", 100 * r->result.average, 100 * r->result.average_stderr);
+    per_cent(r->result.average, r->result.average_stderr, cell);
     field(b, cell, 14);
-    if (r->compared) snprintf(cell, sizeof cell, "%.1f ± %.1f", 100 * r->drop, 100 * r->drop_stderr);
+    per_cent(r->drop, r->drop_stderr, cell);
     field(b, r->compared ? cell : "", 13);
     field(b, r->class_name, 10);
     snprintf(cell, sizeof cell, "%.0f", m.tokens);
@@ -111,7 +134,7 @@ static void main_table(const lb_study *s, lb_buf *b)
     int width = label_width(s);
     field(b, "scheme", width);
     field(b, "bits", 7);
-    for (int k = 0; k < s->n_task; k++) field(b, s->tasks[k]->name, 9);
+    for (int k = 0; k < s->n_task; k++) field(b, s->tasks[k]->name, 14);
     field(b, "average", 14);
     field(b, "drop", 13);
     field(b, "class", 10);
@@ -129,11 +152,9 @@ static void level_row(const lb_study *s, const lb_study_run *r, int width, lb_bu
     if (r->state != LB_STUDY_DONE) return;
     field(b, r->label, width);
     for (int l = 0; l < LB_N_LEVEL; l++) {
-        int n;
-        double v = lb_study_level_mean(&r->result, l, &n);
-        if (n) snprintf(cell, sizeof cell, "%.1f", 100 * v);
-        else snprintf(cell, sizeof cell, "–");
-        field(b, cell, 10);
+        double se, v = lb_study_level_mean(&r->result, l, &se);
+        per_cent(v, se, cell);
+        field(b, cell, 14);
     }
     lb_buf_byte(b, '\n');
 }
@@ -146,7 +167,7 @@ static void level_table(const lb_study *s, lb_buf *b)
     field(b, "scheme", width);
     for (int l = 0; l < LB_N_LEVEL; l++) {
         snprintf(cell, sizeof cell, "level %d", l + 1);
-        field(b, cell, 10);
+        field(b, cell, 14);
     }
     lb_buf_byte(b, '\n');
     for (int i = 0; i < s->n_run; i++)
@@ -172,7 +193,6 @@ static void csv_number(lb_buf *b, double v)
     if (isfinite(v)) lb_buf_fmt(b, ",%.6f", v);
     else lb_buf_byte(b, ',');
 }
-
 
 /* A field as RFC 4180 wants it. */
 static void csv_text(lb_buf *b, const char *text)
@@ -207,8 +227,8 @@ static void csv_run(const lb_study *s, const lb_study_run *r, lb_buf *b)
 static void csv_levels(const lb_eval_result *r, const lb_task_result *t, lb_buf *b)
 {
     for (int l = 0; l < LB_N_LEVEL; l++) {
-        int n;
-        csv_number(b, t ? t->by_level[l] : lb_study_level_mean(r, l, &n));
+        double se;
+        csv_number(b, t ? t->by_level[l] : lb_study_level_mean(r, l, &se));
     }
 }
 

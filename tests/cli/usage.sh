@@ -5,7 +5,7 @@ expect 0 '^lowbit [0-9]' "$LOWBIT" --version
 expect 0 'lowbit run' "$LOWBIT" --help
 expect 2 'lowbit COMMAND' bash -c '"$LOWBIT" 2>&1 | tail -n 0; "$LOWBIT" >/dev/null 2>"$0"; s=$?; head -1 "$0" >&2; grep -h "lowbit COMMAND" "$0"; exit $s' "$dir/u"
 expect 2 "no command 'runn'" "$LOWBIT" runn
-for c in run eval quantize study bench inspect trace sensitivity doctor verify report; do expect 0 "lowbit $c" "$LOWBIT" $c --help; done
+for c in run eval grade quantize study bench inspect trace sensitivity doctor verify report data; do expect 0 "lowbit $c" "$LOWBIT" $c --help; done
 expect 2 'did you mean --threads' "$LOWBIT" run -m $M -p x --treads 2
 expect 2 'no model' "$LOWBIT" run -p x
 expect 2 "'two' is not a whole number" "$LOWBIT" run -m $M -p x -t two

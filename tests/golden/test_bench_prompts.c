@@ -1,6 +1,7 @@
 /* golden/test_bench_prompts.c – the prompts of published rows, byte for byte as the published code asks.
  *
- *     test_bench_prompts [FILE]     default: tests/golden/data/bench_prompts.jsonl, made by tools/make_bench_prompts.py */
+ *     test_bench_prompts [FILE]     default: tests/golden/data/bench_prompts.jsonl, made by tools/make_bench_prompts.py
+ */
 #include "test.h"
 #include "base/file.h"
 #include "base/jsonl.h"
@@ -26,7 +27,8 @@ static const lb_bench *bench_of(const char *name)
 }
 
 /* The item of a row under one seed of the options' order. */
-static void compare(seen *s, const lb_bench *b, const json_t *row, const json_t *prompts, uint64_t seed, const char *where)
+static void compare(seen *s, const lb_bench *b, const json_t *row, const json_t *prompts, uint64_t seed,
+                    const char *where)
 {
     lb_err e = {0};
     lb_items items;
@@ -37,7 +39,8 @@ static void compare(seen *s, const lb_bench *b, const json_t *row, const json_t 
     const lb_item *it = items.p;
     size_t place = json_array_size(prompts) == 1 ? 0 : (size_t)(it->gold[0] - 'A');
     const char *want = json_string_value(json_array_get(prompts, place));
-    if (!want || strcmp(it->prompt, want) != 0) fail_msg("%s: %s\n is not\n%s", where, it->prompt, want ? want : "(none)");
+    if (!want || strcmp(it->prompt, want) != 0)
+        fail_msg("%s: %s\n is not\n%s", where, it->prompt, want ? want : "(none)");
     if (json_array_size(prompts) == 4) s->places |= 1u << place;
     lb_items_free(&items);
     free(text);
@@ -51,7 +54,8 @@ static bool one(void *arg, json_t *j, const char *where, lb_err *err)
     const json_t *row = json_object_get(j, "row"), *prompts = json_object_get(j, "prompts");
     assert_true(task && json_is_object(row) && json_array_size(prompts) > 0);
     const lb_bench *b = bench_of(task);
-    for (uint64_t seed = 0; seed < (json_array_size(prompts) > 1 ? 40 : 1); seed++) compare(s, b, row, prompts, seed, where);
+    for (uint64_t seed = 0; seed < (json_array_size(prompts) > 1 ? 40 : 1); seed++)
+        compare(s, b, row, prompts, seed, where);
     json_object_set_new(s->tasks, task, json_true());
     s->n++;
     json_decref(j);

@@ -268,7 +268,7 @@ static void quantized_blocks(void **state)
             fixture f = load(name);
             learned l = {.r = open_rig(&f, models[i], ISAS[j])};
             each(&l, init_one, &f);
-            run(l.r, &f, &(lb_block_hooks){&l, fq_input, fq_weight, fq_head});
+            run(l.r, &f, &(lb_block_hooks){.arg = &l, .input = fq_input, .weight = fq_weight, .head = fq_head});
             each(&l, near_one, &f);
             each(&l, free_one, &f);
             close_rig(l.r);

@@ -5,6 +5,8 @@
 #include "kern/grad_attn.h"
 #include "kern/grad_elem.h"
 #include "kern/grad_quant.h"
+#include "kern/grad_rows.h"
+#include "kern/step.h"
 
 static lb_exec *ex_of(void)
 {
@@ -188,11 +190,66 @@ static void fake_quant_rows(void **state)
         }
 }
 
+/* Sums of chosen rows: by hand, in order, unit by unit. */
+static void row_sums(void **state)
+{
+    (void)state;
+    enum { X = 9, N = 4 };
+    static const int to[N] = {5, 0, 7, 2}, start[N + 1] = {0, 3, 3, 4, 9}, from[9] = {8, 1, 1, 4, 0, 2, 7, 3, 6};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        for (int t = 0; t < 4; t++) {
+            int d = widths[i];
+            float *x = randoms((size_t)(X * d), 1), *y0 = randoms((size_t)(X * d), 2), *c = randoms(X, 3);
+            lb_row_sums a = {.x = x, .to = to, .start = start, .from = from, .c = t & 1 ? c : NULL, .c_of_row = true,
+                             .n = N, .d = d, .add = t & 2};
+            float *want = guard_new((size_t)(X * d));
+            memcpy(want, y0, (size_t)(X * d) * 4);
+            for (int r = 0; r < N; r++)
+                for (int j = 0; j < d; j++) {
+                    double sum = 0;
+                    for (int k = start[r]; k < start[r + 1]; k++)
+                        sum += (t & 1 ? (double)c[from[k]] : 1) * (double)x[from[k] * d + j];
+                    want[to[r] * d + j] = (float)(sum + (t & 2 ? (double)y0[to[r] * d + j] : 0));
+                }
+            each_row("", &lb_op_row_sums, &a, (out[]){{&a.y, (size_t)(X * d), y0, 0}}, 1);
+            a.y = y0;
+            run_row(&lb_op_row_sums, &lb_op_row_sums.impls[0], &a, true);
+            for (int j = 0; j < X * d; j++) assert_true(fabsf(want[j] - y0[j]) <= 1e-6f * (1 + fabsf(want[j])));
+            guard_free(want, (size_t)(X * d));
+            free(x), free(y0), free(c);
+        }
+}
+
+/* Steps give the same bits on every processor. */
+static void step_rows(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {1, 15, 33, LB_STEP_PIECE - 1, LB_STEP_PIECE + 17, 3 * LB_STEP_PIECE};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        size_t n = counts[i];
+        float *v = randoms(n, 1), *d = randoms(n, 2), *m = randoms(n, 3), *s = randoms(n, 4);
+        for (size_t j = 0; j < n; j++) s[j] *= s[j];
+        lb_step a = {.n = n, .lr = 0.01f, .keep = 0.999f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .fix1 = 1.7f,
+                     .fix2 = 2.1f, .lo = i % 2 ? -0.5f : 0, .hi = i % 2 ? 0.7f : 0};
+        each_row("", &lb_op_adamw, &a, (out[]){{&a.v, n, v, 0}, {&a.d, n, d, 0}, {&a.m, n, m, 0}, {&a.s, n, s, 0}}, 4);
+        each_row("", &lb_op_sign_step, &a, (out[]){{&a.v, n, v, 0}, {&a.d, n, d, 0}}, 2);
+        lb_times t = {.n = n, .f = -0.3f};
+        each_row("", &lb_op_times, &t, (out[]){{&t.x, n, v, 0}}, 1);
+        double sums[4] = {0}, all = 0, want = 0;
+        lb_squares q = {.sum = sums, .x = v, .n = n};
+        run_row(&lb_op_squares, &lb_op_squares.impls[0], &q, true);
+        for (size_t j = 0; j < n; j++) want += (double)v[j] * (double)v[j];
+        for (int j = 0; j < 4; j++) all += sums[j];
+        assert_true(fabs(all - want) <= 1e-12 * want);
+        free(v), free(d), free(m), free(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_rows), cmocka_unit_test(causal_rows), cmocka_unit_test(elem_rows),
-        cmocka_unit_test(fake_quant_rows),
+        cmocka_unit_test(fake_quant_rows), cmocka_unit_test(row_sums), cmocka_unit_test(step_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

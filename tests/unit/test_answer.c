@@ -33,14 +33,19 @@ static void readings_of_answers(void **state)
     (void)state;
     static const struct { const char *want, *gold, *answer; } row[] = {
         {"RRR", "5", "5"}, {"RRR", "\\frac12", "0.5"}, {"WRR", "5", "x=5"}, {"WRR", "5", "5 \\text{ cm}"},
-        {"RRR", "5 \\text{ cm}", "5\\,\\text{cm}"}, {"WRR", "5\\text{ cm}", "5"}, {"UUR", "5\\text{ cm}", "5\\text{ km}"},
-        {"UUW", "5\\text{ cm}", "6\\text{ km}"}, {"WRR", "0.5", "50\\%"}, {"WRR", "50", "50\\%"}, {"RRR", "50\\%", "50\\%"},
-        {"WWR", "\\sqrt2", "1.41421"}, {"WWR", "\\frac13", "0.33333"}, {"WWW", "\\frac13", "0.333"}, {"WWR", "\\pi", "3.14159"},
+        {"RRR", "5 \\text{ cm}", "5\\,\\text{cm}"}, {"WRR", "5\\text{ cm}", "5"},
+        {"UUR", "5\\text{ cm}", "5\\text{ km}"},
+        {"UUW", "5\\text{ cm}", "6\\text{ km}"}, {"WRR", "0.5", "50\\%"}, {"WRR", "50", "50\\%"},
+        {"RRR", "50\\%", "50\\%"},
+        {"WWR", "\\sqrt2", "1.41421"}, {"WWR", "\\frac13", "0.33333"}, {"WWW", "\\frac13", "0.333"},
+        {"WWR", "\\pi", "3.14159"},
         {"RRR", "1,2", "2,1"}, {"WRR", "(1,2)", "1,2"}, {"WRR", "\\{1,2\\}", "1,2"}, {"WRR", "x>2", "(2,\\infty)"},
         {"RRR", "x>2", "2<x"}, {"WRR", "\\begin{pmatrix}1\\\\2\\end{pmatrix}", "(1,2)"},
-        {"WWR", "\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{pmatrix}1&2\\end{pmatrix}"}, {"UUR", "\\sqrt{x^2}", "x"},
+        {"WWR", "\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{pmatrix}1&2\\end{pmatrix}"},
+        {"UUR", "\\sqrt{x^2}", "x"},
         {"UUR", "\\ln 2", "\\log 2"}, {"WRR", "C", "(C) 5"}, {"RRR", "C", "\\text{(C)}"}, {"WWW", "100", "101"},
-        {"WWW", "A", "B"}, {"UUR", "52_8", "52"}, {"RRR", "x=5", "x=5"}, {"WRR", "x=5", "5"}, {"RRR", "y=2x", "y - 2x = 0"},
+        {"WWW", "A", "B"}, {"UUR", "52_8", "52"}, {"RRR", "x=5", "x=5"}, {"WRR", "x=5", "5"},
+        {"RRR", "y=2x", "y - 2x = 0"},
         {"WWW", "", "\\"}, {"WWR", "1000000", "1000001"}, {"WWW", "x", "1.00001x"},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -55,7 +60,12 @@ static void readings_of_answers(void **state)
 static void readings_of_completions(void **state)
 {
     (void)state;
-    static const struct { const char *want, *gold, *text; bool in, cut; lb_answer_form form; const char *why; } row[] = {
+    static const struct {
+        const char *want, *gold, *text;
+        bool in, cut;
+        lb_answer_form form;
+        const char *why;
+    } row[] = {
         {"RRR", "5", "x</think>So \\boxed{5}.", true, false, LB_FORM_BOX, ""},
         {"WRR", "5", "x</think>So the answer is 5.", true, false, LB_FORM_BOX, ""},
         {"WRR", "5", "x</think>So \\boxed{x = 5}.", true, false, LB_FORM_BOX, ""},
@@ -89,12 +99,15 @@ static void readings_of_completions(void **state)
     }
     static const struct { const char *want, *gold, *text; } words[] = {
         {"RRR", "Tuesday", "so \\boxed{\\text{tuesday}}"}, {"WRR", "Tuesday", "I think:\n\ntuesday."},
-        {"WRR", "yes", "x\nAnswer: Yes"}, {"WWW", "yes", "no"},
+        {"RRR", "step 3", "so \\boxed{Step 3.}"}, {"RRR", "north east", "\\boxed{North-East}"},
+        {"WWW", "1.5", "\\boxed{15}"},
+        {"WWW", "-5", "\\boxed{5}"}, {"WRR", "yes", "x\nAnswer: Yes"}, {"WWW", "yes", "no"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         lb_grade g;
         lb_grade_text(words[i].gold, &(lb_completion){.text = words[i].text}, &g);
-        if (strcmp(shown(&g), words[i].want)) fail_msg("%s: %s (%s), wanted %s", words[i].text, shown(&g), g.why, words[i].want);
+        if (strcmp(shown(&g), words[i].want))
+            fail_msg("%s: %s (%s), wanted %s", words[i].text, shown(&g), g.why, words[i].want);
     }
 }
 
@@ -103,9 +116,11 @@ static void explanations(void **state)
     (void)state;
     static const struct { bool ok; const char *answer, *want; } row[] = {
         {true, "\\frac{1}{2}", "(1 / 2)\n  value 0.500000000000000\n"}, {true, "x = \\pm 3", "(x = (± 3))\n"},
-        {true, "$\\sqrt2$, 5 cm", "in any order: root(2); 5 [unit centimeter]\n  value 1.41421356237310\n  value 5.00000000000000\n"},
+        {true, "$\\sqrt2$, 5 cm",
+         "in any order: root(2); 5 [unit centimeter]\n  value 1.41421356237310\n  value 5.00000000000000\n"},
         {true, "[0,\\infty)", "[0, infinity)\n  value 0\n"}, {true, "\\text{Tuesday}", "\"Tuesday\"\n"},
-        {false, "\\foo", "not understood: '\\foo' is not understood\n"}, {false, "1+", "not understood: it ends too early\n"},
+        {false, "\\foo", "not understood: '\\foo' is not understood\n"},
+        {false, "1+", "not understood: it ends too early\n"},
     };
     lb_buf b = {0};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -120,10 +135,12 @@ static void explanations(void **state)
 static void equal_forms_stay_equal(void **state)
 {
     (void)state;
-    static const char *const value[] = {"1/2", "\\sqrt{3}", "2\\pi", "x^2-1", "(1,2)", "[0,3)", "\\{1,2\\}", "x=4", "5\\text{ cm}",
-                                        "\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\text{Tuesday}", "\\cos(\\pi/7)", "3,4"};
+    static const char *const value[] = {"1/2", "\\sqrt{3}", "2\\pi", "x^2-1", "(1,2)", "[0,3)", "\\{1,2\\}", "x=4",
+                                        "5\\text{ cm}", "\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\text{Tuesday}",
+                                        "\\cos(\\pi/7)", "3,4"};
     static const char *const around[][2] = {{"$", "$"}, {"\\(", "\\)"}, {" ", " . "}, {"\\boxed{", "}"}, {"**", "**"},
-                                            {"\\displaystyle ", ""}, {"\\left. ", "\\right."}, {"{", "}"}, {"", "\\\\"}};
+                                            {"\\displaystyle ", ""}, {"\\left. ", "\\right."}, {"{", "}"},
+                                            {"", "\\\\"}};
     enum { N = sizeof value / sizeof *value, M = sizeof around / sizeof *around };
     char why[256], text[256];
     for (int i = 0; i < N; i++)
@@ -142,8 +159,9 @@ static void equal_forms_stay_equal(void **state)
 
 /* ---- proofs ---- */
 
-static const char slow_gold[] = "\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+"
-                                "\\sqrt{1+\\sqrt{3}}}}}}}}}}}}";
+static const char slow_gold[] =
+    "\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+\\sqrt{1+"
+    "\\sqrt{1+\\sqrt{3}}}}}}}}}}}}";
 
 static lb_verdict slow(char why[256])
 {
@@ -235,8 +253,7 @@ static void *grade_in_thread(void *arg)
         *bad += lb_answer_equal("\\frac{x^2-1}{x-1}", "x+1", why) != LB_RIGHT;
         *bad += lb_answer_equal("\\log_2 8", "4", why) != LB_WRONG;
     }
-    if (*bad % 2) lb_answer_cleanup();           /* else the child ends with the thread */
-    return NULL;
+    return NULL;                                 /* the child and the caches end with the thread */
 }
 
 static void threads_prove_side_by_side(void **state)
@@ -256,14 +273,18 @@ static void hostile_answers_are_bounded(void **state)
 {
     (void)state;
     static const char *const pair[][2] = {
-        {"1", "10^{10^{10}}"}, {"10^{10^{10}}", "10^{10^{10}}+0"}, {"1", "10^{10^{10^{10}}}"}, {"\\sin(10^{10^{10}})", "1"},
+        {"1", "10^{10^{10}}"}, {"10^{10^{10}}", "10^{10^{10}}+0"}, {"1", "10^{10^{10^{10}}}"},
+        {"\\sin(10^{10^{10}})", "1"},
         {"e^{e^{e^{e^{e}}}}", "e^{e^{e^{e^{e^{1}}}}}"}, {"2^{1/64}", "\\sqrt[64]{2^{1}}\\cdot 1^{\\pi}"},
         {"((((x^x)^x)^x)^x)^x", "x^{x^{5}}"}, {"\\arctan(\\arctan(\\arctan(x^{1000000})))", "0"},
-        {"\\sqrt{10^{2000}+1}", "\\sqrt{4\\cdot10^{2000}+4}/2"}, {"(2000!)!", "1"}, {"\\binom{2000}{1000}^{\\sqrt2}", "2"},
+        {"\\sqrt{10^{2000}+1}", "\\sqrt{4\\cdot10^{2000}+4}/2"}, {"(2000!)!", "1"},
+        {"\\binom{2000}{1000}^{\\sqrt2}", "2"},
         {"\\lfloor 10^{10^{10}}\\rfloor", "10^{10^{10}}"}, {"\\lfloor \\pi^{10^{9}}\\rfloor", "\\pi^{10^9}"},
-        {"\\cos(\\pi/100003)", "\\sin(\\pi/2-\\pi/100003)"}, {"e^{10^{300}}", "e^{10^{300}}\\cdot 1^{x}"}, {"\\ln(\\ln(\\ln 2))", "x"},
+        {"\\cos(\\pi/100003)", "\\sin(\\pi/2-\\pi/100003)"}, {"e^{10^{300}}", "e^{10^{300}}\\cdot 1^{x}"},
+        {"\\ln(\\ln(\\ln 2))", "x"},
         {"\\sqrt[63]{\\sqrt[61]{\\sqrt[59]{2}}}+\\sqrt[62]{3}", "\\sqrt[62]{3}+\\sqrt[59]{\\sqrt[61]{\\sqrt[63]{2}}}"},
-        {"0^{x}", "0"}, {"x^{0}", "1"}, {"1/(\\sin^2(1)+\\cos^2(1)-1)", "1/0"}, {"|x|^{|x|^{|x|}}", "x"}, {"\\log_1 5", "\\log_0 5"},
+        {"0^{x}", "0"}, {"x^{0}", "1"}, {"1/(\\sin^2(1)+\\cos^2(1)-1)", "1/0"}, {"|x|^{|x|^{|x|}}", "x"},
+        {"\\log_1 5", "\\log_0 5"},
     };
     enum { N = sizeof pair / sizeof *pair, EACH_S = SANITIZED ? 5 : 1 };
     pid_t pid = fork();
@@ -271,7 +292,7 @@ static void hostile_answers_are_bounded(void **state)
     if (pid == 0) {
         setrlimit(RLIMIT_CPU, &(struct rlimit){N * EACH_S, N * EACH_S});
         lb_grade g;
-        for (int i = 0; i < N; i++) lb_answer_compare(pair[i][0], pair[i][1], &g), lb_answer_compare(pair[i][1], pair[i][0], &g);
+        for (int i = 0; i < 2 * N; i++) lb_answer_compare(pair[i / 2][i % 2], pair[i / 2][1 - i % 2], &g);
         lb_answer_cleanup();
         _exit(0);
     }
@@ -286,13 +307,16 @@ static void the_constructed_equalities_that_nobody_may_get_right(void **state)
     static const char *const pair[][2] = {
         {"0", "10^{-250}"}, {"\\pi", "\\pi+10^{-260}"}, {"x", "x+10^{-100}"}, {"\\sin x", "\\sin x+10^{-200}"},
         {"\\sin x", "\\sin(x)+e^{-600}"}, {"|x|", "\\sqrt{x^2}+10^{-99}"}, {"\\lfloor x/10^9\\rfloor", "0"},
-        {"\\sqrt{2}", "\\sqrt{2}+e^{-10000}"}, {"1", "\\sin(x-x)/(x-x)"}, {"\\frac{x}{x}", "\\frac{\\sin(x-x)}{\\sin(x-x)}"},
+        {"\\sqrt{2}", "\\sqrt{2}+e^{-10000}"}, {"1", "\\sin(x-x)/(x-x)"},
+        {"\\frac{x}{x}", "\\frac{\\sin(x-x)}{\\sin(x-x)}"},
         {"e^{\\pi\\sqrt{163}}", "262537412640768744"}, {"\\sqrt{x^2}", "x"}, {"0^0", "1"}, {"x^{1/2}", "-x^{1/2}"},
-        {"\\log x", "\\ln x"}, {"\\cos(n\\pi)", "(-1)^n"}, {"\\arcsin(\\sin x)", "x"}, {"22/7", "\\pi"}, {"e^x", "2.718281828^x"},
+        {"\\log x", "\\ln x"}, {"\\cos(n\\pi)", "(-1)^n"}, {"\\arcsin(\\sin x)", "x"}, {"22/7", "\\pi"},
+        {"e^x", "2.718281828^x"},
     };
     char why[256];
     for (size_t i = 0; i < sizeof pair / sizeof *pair; i++)
-        if (lb_answer_equal(pair[i][0], pair[i][1], why) == LB_RIGHT || lb_answer_equal(pair[i][1], pair[i][0], why) == LB_RIGHT)
+        if (lb_answer_equal(pair[i][0], pair[i][1], why) == LB_RIGHT ||
+            lb_answer_equal(pair[i][1], pair[i][0], why) == LB_RIGHT)
             fail_msg("%s || %s: right", pair[i][0], pair[i][1]);
 }
 
@@ -301,9 +325,11 @@ static void grading_leaks_nothing(void **state)
 {
     (void)state;
     static const char *const pair[][2] = {
-        {"\\frac{1}{2}", "0.5"}, {"\\frac{x^2-1}{x-1}", "x+1"}, {"\\sin 2x", "2\\sin x\\cos x"}, {"\\sqrt{12}", "2\\sqrt3"},
+        {"\\frac{1}{2}", "0.5"}, {"\\frac{x^2-1}{x-1}", "x+1"}, {"\\sin 2x", "2\\sin x\\cos x"},
+        {"\\sqrt{12}", "2\\sqrt3"},
         {"(1,2)", "(1,3)"}, {"\\text{a", "\\foo"}, {"x", "\\begin{pmatrix}1\\\\2\\end{pmatrix}"}, {"\\pi", "3.14"},
-        {"5", "x^2+y^2=4"}, {"9**9**9", "1"}, {"\\{1,2,3\\}", "3,2,1"}, {"\\log_2 8", "\\ln x"}, {"1", "((x+1)^1000)^1000"},
+        {"5", "x^2+y^2=4"}, {"9**9**9", "1"}, {"\\{1,2,3\\}", "3,2,1"}, {"\\log_2 8", "\\ln x"},
+        {"1", "((x+1)^1000)^1000"},
     };
     enum { N = sizeof pair / sizeof *pair, N_ANSWER = SANITIZED ? 3000 : 100000, EVERY = SANITIZED ? 500 : 1000 };
     char why[256];
@@ -329,8 +355,8 @@ static int cleanup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(readings_of_answers), cmocka_unit_test(readings_of_completions), cmocka_unit_test(explanations),
-        cmocka_unit_test(equal_forms_stay_equal), cmocka_unit_test(a_proof_that_takes_too_long_costs_one_answer),
+        cmocka_unit_test(readings_of_answers), cmocka_unit_test(readings_of_completions),
+        cmocka_unit_test(explanations), cmocka_unit_test(equal_forms_stay_equal), cmocka_unit_test(a_proof_that_takes_too_long_costs_one_answer),
         cmocka_unit_test(the_child_is_kept_and_replaced), cmocka_unit_test(a_fork_has_its_own_child),
         cmocka_unit_test(threads_prove_side_by_side), cmocka_unit_test(hostile_answers_are_bounded),
         cmocka_unit_test(the_constructed_equalities_that_nobody_may_get_right), cmocka_unit_test(grading_leaks_nothing),

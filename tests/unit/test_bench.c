@@ -62,8 +62,8 @@ static void every_row_of_the_list_is_complete(void **state)
     int n = 0;
     for (int i = 0; lb_benches[i]; i++, n++) {
         const lb_bench *b = lb_benches[i];
-        assert_true(lb_is_plain_name(b->name) && b->suite && b->like && b->sources && b->max_new > 0 && b->version > 0 &&
-                    b->prompt_from && b->item && b->grade && b->runs_code == (b->tests != NULL));
+        assert_true(lb_is_plain_name(b->name) && b->suite && b->like && b->sources && b->max_new > 0 &&
+                    b->version > 0 && b->prompt_from && b->item && b->grade && b->runs_code == (b->tests != NULL));
         assert_null(strchr(b->name, ','));
         for (int j = 0; j < i; j++) assert_string_not_equal(b->name, lb_benches[j]->name);
         assert_non_null(b->sources[0]);

@@ -106,7 +106,7 @@ static void final_answer(void **state)
         {"so 6*3 = 18\n#### 18", "18"},
         {"Answer = 5!", "5!"},
         {"My answer issue", NULL},
-        {"So $x=3$ and $y=4$.", "x=3, y=4"},
+        {"So $x=3$ and $y=4$.", "4"},
         {"So $3$ gives $y$.", "3"},
         {"It costs $5 and then $10", "10"},
         {"He has 1,234,567 coins", "1,234,567"},

@@ -205,7 +205,8 @@ static double hadamard_error(lb_exec *ex, lb_qblock *b, const lb_recon_data *dat
     lb_recon r;
     double e = 0;
     rotated h = {b->cfg, {hadamard(b->cfg->d_model), hadamard(b->o.k), hadamard(b->cfg->d_model), hadamard(b->cfg->d_ff)}, hadamard(b->cfg->d_head)};
-    lb_recon_hooks hooks = {.block = {&h, rotated_input, rotated_weight, rotated_head}};
+    lb_recon_hooks hooks = {.block = {.arg = &h, .input = rotated_input, .weight = rotated_weight,
+                                         .head = rotated_head}};
     assert_ok(lb_recon_open(&r, ex, b, data, 1, 0, &err) && lb_recon_measure(&r, &hooks, &e, &err), err);
     lb_recon_close(&r);
     for (int i = 0; i < LB_BLOCK_INPUTS; i++) free(h.h[i]);

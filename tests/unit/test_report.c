@@ -1,6 +1,7 @@
 /* test_report.c – plots and the report: ticks, escaping, contrast, well-formed pages, data that are missing or wrong.
  */
 #include "test.h"
+#include "xml.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "study/html.h"
@@ -35,87 +36,6 @@ static void write_in(const char *sub, const char *name, const char *text)
     assert_ok(lb_mkdirs(path, &e), e);
     snprintf(path, sizeof path, "%s/%s/%s", dir, sub, name);
     assert_ok(lb_write_file(path, text, strlen(text), &e), e);
-}
-
-/* ---- a small checker of XML: elements nest, attributes are quoted, references are known, ids are unique ---- */
-
-static bool is_name(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-:_", c);
-}
-
-static const char *check_reference(const char *p)
-{
-    static const char *const known[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strncmp(p, known[i], strlen(known[i])) == 0) return p + strlen(known[i]);
-    fail_msg("a bare '&': %.40s", p);
-    return p;
-}
-
-static void check_xml(const char *p)
-{
-    enum { DEPTH = 64, IDS = 4096 };
-    static char ids[IDS][80];
-    char stack[DEPTH][32];
-    int n = 0, n_id = 0;
-    if (strncmp(p, "<!DOCTYPE html>\n", 16) == 0) p += 16;
-    while (*p) {
-        if (*p == '&') {
-            p = check_reference(p);
-        } else if (*p != '<') {
-            assert_true(*p != '>' && ((unsigned char)*p >= 32 || *p == '\n'));
-            assert_true(n > 0 || *p == '\n');
-            p++;
-        } else {
-            bool close = p[1] == '/';
-            size_t k = 0;
-            char name[32];
-            for (p += 1 + close; is_name(*p) && k < sizeof name - 1; p++) name[k++] = *p;
-            name[k] = 0;
-            if (k == 0) fail_msg("no name of an element: %.40s", p);
-            if (close) {
-                if (n == 0 || strcmp(stack[n - 1], name) != 0)
-                    fail_msg("</%s> ends <%s>: %.60s", name, n ? stack[n - 1] : "", p);
-                n--;
-                assert_int_equal(*p++, '>');
-                continue;
-            }
-            while (*p == ' ') {
-                const char *attribute = ++p;
-                while (is_name(*p)) p++;
-                if (p == attribute || p[0] != '=' || p[1] != '"') fail_msg("not an attribute: %.60s", attribute);
-                const char *value = p += 2;
-                while (*p && *p != '"') {
-                    assert_true(*p != '<');
-                    p = *p == '&' ? check_reference(p) : p + 1;
-                }
-                if (strncmp(attribute, "id=", 3) == 0) {
-                    assert_true(n_id < IDS && p - value < 80 && p > value);
-                    snprintf(ids[n_id], 80, "%.*s", (int)(p - value), value);
-                    for (int i = 0; i < n_id; i++)
-                        if (strcmp(ids[i], ids[n_id]) == 0) fail_msg("id %s twice", ids[i]);
-                    n_id++;
-                }
-                assert_int_equal(*p++, '"');
-            }
-            if (p[0] == '/' && p[1] == '>') {
-                p += 2;
-                continue;
-            }
-            if (*p != '>') fail_msg("<%s is not closed: %.40s", name, p);
-            p++;
-            assert_true(n < DEPTH);
-            snprintf(stack[n++], 32, "%s", name);
-            if (strcmp(name, "style") == 0 || strcmp(name, "script") == 0) { /* text that XML reads as any other */
-                while (*p && *p != '<') {
-                    assert_true(*p != '&');
-                    p++;
-                }
-            }
-        }
-    }
-    if (n) fail_msg("<%s> is not closed at the end", stack[n - 1]);
 }
 
 static int count(const char *text, const char *what)
@@ -344,19 +264,24 @@ static void fake_results(lb_study *s, lb_study_run *r, int wrong)
         *t = (lb_task_result){.bench = s->tasks[k], .n = N, .n_samples = 2 * N, .think_closed = 1, .tokens_mean = 50};
         t->outcomes = calloc(2 * N, sizeof *t->outcomes);
         t->stats = calloc(2 * N, sizeof *t->stats);
+        t->prompts = calloc(N, sizeof *t->prompts);
+        for (int i = 0; i < N; i++) t->prompts[i] = (lb_hash){(uint64_t)k, (uint64_t)i};
         int right = 0;
         for (int i = 0; i < 2 * N; i++) {
             int level = 1 + i / 4;
             bool ok = i % 4 >= wrong;
             right += ok;
             t->outcomes[i] = (lb_outcome){.problem = i / 2, .seed = 1 + i % 2, .correct = ok};
-            t->stats[i] = (lb_sample_stat){.level = level, .n_tokens = 10 + i, .think_closed = true};
+            lb_verdict v = ok ? LB_RIGHT : LB_WRONG;
+            t->stats[i] = (lb_sample_stat){.level = level, .n_tokens = 10 + i, .think_closed = true,
+                                           .verdict = v, .strict = v, .lenient = LB_RIGHT};
             t->level_n[level - 1] = 2, t->by_level[level - 1] += ok / 4.0;
         }
         lb_accuracy a;
         lb_err err = {0};
         assert_ok(lb_stats_accuracy(t->outcomes, 2 * N, &a, &err), err);
         t->accuracy = mean[k] = a.mean, t->accuracy_stderr = se[k] = a.stderr_mean;
+        t->strict = a.mean, t->strict_stderr = a.stderr_mean, t->lenient = 1, t->lenient_stderr = 0;
         assert_true(fabs(a.mean - right / 20.0) < 1e-12);
     }
     lb_stats_average(mean, se, 2, &e->average, &e->average_stderr);
@@ -461,12 +386,16 @@ static void samples_are_lines(void **state)
     lb_study_samples(&s->runs[2], &b);
     assert_int_equal(count(lb_buf_cstr(&b), "\n"), 40);
     json_t *o = lb_json_parse(b.p, (size_t)(strchr(b.p, '\n') - b.p), "line", &e);
-    static const char *const keys[] = {"task",    "problem", "level",  "seed",        "sample",
-                                       "correct", "tokens",  "finish", "think_closed"};
+    static const char *const keys[] = {"task",    "problem", "level",   "seed",   "sample", "prompt_hash", "correct",
+                                       "verdict", "strict",  "lenient", "tokens", "finish", "think_closed"};
     assert_non_null(o);
     assert_int_equal(json_object_size(o), sizeof keys / sizeof *keys);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) assert_non_null(json_object_get(o, keys[i]));
     assert_true(json_is_false(json_object_get(o, "correct")));
+    assert_string_equal(json_string_value(json_object_get(o, "verdict")), "wrong");
+    assert_string_equal(json_string_value(json_object_get(o, "strict")), "wrong");
+    assert_string_equal(json_string_value(json_object_get(o, "lenient")), "right");
+    assert_string_equal(json_string_value(json_object_get(o, "prompt_hash")), "00000000000000000000000000000000");
     json_decref(o);
     lb_buf_free(&b);
     lb_study_close(s);
@@ -507,6 +436,8 @@ static void the_page_says_what_there_is(void **state)
     assert_non_null(strstr(text, "lossless"));
     assert_non_null(strstr(text, "Length of outputs"));
     assert_non_null(strstr(text, "Points lost by level"));
+    assert_int_equal(count(text, "<small class=\"o\">strict 75.0 <span class=\"pm\">± "), 2); /* of the run that differs */
+    assert_int_equal(count(text, " · lenient 100.0 <span class=\"pm\">± 0.0</span></small>"), 4);
     static const char *const later[] = {"Error by block", "Error by kind", "Outliers of keys", "Divergence from",
                                         "Inside the models"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) assert_null(strstr(text, later[i]));
@@ -581,11 +512,12 @@ static void the_page_says_what_there_is(void **state)
     snprintf(runs, sizeof runs, "%s/study", dir); /* as files */
     lb_err e = {0};
     lb_report_opt o = {.png = true};
-    int n;
+    lb_report_written n;
     assert_ok(lb_report_write(runs, &o, &n, &e), e);
-    assert_int_equal(n, full);
+    assert_int_equal(n.n_plot, full);
+    assert_int_equal(n.pages.n_page, 0); /* nothing was asked for */
     char cmd[800];
-    snprintf(cmd, sizeof cmd, "[ $(ls %s/plots/*.png | wc -l) -eq %d ] && [ -s %s/report.html ]", runs, n, runs);
+    snprintf(cmd, sizeof cmd, "[ $(ls %s/plots/*.png | wc -l) -eq %d ] && [ -s %s/report.html ]", runs, n.n_plot, runs);
     assert_int_equal(system(cmd), 0);
     lb_study_close(s);
     free(s);

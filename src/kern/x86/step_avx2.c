@@ -1,0 +1,6 @@
+/* kern/x86/step_avx2.c – the avx2 rows of kern/step.c's tables: its own loops, vectorized for this processor. */
+#include "kern/x86/step_x86.h"
+#include "kern/step.inc"
+
+void lb_adamw_avx2(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; adamw(args, i0, i1); }
+void lb_sign_step_avx2(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; sign_step(args, i0, i1); }
