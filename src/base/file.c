@@ -172,8 +172,7 @@ static char *parent_of(const char *path, lb_err *err)
     return lb_buf_take(&b, "a path", err);
 }
 
-/* Links are removed, never followed. */
-static void remove_folder(const char *path)
+void lb_remove_folder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -184,7 +183,7 @@ static void remove_folder(const char *path)
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
         char *p = lb_path_join(path, e->d_name, NULL);
-        if (p && unlink(p) != 0) remove_folder(p);
+        if (p && unlink(p) != 0) lb_remove_folder(p);
         free(p);
     }
     closedir(d);
@@ -210,7 +209,7 @@ static void remove_unlocked(const char *path)
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) return;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0) {
-        if (S_ISDIR(st.st_mode)) remove_folder(path);
+        if (S_ISDIR(st.st_mode)) lb_remove_folder(path);
         else if (S_ISREG(st.st_mode)) unlink(path);
     }
     close(fd);
@@ -403,7 +402,7 @@ bool lb_outdir_commit(lb_outdir *d, lb_err *err)
 
 void lb_outdir_abort(lb_outdir *d)
 {
-    if (d->tmp) remove_folder(d->tmp);
+    if (d->tmp) lb_remove_folder(d->tmp);
     if (d->tmp && d->fd >= 0) close(d->fd);
     free(d->path);
     free(d->tmp);

@@ -26,6 +26,8 @@ bool lb_file_exists(const char *path);
 bool lb_is_folder(const char *path);
 bool lb_same_file(const char *a, const char *b);          /* same device and inode */
 bool lb_mkdirs(const char *path, lb_err *err);            /* like mkdir -p */
+/* Removes a folder with all that is in it, if it is there. Links are removed, never followed. */
+void lb_remove_folder(const char *path);
 
 /* "dir/name" in a new string; NULL with LB_ENOMEM. The caller frees it. */
 char *lb_path_join(const char *dir, const char *name, lb_err *err);

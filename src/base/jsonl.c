@@ -1,5 +1,8 @@
 /* base/jsonl.c – reading JSON lines. */
 #include "base/jsonl.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include <stdlib.h>
 #include <string.h>
 
 static bool one(const char *line, size_t n, const char *where, lb_jsonl_fn fn, void *arg, lb_err *err)
@@ -56,5 +59,43 @@ bool lb_jsonl_each(const char *text, size_t size, const char *name, int limit, l
     reading r = {.name = name, .limit = limit, .fn = fn, .arg = arg};
     bool ok = lb_jsonl_lines(text, size, each_line, &r, err) || r.enough;
     if (n_row) *n_row = r.rows;
+    return ok;
+}
+
+typedef struct selection {
+    const json_t *where;
+    int limit, n;
+    lb_buf out;
+} selection;
+
+static bool select_row(void *arg, json_t *row, const char *at, lb_err *err)
+{
+    selection *s = arg;
+    const char *key;
+    json_t *v;
+    (void)at;
+    bool take = s->limit == 0 || s->n < s->limit;
+    json_object_foreach ((json_t *)s->where, key, v) take = take && json_equal(json_object_get(row, key), v);
+    char *text = take ? json_dumps(row, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(row);
+    if (!take) return true;
+    if (!text) return lb_fail_mem(err, 0, "a row");
+    lb_buf_str(&s->out, text);
+    lb_buf_byte(&s->out, '\n');
+    s->n++;
+    free(text);
+    return true;
+}
+
+bool lb_jsonl_select(const char *from, const json_t *where, int limit, const char *to, lb_err *err)
+{
+    lb_map m;
+    selection s = {.where = where, .limit = limit};
+    if (!lb_map_open(&m, from, err)) return false;
+    bool ok = lb_jsonl_each((const char *)m.p, m.size, from, 0, select_row, &s, NULL, err) && lb_buf_ok(&s.out, from, err);
+    lb_map_close(&m);
+    if (ok && s.n == 0) ok = lb_fail(err, LB_EFORMAT, "%s: no row is as 'where' wants it", from);
+    ok = ok && lb_write_file(to, s.out.p, s.out.n, err);
+    lb_buf_free(&s.out);
     return ok;
 }

@@ -20,4 +20,8 @@ bool lb_jsonl_each(const char *text, size_t n, const char *name, int limit, lb_j
  * a file), and its number from 1. Stops at the first false. */
 typedef bool (*lb_line_fn)(void *arg, const char *line, size_t n, size_t line_no, lb_err *err);
 bool lb_jsonl_lines(const char *text, size_t n, lb_line_fn fn, void *arg, lb_err *err);
+
+/* Copies the rows of file `from` in which every key of `where` has its value to file `to`: the first `limit` (0: all) of
+ * them. LB_EFORMAT if there is none. */
+bool lb_jsonl_select(const char *from, const json_t *where, int limit, const char *to, lb_err *err);
 #endif

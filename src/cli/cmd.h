@@ -15,7 +15,7 @@ typedef struct lb_command {
 
 extern const lb_command *const lb_commands[];     /* NULL-terminated */
 extern const lb_command lb_cmd_run, lb_cmd_eval, lb_cmd_grade, lb_cmd_quantize, lb_cmd_study, lb_cmd_bench, lb_cmd_inspect,
-    lb_cmd_trace, lb_cmd_sensitivity, lb_cmd_doctor, lb_cmd_verify, lb_cmd_report, lb_cmd_data;
+    lb_cmd_trace, lb_cmd_train, lb_cmd_sensitivity, lb_cmd_doctor, lb_cmd_verify, lb_cmd_report, lb_cmd_data;
 
 /* ---- what commands share ---- */
 

@@ -4,6 +4,7 @@
 const lb_command *const lb_commands[] = {
     &lb_cmd_run,
     &lb_cmd_quantize,
+    &lb_cmd_train,
     &lb_cmd_eval,
     &lb_cmd_grade,
     &lb_cmd_study,

@@ -576,7 +576,8 @@ static bool parse_unit(parser *p, char *unit, size_t size)
         else if (k == LB_TOK_MOD && kind_after(p, 1) == LB_TOK_NUM) {
             if (!add_unit(p, unit, size, "mod")) return false;
             s = text_after(p, 1), n_tok = 2;
-        } else if (k == LB_TOK_MOD && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM && kind_after(p, 3) == '}') {
+        } else if (k == LB_TOK_MOD && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM &&
+                   kind_after(p, 3) == '}') {
             if (!add_unit(p, unit, size, "mod")) return false;
             s = text_after(p, 2), n_tok = 4;
         }

@@ -34,7 +34,8 @@ static bool add(reading *r, const json_t *row, const char *where, lb_err *err)
 {
     const lb_target *t = r->t;
     const char *prompt = json_string_value(json_object_get(row, "prompt")),
-               *text = json_string_value(json_object_get(row, "text"));
+               *text = json_string_value(json_object_get(row, "text")),
+               *finish = json_string_value(json_object_get(row, "finish"));
     if (!prompt || !text)
         return lb_fail(err, LB_EFORMAT, "%s is no trace: it wants 'prompt' and 'text'; `lowbit trace` makes them",
                        where);
@@ -42,7 +43,7 @@ static bool add(reading *r, const json_t *row, const char *where, lb_err *err)
         !lb_grow(&r->out->p, &r->cap, (size_t)r->out->n + 1, sizeof *r->out->p, "the traces", err))
         return false;
     lb_trace *x = &r->out->p[r->out->n++];
-    *x = (lb_trace){.problem = lb_hash_of(prompt, strlen(prompt)).lo};
+    *x = (lb_trace){.problem = lb_hash_of(prompt, strlen(prompt)).lo, .finished = !finish || strcmp(finish, "stop") == 0};
     lb_buf b = {.p = (char *)(uintptr_t)prompt, .n = strlen(prompt)};
     if (!lb_target_encode(t, &b, &x->ids, err)) return false;
     x->n_prompt = (int)x->ids.n;

@@ -6,6 +6,7 @@
 typedef struct lb_trace {
     lb_ids ids;                      /* prompt, then what the model wrote; owned */
     int n_prompt;
+    bool finished;                   /* it ended by itself, not at a limit of tokens */
     uint64_t problem;                /* names the prompt: a hash of its text */
 } lb_trace;
 

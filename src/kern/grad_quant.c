@@ -1,5 +1,6 @@
 /* kern/grad_quant.c – the definition of fake quantization and of its gradient, and their tables. */
 #include "kern/grad_quant.h"
+#include "kern/kv_pack.h"
 #include "kern/x86/grad_quant_x86.h"
 #include <math.h>
 
@@ -21,12 +22,26 @@ lb_fq_grid lb_fq_grid_of(const lb_fake_quant *a, int group, float top, float bot
     if (a->f_hi) g.f_hi = a->f_hi[group % a->n_factor];
     if (a->f_lo) g.f_lo = a->f_lo[group % a->n_factor];
     float hi = g.f_hi * top, lo = g.f_lo * bottom, s;
+    if (a->kind == LB_FQ_GRID) {
+        float zero = nearbyintf(g.f_lo);
+        g.scale = usable(g.f_hi, a->scale_type);
+        g.zero = zero < 0 ? 0 : zero > g.max ? g.max : zero;
+        return g;
+    }
     g.hi = hi, g.lo = lo;
     if (a->kind == LB_FQ_SYM) {
         g.zero = (float)(1 << (a->bits - 1));
         s = (-lo > hi ? -lo : hi) / (g.zero - 1);
         g.dead = !(s > MIN_SCALE);
         g.scale = usable(s, a->scale_type);
+        return g;
+    }
+    if (a->kind == LB_FQ_KV) {
+        uint16_t scale;
+        uint8_t zero;
+        lb_kv_token_scale(a->bits, lo, hi, &scale, &zero);
+        g.dead = !(hi > lo);
+        g.scale = lb_from_f16(scale), g.zero = zero;
         return g;
     }
     if (a->kind == LB_FQ_ACT) {
@@ -48,6 +63,11 @@ void lb_fq_range_back(const lb_fake_quant *a, const lb_fq_grid *g, int group, fl
                       double dz)
 {
     double dhi = 0, dlo = 0, s = (double)g->scale;
+    if (a->kind == LB_FQ_GRID) {
+        if (a->df_hi) a->df_hi[group] = (float)ds;
+        if (a->df_lo) a->df_lo[group] = (float)dz;
+        return;
+    }
     if (g->dead) {
         ;
     } else if (a->kind == LB_FQ_SYM) {

@@ -6,6 +6,8 @@
  *     LB_FQ_ACT     s = (hi−lo)/(2^b−1)            z = round(−lo/s)     as lb_act_fake_quant does it
  *     LB_FQ_ASYM    s = hi/(2^b−1) − lo/(2^b−1)    z = round(−lo/s)     as lb_grid_minmax does it
  *     LB_FQ_SYM     s = max(hi, −lo)/(2^(b−1)−1)   z = 2^(b−1)          as lb_grid_minmax does it
+ *     LB_FQ_KV      s = (hi−lo)/(2^b−1) as f16, rounded up      z = round(−lo/s)     as the KV cache does it (lb_kv_token_scale)
+ *     LB_FQ_GRID    s = f_hi                       z = round(f_lo)      given: no range
  *     q = clamp(r + z, 0, 2^b−1)      y = s·(q−z)
  *
  * f_hi, f_lo: element (group mod n_factor) of the arrays, or the constants. A group of zeros gets s > 0 and y = 0. s is
@@ -16,7 +18,7 @@
  *     ds  = Σ dy·(inside ? r−u : q−z)          dz = −s·Σ dy·(1−inside)      (−u: x/s itself depends on s)
  *     asymmetric: ds' = ds + dz·lo/s²,  dhi = ds'/(2^b−1),  dlo = −ds'/(2^b−1) − dz/s
  *     symmetric:  the larger of hi and −lo gets ds/(2^(b−1)−1), with its sign; the other 0
- *     df_hi = dhi·max(0, max x),  df_lo = dlo·min(0, min x)
+ *     df_hi = dhi·max(0, max x),  df_lo = dlo·min(0, min x)         given: df_hi = ds,  df_lo = dz
  *     dx at the first place of the maximum += dhi·f_hi if the maximum is above 0; likewise the minimum
  * Unit: one group. */
 #ifndef LB_KERN_GRAD_QUANT_H
@@ -24,7 +26,7 @@
 #include "kern/op.h"
 #include "num/dtype.h"
 
-typedef enum lb_fq_kind { LB_FQ_ACT, LB_FQ_ASYM, LB_FQ_SYM } lb_fq_kind;
+typedef enum lb_fq_kind { LB_FQ_ACT, LB_FQ_ASYM, LB_FQ_SYM, LB_FQ_KV, LB_FQ_GRID } lb_fq_kind;
 
 typedef struct lb_fake_quant {
     lb_fq_kind kind;

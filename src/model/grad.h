@@ -141,6 +141,7 @@ lb_var *lb_grad_collect(lb_grad *g, lb_var *x, const lb_route *r);
  *     dc_hi = dhi·max(0, max x)·σ'(c_hi)    dc_lo = dlo·min(0, min x)·σ'(c_lo) */
 typedef struct lb_act_fq {
     int bits, len;
+    bool kv;                     /* keys and values: s as f16, rounded up, which is what the cache holds */
     float clip_hi, clip_lo;
     lb_var *c_hi, *c_lo;
 } lb_act_fq;
@@ -159,6 +160,17 @@ typedef struct lb_weight_fq {
     lb_var *c_hi, *c_lo;
 } lb_weight_fq;
 lb_var *lb_grad_weight_fq(lb_grad *g, lb_var *w, const lb_weight_fq *q);
+
+/* Weights on a grid that is given: scale, zero [n, k/group], zero points whole numbers (symmetric: 2^(b−1)):
+ *     q = clamp(round(w/s) + z, 0, 2^b−1)      y = s·(q − z)      s = scale, rounded to scale_type
+ * Backward: dw as above; ds = Σ dy·(inside ? r − w/s : q − z) (LSQ, arXiv:1902.08153, but for its factor, to which AdamW is
+ * indifferent); dz = −s·Σ dy·[outside]. */
+typedef struct lb_weight_grid {
+    int bits, group;
+    lb_dtype scale_type;
+    lb_var *scale, *zero;
+} lb_weight_grid;
+lb_var *lb_grad_weight_grid(lb_grad *g, lb_var *w, const lb_weight_grid *q);
 
 /* SignRound (arXiv:2309.05516): the same with learned offsets v [n,k] before rounding and range factors a, b [n,
  * k/group] (either may be NULL: 0, 1, 1):

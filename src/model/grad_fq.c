@@ -79,7 +79,7 @@ static lb_var *fake_quant(lb_grad *g, lb_fake_quant a, lb_var *x, lb_var *v, lb_
 lb_var *lb_grad_act_fq(lb_grad *g, lb_var *x, const lb_act_fq *q)
 {
     if (!lb_node_ready(g) || !x) return NULL;
-    lb_fake_quant a = {.kind = LB_FQ_ACT, .bits = q->bits, .scale_type = LB_F32, .len = q->len ? q->len : x->k,
+    lb_fake_quant a = {.kind = q->kv ? LB_FQ_KV : LB_FQ_ACT, .bits = q->bits, .scale_type = LB_F32, .len = q->len ? q->len : x->k,
                        .hi_const = q->clip_hi != 0 ? q->clip_hi : 1, .lo_const = q->clip_lo != 0 ? q->clip_lo : 1};
     return fake_quant(g, a, x, NULL, sigmoid(g, q->c_hi), sigmoid(g, q->c_lo));
 }
@@ -108,6 +108,15 @@ lb_var *lb_grad_weight_fq(lb_grad *g, lb_var *w, const lb_weight_fq *q)
     lb_fake_quant a = {.kind = q->sym ? LB_FQ_SYM : LB_FQ_ASYM, .bits = q->bits, .scale_type = q->scale_type,
                        .len = len, .hi_const = 1, .lo_const = 1};
     return fake_quant(g, a, w, NULL, sigmoid(g, q->c_hi), sigmoid(g, q->c_lo));
+}
+
+lb_var *lb_grad_weight_grid(lb_grad *g, lb_var *w, const lb_weight_grid *q)
+{
+    int len = q->group ? q->group : w ? w->k : 0;
+    if (!lb_node_ready(g) || !w || !q->scale || !q->zero || !scale_ok(g, q->scale_type)) return NULL;
+    if (!per_group(g, q->scale, w, len) || !per_group(g, q->zero, w, len)) return NULL;
+    return fake_quant(g, (lb_fake_quant){.kind = LB_FQ_GRID, .bits = q->bits, .scale_type = q->scale_type, .len = len}, w, NULL,
+                      q->scale, q->zero);
 }
 
 lb_var *lb_grad_signround(lb_grad *g, lb_var *w, const lb_signround *q)

@@ -1,6 +1,7 @@
 /* quant/adapt.c – the pure methods as rows: which streams and options each gets from a run. */
 #include "base/mem.h"
 #include "quant/autoround.h"
+#include "quant/efficientqat.h"
 #include "quant/flatquant.h"
 #include "quant/method.h"
 #include "quant/quarot.h"
@@ -14,7 +15,8 @@
 static const lb_method_option smooth_options[] = {
     {"alpha", (double)LB_SMOOTHQUANT_ALPHA, 0, 1, "share of the activations' range that goes to the weights"}, {0}};
 
-extern const lb_method lb_method_smoothquant, lb_method_quarot, lb_method_flatquant, lb_method_autoround;
+extern const lb_method lb_method_smoothquant, lb_method_quarot, lb_method_flatquant, lb_method_autoround,
+    lb_method_efficientqat;
 
 static bool smooth_block(lb_quant_run *r, lb_qblock *b, lb_err *err)
 {
@@ -249,4 +251,55 @@ const lb_method lb_method_autoround = {
     .check = round_check,
     .bytes = round_bytes,
     .solve_block = round_block,
+};
+
+/* ---- efficientqat ---- */
+
+static const lb_method_option blockap_options[] = {
+    {"epochs", 2, 0, 1000, "passes over the calibration sequences"},
+    {"batch", 2, 1, 4096, "sequences of a step"},
+    {"lr", 0, 0, 1, "of the weights (0: 2e-5 at 2 bits, else 1e-5); cosine to a twentieth"},
+    {"lr_grid", 1e-4, 0, 1, "of scales and zero points"},
+    {"seed", 0, 0, 1e9, "of the order of sequences"},
+    {0}};
+
+static size_t blockap_bytes(const lb_config *c, const lb_quantize_opt *o)
+{
+    lb_efficientqat_opt a = {.batch = (int)lb_option(&o->options, &lb_method_efficientqat, "batch")};
+    return lb_efficientqat_bytes(c, &a, o->scheme.group > 0 ? o->scheme.group : 0, o->n_seq, o->seqlen, true);
+}
+
+static bool blockap_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, lb_err *err)
+{
+    const lb_method *m = &lb_method_efficientqat;
+    const lb_options *o = &r->o->options;
+    lb_recon_data data = {.x = r->x, .target = r->embed ? NULL : r->y_float, .n_seq = r->o->n_seq, .len = r->o->seqlen};
+    lb_efficientqat_opt a = {.epochs = option(r, m, "epochs"), .batch = option(r, m, "batch"), .lr = (float)lb_option(o, m, "lr"),
+                             .lr_grid = (float)lb_option(o, m, "lr_grid"), .seed = (uint64_t)lb_option(o, m, "seed"),
+                             .clip_mse = r->o->clip == LB_CLIP_MSE};
+    lb_qmat *list[LB_BLOCK_LINEARS];
+    bool sym[LB_BLOCK_LINEARS];
+    if (a.epochs == 0) a.epochs = -1;
+    if (a.batch > r->o->n_seq) a.batch = r->o->n_seq;
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
+        const lb_plan_module *p = lb_plan_module_of(&r->plan, lb_recon_linear(b, (lb_block_linear)i)->name);
+        if (p->scheme.format != LB_W_INT) return lb_fail(err, LB_EUNSUPPORTED, "efficientqat gives integer codes; FP4 is for rtn and gptq");
+        list[i] = out[i].bits ? &out[i] : NULL;
+        sym[i] = p->scheme.sym;
+    }
+    a.rounding.a_bits = r->online.act.kind == LB_ACT_INT ? r->online.act.bits : 16;
+    a.rounding.kv_bits = kv_bits(r, &a.rounding.kv_clip);
+    return lb_efficientqat_block(r->ex, b, &data, &a, list, sym, NULL, err);
+}
+
+const lb_method lb_method_efficientqat = {
+    .name = "efficientqat",
+    .paper = "arXiv:2407.11062",
+    .about = "trains weights, scales and zero points of each block (Block-AP)",
+    .needs = LB_NEEDS_FLOAT | LB_NEEDS_TARGET | LB_NEEDS_STREAM,
+    .options = blockap_options,
+    .check = round_check,
+    .bytes = blockap_bytes,
+    .solve_block = blockap_block,
+    .keeps_latent = true,
 };

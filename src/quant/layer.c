@@ -225,7 +225,7 @@ static lb_quant_job job_of(layer_work *w, const lb_qlinear *l, const lb_plan_mod
     bool clip = o->clip == LB_CLIP_MSE || (o->clip == LB_CLIP_DEFAULT && by_default);
     return (lb_quant_job){.name = l->name, .w = l->w, .n = l->n, .k = l->k, .scheme = m->scheme, .options = &o->options,
                           .scale_type = m->src->dtype, .clip_mse = clip, .ex = w->r->ex, .h = h,
-                          .row_clip = row_clip(w, l)};
+                          .row_clip = row_clip(w, l), .given = o->given};
 }
 
 static bool solve_fp4(layer_work *w, const lb_qlinear *l, const lb_plan_module *m, const lb_method *solver,
@@ -257,10 +257,11 @@ static bool solve_linear(layer_work *w, lb_qlinear *l, const float *h, const lb_
     if (solver->needs & LB_NEEDS_HESSIAN && !h) solver = lb_method_find("rtn", err);
     lb_qmat q = lb_quant_qmat(m);
     size_t n = (size_t)l->n * (size_t)l->k;
-    float *latent = o->save_latent && h ? lb_alloc(n, sizeof *latent, l->name, err) : NULL;
+    float *latent = o->save_latent ? lb_alloc(n, sizeof *latent, l->name, err) : NULL;
     lb_quant_job job = job_of(w, l, m, solver, h);
     job.latent = latent, job.factor = factor;
-    bool ok = latent || !o->save_latent || !h;
+    bool ok = latent || !o->save_latent;
+    if (latent) memcpy(latent, l->w, n * sizeof *latent); /* a solver that compensates writes what it rounds */
     if (ok && lb_ct_fp4_num(&m->ct)) ok = solve_fp4(w, l, m, solver, &job, err);
     else if (ok && (ok = lb_qmat_alloc(&q, err))) {
         ok = solver->solve(&job, &q, err) && put_codes(w, l, m, &q, err);
@@ -482,7 +483,7 @@ static bool put_solved(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
     const lb_plan_module *m = lb_plan_module_of(&c->w->r->plan, l->name);
     lb_qmat *q = &c->q[c->i++];
     if (m->scheme.w_bits == 16) return put_plain(c->w, l, m, err);
-    if (!put_codes(c->w, l, m, q, err)) return false;
+    if (!put_codes(c->w, l, m, q, err) || (c->w->r->o->save_latent && !put_latent(c->w, l, l->w, err))) return false;
     advance(c->w, l->name);
     return true;
 }
@@ -564,9 +565,11 @@ static bool put_rest(layer_work *w, lb_err *err)
     lb_qblock *b = &w->b;
     char name[400];
     const struct { const char *name; int n; const float *v; } norms[] = {
-        {names->attn_norm, c->d_model, b->attn_norm}, {names->mlp_norm, c->d_model, b->mlp_norm}};
+        {names->attn_norm, c->d_model, b->attn_norm}, {names->mlp_norm, c->d_model, b->mlp_norm},
+        {names->q_norm, c->d_head, b->q_norm}, {names->k_norm, c->d_head, b->k_norm}};
     if (!w->transformed) return true;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
+        if (!norms[i].v) continue;
         snprintf(name, sizeof name, "%s.%d.%s.weight", names->layers, w->layer, norms[i].name);
         if (!put_vector(w, name, norms[i].n, norms[i].v, err)) return false;
     }

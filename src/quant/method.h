@@ -30,6 +30,7 @@ typedef struct lb_method lb_method;
 double lb_option(const lb_options *o, const lb_method *m, const char *name);
 
 typedef struct lb_gptq_factor lb_gptq_factor;    /* quant/gptq.h */
+struct lb_given;
 
 typedef struct lb_gptq_opt {     /* zero means default in every field */
     bool act_order;              /* columns in the order of falling diagonal of H; implies static_groups */
@@ -56,6 +57,7 @@ typedef struct lb_quant_job {
     float *latent;               /* [n,k] out: the weights before rounding, whose codes are the codes; or NULL */
     lb_gptq_opt gptq;
     const lb_gptq_factor *factor;/* of h, made before and shared by the linears of one input; NULL: made from h */
+    const struct lb_given *given;/* quant/given.h; NULL: none */
 } lb_quant_job;
 
 struct lb_quant_run;             /* quant/run.h */
@@ -94,6 +96,7 @@ struct lb_method {
     void (*unshare)(lb_gptq_factor *f);
     /* Solves all linears of a block together (out[i] in the order of lb_qblock_linears; bits 0: not this one). */
     bool (*solve_block)(struct lb_quant_run *r, struct lb_qblock *b, lb_qmat *out, lb_err *err);
+    bool keeps_latent;           /* solve_block leaves the weights in the block whose codes it gave (--save-latent) */
 };
 
 extern const lb_method *const lb_methods[];      /* NULL-terminated */

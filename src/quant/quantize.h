@@ -18,7 +18,7 @@ typedef struct lb_tensor_rule {
     lb_scheme scheme;                /* w_bits 16: left alone */
 } lb_tensor_rule;
 
-typedef enum lb_clip { LB_CLIP_DEFAULT, LB_CLIP_NONE, LB_CLIP_MSE } lb_clip;
+typedef enum lb_clip_how { LB_CLIP_DEFAULT, LB_CLIP_NONE, LB_CLIP_MSE } lb_clip_how;
 
 typedef struct lb_quantize_opt {
     lb_chain chain;
@@ -29,10 +29,12 @@ typedef struct lb_quantize_opt {
     float act_clip;                  /* shrink of the activations' range; 0: 1, or what the method asks for */
     const lb_tensor_rule *rules;     /* [n_rule], first match wins; may also name "lm_head"; borrowed */
     int n_rule;
-    lb_clip clip;                    /* of weight ranges */
-    bool save_latent;                /* gptq: keep the weights as they were when they were rounded, in OUT/latent */
+    lb_clip_how clip;                    /* of weight ranges */
+    bool save_latent;                /* keep the weights as they were when they were rounded, in
+                                        OUT/latent.safetensors */
     const int *calib;                /* [n_seq, seqlen] token ids, or NULL; borrowed */
     int n_seq, seqlen;
+    const struct lb_given *given;    /* what chain lb_given_chain() stores; NULL with every other chain; borrowed */
     const char *calib_name;          /* where they come from, for the record; NULL: unknown */
     lb_progress *progress;           /* started by the caller; counts linear layers; NULL: silent */
     volatile const int *stop;        /* nonzero: stop with LB_ESTOPPED; NULL: never */

@@ -3,6 +3,7 @@
 #include "quant/workdir.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "quant/given.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,7 @@ static json_t *describe(lb_quant_run *r)
 {
     const lb_quantize_opt *o = r->o;
     char text[LB_SCHEME_TEXT], method[256] = "";
-    for (int i = 0; i < o->chain.n_transform; i++)
+    for (int i = 0; i < o->chain.n_transform && o->chain.transform[i] != o->chain.solver; i++)
         snprintf(method + strlen(method), sizeof method - strlen(method), "%s+", o->chain.transform[i]->name);
     snprintf(method + strlen(method), sizeof method - strlen(method), "%s", o->chain.solver->name);
     lb_scheme_text(&o->scheme, text);
@@ -61,6 +62,10 @@ static json_t *describe(lb_quant_run *r)
     json_object_set_new(j, "options", options);
     if (o->act_clip > 0) json_object_set_new(j, "act_clip", json_real((double)o->act_clip));
     if (o->save_latent) json_object_set_new(j, "latent", json_true());
+    if (o->given) {
+        json_object_set_new(j, "trained", json_string(o->given->name));
+        set_hex(j, "trained_hash", o->given->hash);
+    }
     set_hex(j, "model", lb_store_hash(r->m->store));
     if (o->calib) {
         size_t n = (size_t)o->n_seq * (size_t)o->seqlen * sizeof *o->calib;

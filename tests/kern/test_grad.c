@@ -2,6 +2,7 @@
  * level; fake quantization against differences of the function that the straight-through estimator stands for; errors,
  * reuse of memory, the same bits for any number of threads. */
 #include "guard.h"
+#include "kern/kv_pack.h"
 #include "kern/actquant.h"
 #include "model/grad.h"
 #include "quant/grid.h"
@@ -401,6 +402,27 @@ static void fake_quant_agrees(void **state)
                              (double)want[j]);
         }
     }
+    /* keys and values are what the packed cache holds */
+    for (int t = 0; t < 8; t++) {
+        int bits = t & 1 ? 8 : 2 + t % 3;
+        float clip = t & 2 ? 0.95f : 1, x[N * K];
+        for (int i = 0; i < N * K; i++) x[i] = i < K ? 0 : i < 2 * K ? 1e-9f * (float)(i % 3) : i < 3 * K ? 3e4f * w[i] : w[i];
+        lb_grad_reset(g);
+        lb_var *y = lb_grad_act_fq(g, lb_grad_const(g, x, N, K), &(lb_act_fq){.bits = bits, .kv = true, .clip_hi = clip, .clip_lo = clip});
+        assert_ok(lb_grad_ok(g, &err), err);
+        for (int r = 0; r < N; r++) {
+            float lo = 0, hi = 0, most = (float)((1 << bits) - 1);
+            for (int j = 0; j < K; j++) lo = fminf(lo, x[r * K + j]), hi = fmaxf(hi, x[r * K + j]);
+            uint16_t s;
+            uint8_t z;
+            lb_kv_token_scale(bits, lo * clip, hi * clip, &s, &z);
+            for (int j = 0; j < K; j++) {
+                float code = rintf(x[r * K + j] / lb_from_f16(s)) + (float)z;
+                float want = lb_from_f16(s) * ((code < 0 ? 0 : code > most ? most : code) - (float)z);
+                if (y->v[r * K + j] != want) fail_msg("kv%d, row %d [%d] = %.9g, wanted %.9g", bits, r, j, (double)y->v[r * K + j], (double)want);
+            }
+        }
+    }
     /* row i uses factor i mod 3 */
     float c[3] = {30, 0, -0.5f};
     lb_var *clip = lb_grad_const(g, c, 1, 3);
@@ -413,6 +435,41 @@ static void fake_quant_agrees(void **state)
         for (int j = 0; j < K; j++) assert_true(fabsf(one->v[j] - y->v[r * K + j]) <= 1e-6f);
     }
     free(w);
+    lb_grad_close(g);
+    lb_exec_close(ex);
+}
+
+/* A grid that is given: codes by hand, and the gradients of weights, scales and zero points by their formulas. */
+static void given_grids(void **state)
+{
+    (void)state;
+    enum { N = 4, K = 32, G = 16, M = N * K / G };
+    lb_err err = {0};
+    lb_exec *ex = open_exec(NULL, 1);
+    lb_grad *g = lb_grad_open(ex, 0, &err);
+    float *x = randoms(N * K, 8), *dy = randoms(N * K, 9);
+    lb_param w = {0}, s = {0}, z = {0};
+    assert_ok(lb_param_init(&w, ex, N, K, "w", &err) && lb_param_init(&s, ex, N, K / G, "s", &err) && lb_param_init(&z, ex, N, K / G, "z", &err), err);
+    memcpy(w.v, x, N * K * sizeof *x);
+    for (int i = 0; i < M; i++) s.v[i] = 0.3f + 0.07f * (float)i, z.v[i] = (float)(i % 4);
+    lb_weight_grid q = {.bits = 2, .group = G, .scale_type = LB_BF16, .scale = lb_grad_param(g, &s), .zero = lb_grad_param(g, &z)};
+    lb_var *y = lb_grad_weight_grid(g, lb_grad_param(g, &w), &q);
+    assert_ok(lb_grad_ok(g, &err) && lb_grad_backward_from(g, y, dy, &err), err);
+    for (int i = 0; i < M; i++) {
+        float scale = lb_from_bf16(lb_to_bf16(s.v[i]));
+        double ds = 0, dz = 0;
+        for (int j = i * G; j < (i + 1) * G; j++) {
+            float r = nearbyintf(x[j] / scale), code = r + z.v[i], in = code < 0 ? 0 : code > 3 ? 3 : code;
+            assert_true(y->v[j] == scale * (in - z.v[i]));
+            assert_true(w.d[j] == (code == in ? dy[j] : 0));
+            ds += (double)dy[j] * (code == in ? (double)r - (double)(x[j] / scale) : (double)(in - z.v[i]));
+            dz -= code == in ? 0 : (double)scale * (double)dy[j];
+        }
+        assert_true(fabs((double)s.d[i] - ds) <= 1e-4 * (1 + fabs(ds)));
+        assert_true(fabs((double)z.d[i] - dz) <= 1e-4 * (1 + fabs(dz)));
+    }
+    lb_param_free(&w, ex), lb_param_free(&s, ex), lb_param_free(&z, ex);
+    free(x), free(dy);
     lb_grad_close(g);
     lb_exec_close(ex);
 }
@@ -637,7 +694,7 @@ static void mistakes_are_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finite_differences), cmocka_unit_test(straight_through), cmocka_unit_test(fake_quant_agrees),
+        cmocka_unit_test(finite_differences), cmocka_unit_test(straight_through), cmocka_unit_test(fake_quant_agrees), cmocka_unit_test(given_grids),
         cmocka_unit_test(any_number_of_threads), cmocka_unit_test(memory_is_used_again),
         cmocka_unit_test(mistakes_are_errors), cmocka_unit_test(packed_is_separate),
         cmocka_unit_test(experts_get_their_tokens),

@@ -170,16 +170,16 @@ static void fake_quant_rows(void **state)
     (void)state;
     enum { GROUPS = 6 };
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
-        for (int t = 0; t < 24; t++) {
+        for (int t = 0; t < 40; t++) {
             int d = widths[i], bits = t % 4 == 3 ? 8 : 2 + t % 4;
             size_t n = (size_t)(GROUPS * d);
             float *x = randoms(n, 1), *v = randoms(n, 2), *dy = randoms(n, 3), *s1 = randoms(n, 4), *s2 = randoms(n, 5);
             float hi[] = {0.9f, 0.5f, 1}, lo[] = {1, 0.6f, 0.8f};
             for (int j = 0; j < d; j++) x[j] = 0, x[d + j] = fabsf(x[d + j]), x[2 * d + j] *= 1e-12f;
             for (size_t j = 0; j < n; j++) v[j] = 0.5f * tanhf(v[j]);
-            lb_fake_quant a = {.kind = (lb_fq_kind)(t % 3), .bits = bits, .n_group = GROUPS, .len = d, .x = x,
+            lb_fake_quant a = {.kind = (lb_fq_kind)(t % 5), .bits = bits, .n_group = GROUPS, .len = d, .x = x,
                                .n_factor = 3, .v = t & 4 ? v : NULL, .f_hi = hi, .f_lo = t & 8 ? lo : hi,
-                               .scale_type = t % 3 == 0 ? LB_F32 : t & 1 ? LB_BF16 : LB_F16};
+                               .scale_type = t % 5 == 0 ? LB_F32 : t & 1 ? LB_BF16 : LB_F16};
             each_row("", &lb_op_fake_quant, &a, (out[]){{&a.y, n, NULL, 0}}, 1);
             a.dy = dy;
             float *df = randoms(GROUPS, 6);

@@ -375,7 +375,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readings_of_answers), cmocka_unit_test(readings_of_completions),
-        cmocka_unit_test(explanations), cmocka_unit_test(equal_forms_stay_equal), cmocka_unit_test(identities_are_proven),
+        cmocka_unit_test(explanations), cmocka_unit_test(equal_forms_stay_equal),
+        cmocka_unit_test(identities_are_proven),
         cmocka_unit_test(a_proof_that_takes_too_long_costs_one_answer),
         cmocka_unit_test(the_child_is_kept_and_replaced), cmocka_unit_test(a_fork_has_its_own_child),
         cmocka_unit_test(threads_prove_side_by_side), cmocka_unit_test(hostile_answers_are_bounded),

@@ -1,0 +1,324 @@
+/* train/recipe.c – reading a recipe: tables of keys, one line a key. */
+#include "train/recipe.h"
+#include "base/file.h"
+#include "base/buf.h"
+#include <stdlib.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { WHERE = 700 };
+
+static const char *const kinds[] = {"sft", "kd", "opd", "grpo", NULL};
+static const char *const divergences[] = {"forward", "reverse", "js", "cakld", NULL};
+static const char *const scales[] = {"minmax", "clip", "static", "learned", NULL};
+static const char *const schedules[] = {"cosine", "linear", "wsd", "constant", NULL};
+static const char *const parts[] = {"linears", "biases", "norms", "routers", "embed", "head", "scales", "transforms", NULL};
+
+const char *lb_stage_kind_name(lb_stage_kind k) { return kinds[k]; }
+
+/* ---- one key ---- */
+
+typedef enum type { INT, REAL, BOOL, TEXT, NAME, FLAGS, SCHEME, OBJECT } type;
+typedef struct field {
+    const char *key;
+    type type;
+    size_t at;                   /* offset in the struct */
+    double min, max;             /* of numbers */
+    const char *const *names;    /* of names and flags */
+    unsigned kinds;              /* of stages that have it: 1 << kind; 0: all */
+} field;
+
+static bool one_of(const char *text, const char *const *names, int *out, const char *key, const char *where, lb_err *err)
+{
+    lb_buf list = {0};
+    for (*out = 0; names[*out]; ++*out) {
+        if (strcmp(text, names[*out]) == 0) {
+            lb_buf_free(&list);
+            return true;
+        }
+        lb_buf_fmt(&list, "%s%s", *out ? ", " : "", names[*out]);
+    }
+    lb_fail(err, LB_EFORMAT, "%s: '%s' is '%.40s'; there are %s", where, key, text, lb_buf_cstr(&list));
+    lb_buf_free(&list);
+    return false;
+}
+
+static bool read_flags(const json_t *list, const field *f, unsigned *out, const char *where, lb_err *err)
+{
+    const json_t *v;
+    size_t i;
+    *out = 0;
+    if (!json_is_array(list) || json_array_size(list) == 0)
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' wants an array of names", where, f->key);
+    json_array_foreach (list, i, v) {
+        int bit;
+        if (!json_is_string(v)) return lb_fail(err, LB_EFORMAT, "%s: '%s' wants an array of names", where, f->key);
+        if (!one_of(json_string_value(v), f->names, &bit, f->key, where, err)) return false;
+        *out |= 1u << bit;
+    }
+    return true;
+}
+
+/* Leaves the default alone where the key is absent. */
+static bool read_field(const json_t *o, const field *f, void *to, const char *where, lb_err *err)
+{
+    void *at = (char *)to + f->at;
+    const char *text = NULL;
+    const json_t *v = json_object_get(o, f->key);
+    int64_t i;
+    if (!v) return true;
+    switch (f->type) {
+    case INT:
+        if (!lb_json_get_int(o, f->key, (int64_t)f->min, (int64_t)f->max, &i, where, err)) return false;
+        if (f->max > INT32_MAX) *(int64_t *)at = i;
+        else *(int *)at = (int)i;
+        return true;
+    case REAL: return lb_json_get_real(o, f->key, f->min, f->max, at, where, err);
+    case BOOL: return lb_json_opt_bool(o, f->key, at, where, err);
+    case OBJECT:
+        *(const json_t **)at = v;
+        return json_is_object(v) || lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted an object", where, f->key, lb_json_kind(v));
+    case FLAGS: return read_flags(v, f, at, where, err);
+    default: break;
+    }
+    if (!lb_json_get_str(o, f->key, &text, where, err)) return false;
+    if (f->type == NAME) return one_of(text, f->names, at, f->key, where, err);
+    if (f->type == SCHEME) return lb_scheme_parse(text, at, err) || lb_wrap(err, "%s: '%s'", where, f->key);
+    *(const char **)at = text;
+    return *text || lb_fail(err, LB_EFORMAT, "%s: '%s' is empty", where, f->key);
+}
+
+static bool read_object(const json_t *o, const field *fields, size_t n, unsigned kind, void *to, const char *where,
+                        lb_err *err)
+{
+    const char *key;
+    json_t *v;
+    if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
+    json_object_foreach ((json_t *)o, key, v) {
+        size_t i = 0;
+        while (i < n && strcmp(fields[i].key, key) != 0) i++;
+        if (i == n) return lb_fail(err, LB_EFORMAT, "%s: '%s' is not a key that recipes have here", where, key);
+        if (fields[i].kinds && !(fields[i].kinds & kind))
+            return lb_fail(err, LB_EFORMAT, "%s: '%s' means nothing in a stage of this kind", where, key);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!read_field(o, &fields[i], to, where, err)) return false;
+    return true;
+}
+#define N(a) (sizeof(a) / sizeof *(a))
+
+/* ---- stages ---- */
+
+#define S(key, type, member, ...) {key, type, offsetof(lb_train_stage, member), __VA_ARGS__}
+enum {
+    SFT = 1 << LB_STAGE_SFT, KD = 1 << LB_STAGE_KD, OPD = 1 << LB_STAGE_OPD, GRPO = 1 << LB_STAGE_GRPO,
+    READS = SFT | KD, DISTILL = KD | OPD, WRITES = OPD | GRPO
+};
+static const field stage_fields[] = {
+    S("kind", NAME, kind, 0, 0, kinds, 0),
+    S("scheme", SCHEME, scheme, 0, 0, NULL, 0),
+    S("scales", NAME, scales, 0, 0, scales, 0),
+    S("train", FLAGS, train, 0, 0, parts, 0),
+    S("steps", INT, steps, 1, 1e9, NULL, 0),
+    S("warmup", INT, warmup, 0, 1e9, NULL, 0),
+    S("lr", REAL, lr, 0, 10, NULL, 0),
+    S("lr_scales", REAL, lr_scales, 0, 10, NULL, 0),
+    S("lr_transforms", REAL, lr_transforms, 0, 10, NULL, 0),
+    S("lr_clips", REAL, lr_clips, 0, 10, NULL, 0),
+    S("beta1", REAL, beta1, 0, 0.9999, NULL, 0),
+    S("beta2", REAL, beta2, 0, 0.99999, NULL, 0),
+    S("eps", REAL, eps, 1e-20, 1, NULL, 0),
+    S("weight_decay", REAL, weight_decay, 0, 1, NULL, 0),
+    S("clip_norm", REAL, clip_norm, 0, 1e9, NULL, 0),
+    S("schedule", NAME, schedule, 0, 0, schedules, 0),
+    S("last", REAL, last, 0, 1, NULL, 0),
+    S("decay", REAL, decay, 0, 1, NULL, 0),
+    S("tokens", INT, tokens, 16, 1 << 30, NULL, READS),
+    S("seq_tokens", INT, seq_tokens, 16, 1 << 30, NULL, 0),
+    S("prompt_loss", BOOL, prompt_loss, 0, 0, NULL, READS),
+    S("divergence", NAME, divergence, 0, 0, divergences, DISTILL),
+    S("temperature", REAL, temperature, 0.01, 100, NULL, DISTILL),
+    S("beta", REAL, beta, 0, 1, NULL, DISTILL),
+    S("gamma", REAL, gamma, 0, 1, NULL, DISTILL),
+    S("top_k", INT, top_k, 0, 65536, NULL, KD),
+    S("ce", REAL, ce, 0, 1e3, NULL, DISTILL),
+    S("prompts", TEXT, prompts, 0, 0, NULL, WRITES),
+    S("task", TEXT, task, 0, 0, NULL, WRITES),
+    S("n_prompt", INT, n_prompt, 1, 1 << 20, NULL, WRITES),
+    S("group", INT, group, 1, 4096, NULL, WRITES),
+    S("max_new", INT, max_new, 1, 1 << 28, NULL, WRITES),
+    S("sample_temperature", REAL, sample_temperature, 0.01, 100, NULL, WRITES),
+    S("top_p", REAL, top_p, 0.01, 1, NULL, WRITES),
+    S("clip_low", REAL, clip_low, 0, 1, NULL, GRPO),
+    S("clip_high", REAL, clip_high, 0, 100, NULL, GRPO),
+    S("kl", REAL, kl, 0, 100, NULL, GRPO),
+    S("updates", INT, updates, 1, 1024, NULL, GRPO),
+    S("drop_equal", BOOL, drop_equal, 0, 0, NULL, GRPO),
+    S("gate", REAL, gate, 0, 1, NULL, GRPO),
+    S("gate_samples", INT, gate_samples, 1, 1 << 20, NULL, GRPO),
+};
+
+/* Reasoning-QAT, appendix A.1 and A.3; what it does not state is the field's convention (clip 0.2 and 0.28: DAPO). */
+static lb_train_stage stage_default(const lb_train_recipe *r, lb_stage_kind kind)
+{
+    lb_train_stage s = {.kind = kind, .scheme = r->scheme, .scales = LB_SCALES_MINMAX, .train = LB_TRAIN_LINEARS | LB_TRAIN_SCALES,
+                        .steps = 6000, .warmup = 180, .lr = 2e-5, .lr_scales = 1e-4, .lr_transforms = 5e-5, .lr_clips = 5e-4,
+                        .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .clip_norm = 1, .schedule = LB_LR_COSINE, .decay = 0.2,
+                        .tokens = 32 * 8192, .seq_tokens = 8192, .temperature = 1, .beta = 0.5, .drop_equal = true,
+                        .n_prompt = 64, .group = 8, .max_new = 32768, .sample_temperature = 1, .top_p = 1,
+                        .clip_low = 0.2, .clip_high = 0.28, .updates = 1, .gate = 0.2, .gate_samples = 256};
+    if (kind == LB_STAGE_GRPO) s.steps = 250, s.warmup = 8, s.lr = 5e-7;
+    if (kind == LB_STAGE_OPD) s.group = 1, s.divergence = LB_KL_REVERSE;
+    return s;
+}
+
+static bool read_stage(lb_train_recipe *r, const json_t *o, int i, const char *in, lb_err *err)
+{
+    char where[WHERE];
+    int kind = 0;
+    lb_train_stage *s = &r->stages[i];
+    snprintf(where, sizeof where, "%.600s: stages[%d]", in, i);
+    if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
+    if (!json_object_get(o, "kind")) return lb_fail(err, LB_EFORMAT, "%s: 'kind' is missing; there are sft, kd, opd, grpo", where);
+    if (!read_field(o, &stage_fields[0], &kind, where, err)) return false;
+    *s = stage_default(r, (lb_stage_kind)kind);
+    if (!read_object(o, stage_fields, N(stage_fields), 1u << kind, s, where, err)) return false;
+    snprintf(s->name, sizeof s->name, "%d-%s", i + 1, kinds[kind]);
+    bool writes = WRITES >> kind & 1;
+    if (writes && !s->prompts) s->prompts = r->trace_prompts;
+    if (writes && !s->prompts) return lb_fail(err, LB_EFORMAT, "%s: 'prompts' is missing, and so are those of 'traces'", where);
+    if (s->kind == LB_STAGE_GRPO && s->group < 2)
+        return lb_fail(err, LB_EFORMAT, "%s: 'group' is 1: an advantage compares samples of one prompt, 2 or more", where);
+    if (s->warmup > s->steps) s->warmup = s->steps;
+    if (!writes && s->seq_tokens > s->tokens) s->seq_tokens = s->tokens;
+    if (!writes && s->tokens % s->seq_tokens)
+        return lb_fail(err, LB_EFORMAT, "%s: 'tokens' is %d, which is no multiple of 'seq_tokens', %d", where, s->tokens, s->seq_tokens);
+    return true;
+}
+
+/* ---- the whole ---- */
+
+#define R(key, type, member, ...) {key, type, offsetof(lb_train_recipe, member), __VA_ARGS__}
+static const field top_fields[] = {
+    R("name", TEXT, name, 0, 0, NULL, 0),        R("about", TEXT, about, 0, 0, NULL, 0),
+    R("scheme", SCHEME, scheme, 0, 0, NULL, 0),  R("seed", INT, seed, 0, 9e18, NULL, 0),
+    R("teacher", TEXT, teacher, 0, 0, NULL, 0),
+    R("keep_every", INT, keep_every, 1, 1e9, NULL, 0), R("eval", OBJECT, eval, 0, 0, NULL, 0),
+};
+static const field trace_fields[] = {
+    R("file", TEXT, trace_file, 0, 0, NULL, 0),        R("prompts", TEXT, trace_prompts, 0, 0, NULL, 0),
+    R("nprompts", INT, trace_n_prompt, 1, 1 << 28, NULL, 0), R("samples", INT, trace_samples, 1, 4096, NULL, 0),
+    R("max_new", INT, trace_max_new, 1, 1 << 28, NULL, 0),   R("seed", INT, trace_seed, 0, 9e18, NULL, 0),
+    R("where", OBJECT, trace_where, 0, 0, NULL, 0),
+};
+static const field start_fields[] = {
+    R("method", TEXT, method, 0, 0, NULL, 0),          R("calib", TEXT, calib, 0, 0, NULL, 0),
+    R("nsamples", INT, calib_n, 1, 1 << 20, NULL, 0),  R("seqlen", INT, calib_len, 1, 1 << 24, NULL, 0),
+    R("options", OBJECT, method_options, 0, 0, NULL, 0),
+};
+
+/* The parts that are objects of their own are read apart, so the top level is copied without them. */
+static bool read_top(lb_train_recipe *r, const char *where, lb_err *err)
+{
+    json_t *top = json_copy(r->doc);
+    if (!top) return lb_fail_mem(err, 0, "the recipe");
+    json_object_del(top, "traces");
+    json_object_del(top, "start");
+    json_object_del(top, "stages");
+    bool ok = read_object(top, top_fields, N(top_fields), 0, r, where, err); /* a shallow copy: values are the document's */
+    json_decref(top);
+    if (!ok) return false;
+    if (!r->name) return lb_fail(err, LB_EFORMAT, "%s: 'name' is missing", where);
+    if (!lb_is_plain_name(r->name)) return lb_fail(err, LB_EFORMAT, "%s: 'name' is '%.80s', which is no plain file name", where, r->name);
+    return json_object_get(r->doc, "scheme") || lb_fail(err, LB_EFORMAT, "%s: 'scheme' is missing, such as \"w2g128\"", where);
+}
+
+static bool read_part(lb_train_recipe *r, const char *key, const field *fields, size_t n, const char *in, lb_err *err)
+{
+    const json_t *o = json_object_get(r->doc, key);
+    char where[WHERE];
+    snprintf(where, sizeof where, "%.600s: %s", in, key);
+    return !o || read_object(o, fields, n, 0, r, where, err);
+}
+
+bool lb_train_recipe_parse(lb_train_recipe *r, const json_t *doc, const char *where, lb_err *err)
+{
+    *r = (lb_train_recipe){.doc = json_incref((json_t *)doc), .about = "", .seed = 42, .trace_n_prompt = 4096, .trace_samples = 1,
+                           .trace_seed = 1, .method = "gptq", .calib = "traces", .calib_n = 128, .calib_len = 2048,
+                           .keep_every = 100};
+    if (!json_is_object(doc)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(doc));
+    if (!read_top(r, where, err) || !read_part(r, "traces", trace_fields, N(trace_fields), where, err) ||
+        !read_part(r, "start", start_fields, N(start_fields), where, err))
+        return false;
+    if (r->trace_file && r->trace_prompts)
+        return lb_fail(err, LB_EFORMAT, "%s: traces: 'file' and 'prompts' exclude each other", where);
+    const json_t *list = json_object_get(doc, "stages"), *o;
+    size_t i, n = json_array_size(list);
+    if (!json_is_array(list) || n == 0 || n > LB_TRAIN_MAX_STAGES)
+        return lb_fail(err, LB_EFORMAT, "%s: 'stages' wants an array of 1 to %d objects", where, LB_TRAIN_MAX_STAGES);
+    r->n_stage = (int)n;
+    json_array_foreach (list, i, o) {
+        if (!read_stage(r, o, (int)i, where, err)) return false;
+        bool reads = !(WRITES >> r->stages[i].kind & 1);
+        if (reads && !r->trace_file && !r->trace_prompts)
+            return lb_fail(err, LB_EFORMAT, "%s: stages[%zu] learns from traces, but 'traces' names neither 'file' nor 'prompts'", where, i);
+    }
+    return true;
+}
+
+bool lb_train_recipe_load(lb_train_recipe *r, const char *path, lb_err *err)
+{
+    *r = (lb_train_recipe){0};
+    json_t *doc = lb_json_load(path, err);
+    bool ok = doc && lb_train_recipe_parse(r, doc, path, err);
+    json_decref(doc);
+    return ok;
+}
+
+void lb_train_recipe_free(lb_train_recipe *r)
+{
+    json_decref(r->doc);
+    *r = (lb_train_recipe){0};
+}
+
+/* ---- differences ---- */
+
+static void show(const json_t *v, char *out, size_t size)
+{
+    char *text = v ? json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
+    snprintf(out, size, "%.60s", text ? text : "absent");
+    free(text);
+}
+
+static bool differs(const json_t *a, const json_t *b, const char *at, char out[256])
+{
+    if (json_is_object(a) && json_is_object(b)) {
+        for (int turn = 0; turn < 2; turn++) {
+            const char *key;
+            json_t *v;
+            json_object_foreach (turn ? (json_t *)b : (json_t *)a, key, v) {
+                char path[128];
+                snprintf(path, sizeof path, "%.60s%s%.60s", at, *at ? "." : "", key);
+                if (differs(json_object_get(a, key), json_object_get(b, key), path, out)) return true;
+            }
+        }
+        return false;
+    }
+    if (json_is_array(a) && json_is_array(b) && json_array_size(a) == json_array_size(b)) {
+        for (size_t i = 0; i < json_array_size(a); i++) {
+            char path[128];
+            snprintf(path, sizeof path, "%.100s[%zu]", at, i);
+            if (differs(json_array_get(a, i), json_array_get(b, i), path, out)) return true;
+        }
+        return false;
+    }
+    if (a && b && json_equal((json_t *)a, (json_t *)b)) return false;
+    char now[64], then[64];
+    show(a, now, sizeof now);
+    show(b, then, sizeof then);
+    snprintf(out, 256, "%.120s: %s, was %s", at, now, then);
+    return true;
+}
+
+bool lb_train_recipe_differs(const json_t *now, const json_t *then, char out[256]) { return differs(now, then, "", out); }

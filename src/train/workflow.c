@@ -1,0 +1,373 @@
+/* train/workflow.c – the whole workflow, part by part. */
+#include "train/workflow.h"
+#include "base/file.h"
+#include "base/jsonl.h"
+#include "base/mem.h"
+#include "eval/compress.h"
+#include "eval/trace.h"
+#include "train/stage.h"
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { PATH = 1100 };
+
+typedef struct workflow {
+    const lb_train_recipe *r;
+    const lb_train_opt *o;
+    lb_exec *ex;
+    lb_target base;
+    lb_train_ctx x;
+    char partial[PATH], traces[PATH], start[PATH];
+    bool has_start;              /* false: the model's own weights */
+    int lock_fd;
+    lb_progress p;
+} workflow;
+
+static void remark(const workflow *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void remark(const workflow *w, const char *fmt, ...)
+{
+    char line[512];
+    va_list a;
+    if (!w->o->remark) return;
+    va_start(a, fmt);
+    vsnprintf(line, sizeof line, fmt, a);
+    va_end(a);
+    w->o->remark(w->o->remark_arg, line);
+}
+
+static const char *data_dir(const workflow *w) { return w->o->data_dir ? w->o->data_dir : "data"; }
+
+/* ---- the working folder ---- */
+
+static bool same_recipe(workflow *w, lb_err *err)
+{
+    char path[PATH + 16], differs[256];
+    snprintf(path, sizeof path, "%s/recipe.json", w->partial);
+    if (!lb_file_exists(path)) return lb_json_save(path, w->r->doc, err);
+    json_t *was = lb_json_load(path, err);
+    bool ok = was != NULL;
+    if (ok && lb_train_recipe_differs(w->r->doc, was, differs))
+        ok = lb_fail(err, LB_EUSAGE, "%s is of another recipe (%s): give the old one, or another output", w->partial, differs);
+    json_decref(was);
+    return ok;
+}
+
+static bool open_folder(workflow *w, lb_err *err)
+{
+    const char *out = w->o->out_dir;
+    size_t n = strlen(out);
+    while (n > 1 && out[n - 1] == '/') n--;
+    if (n == 0 || n > PATH - 100) return lb_fail(err, LB_EUSAGE, "no output folder, or one with a path of %zu bytes", n);
+    if (lb_is_folder(out) || lb_file_exists(out)) return lb_fail(err, LB_EUSAGE, "the output %s exists", out);
+    snprintf(w->partial, sizeof w->partial, "%.*s.partial", (int)n, out);
+    snprintf(w->traces, sizeof w->traces, "%.1000s/traces.jsonl", w->partial);
+    snprintf(w->start, sizeof w->start, "%.1000s/start", w->partial);
+    if (!lb_mkdirs(w->partial, err)) return false;
+    w->lock_fd = open(w->partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (w->lock_fd < 0) return lb_fail_io(err, "%s", w->partial);
+    if (flock(w->lock_fd, LOCK_EX | LOCK_NB) != 0) return lb_fail(err, LB_EIO, "another process trains in %s", w->partial);
+    return same_recipe(w, err);
+}
+
+static bool open_log(workflow *w, lb_err *err)
+{
+    char path[PATH + 16];
+    snprintf(path, sizeof path, "%s/train.jsonl", w->partial);
+    w->x.log_fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    return w->x.log_fd >= 0 || lb_fail_io(err, "%s", path);
+}
+
+/* ---- traces ---- */
+
+static bool reads_traces(const workflow *w)
+{
+    const lb_train_recipe *r = w->r;
+    bool calib = strcmp(r->calib, "traces") == 0 && strcmp(r->method, "none") != 0 && strcmp(r->method, "rtn") != 0;
+    for (int i = 0; i < r->n_stage; i++) calib |= r->stages[i].kind == LB_STAGE_SFT || r->stages[i].kind == LB_STAGE_KD;
+    return calib;
+}
+
+static bool make_traces(workflow *w, lb_err *err)
+{
+    const lb_train_recipe *r = w->r;
+    char selected[PATH + 40];
+    lb_prompts list = {0};
+    lb_trace_report rep;
+    snprintf(selected, sizeof selected, "%s/prompts.jsonl", w->partial);
+    bool ok = !r->trace_where || lb_file_exists(selected) || lb_jsonl_select(r->trace_prompts, r->trace_where, r->trace_n_prompt, selected, err);
+    ok = ok && lb_prompts_load(r->trace_where ? selected : r->trace_prompts, data_dir(w), r->trace_n_prompt, &list, err);
+    if (ok) {
+        remark(w, "traces: %d problems, %d sample%s each, by the model itself", list.n, r->trace_samples, r->trace_samples > 1 ? "s" : "");
+        lb_trace_opt o = {.prompts = &list, .n_sample = r->trace_samples, .seed = (uint64_t)r->trace_seed, .sampling = lb_target_sampling(&w->base),
+                          .max_new = r->trace_max_new, .stop = w->o->stop};
+        lb_progress_start(&w->p, w->o->progress, "traces", (int64_t)list.n * r->trace_samples);
+        ok = lb_trace_run(&w->base, &o, w->traces, &w->p, &rep, err);
+        lb_progress_end(&w->p);
+    }
+    lb_prompts_free(&list);
+    return ok || lb_wrap(err, "traces");
+}
+
+static bool traces(workflow *w, lb_err *err)
+{
+    if (!reads_traces(w)) return true;
+    w->x.trace_file = w->r->trace_file ? w->r->trace_file : w->traces;
+    if (!w->r->trace_file && !w->r->trace_prompts)
+        return lb_fail(err, LB_EUSAGE, "the start is calibrated on 'traces', but the recipe says neither 'file' nor 'prompts' of them");
+    return w->r->trace_file || make_traces(w, err);
+}
+
+/* ---- the start ---- */
+
+static bool spec_options(const json_t *o, lb_compress_spec *s, char text[][160], lb_err *err)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach ((json_t *)o, key, v) {
+        if (!json_is_string(v) || s->n_opt == 32) return lb_fail(err, LB_EFORMAT, "start: options: '%s' wants a text, such as \"0.01\"", key);
+        snprintf(text[s->n_opt], 160, "%.60s=%.90s", key, json_string_value(v));
+        s->opt[s->n_opt] = text[s->n_opt];
+        s->n_opt++;
+    }
+    return true;
+}
+
+/* The post-training start, with the weights that it rounded. Round to nearest of the model's weights is what training
+ * does in its first step anyway: nothing has to be made for it. */
+static bool start(workflow *w, lb_err *err)
+{
+    const lb_train_recipe *r = w->r;
+    w->has_start = strcmp(r->method, "none") != 0 && strcmp(r->method, "rtn") != 0;
+    if (!w->has_start || lb_is_folder(w->start)) return true;
+    static char options[32][160];
+    char scheme[LB_SCHEME_TEXT];
+    lb_scheme_text(&r->scheme, scheme);
+    lb_compress_spec *s = lb_alloc(1, sizeof *s, "the start", err);
+    lb_compress *q = s ? lb_alloc(1, sizeof *q, "the start", err) : NULL;
+    if (!q) {
+        free(s);
+        return false;
+    }
+    *s = (lb_compress_spec){.method = r->method, .scheme = scheme, .save_latent = true,
+                            .calib = {.source = strcmp(r->calib, "traces") == 0 ? w->x.trace_file : r->calib, .n_seq = r->calib_n, .n_tok = r->calib_len,
+                                      .data_dir = data_dir(w)}};
+    lb_quantize_report rep;
+    int n = 0;
+    remark(w, "start: %s %s", r->method, scheme);
+    bool ok = spec_options(r->method_options, s, options, err) && lb_compress_parse(q, s, err) && lb_compress_count(q, w->o->model_dir, &n, err);
+    if (ok) {
+        lb_progress_start(&w->p, w->o->progress, "layers", n);
+        q->opt.progress = &w->p;
+        q->opt.stop = (volatile const int *)w->o->stop;
+        ok = lb_compress_run(q, w->o->model_dir, w->start, w->ex, &rep, err);
+        lb_progress_end(&w->p);
+    }
+    lb_compress_free(q);
+    free(q);
+    free(s);
+    return ok || lb_wrap(err, "start");
+}
+
+/* ---- stages ---- */
+
+static unsigned trained(const lb_train_recipe *r)
+{
+    unsigned all = 0;
+    for (int i = 0; i < r->n_stage; i++) all |= r->stages[i].train;
+    return all;
+}
+
+static bool distils(const lb_train_recipe *r)
+{
+    for (int i = 0; i < r->n_stage; i++)
+        if (r->stages[i].kind == LB_STAGE_KD || r->stages[i].kind == LB_STAGE_OPD) return true;
+    return false;
+}
+
+static int longest(const lb_train_recipe *r)
+{
+    int n = 1;
+    for (int i = 0; i < r->n_stage; i++) n = r->stages[i].seq_tokens > n ? r->stages[i].seq_tokens : n;
+    return n;
+}
+
+/* The width of the teacher's hidden states; 0 if its config cannot be read, which opening it will say. */
+static int teacher_width(const workflow *w)
+{
+    lb_config c;
+    if (!w->r->teacher) return w->base.model->cfg.d_model;
+    int d = lb_config_load(&c, w->r->teacher, NULL) ? c.d_model : 0;
+    lb_config_free(&c);
+    return d;
+}
+
+/* What a step will take, printed before anything is loaded, and compared with what there is. */
+static bool plan_memory(workflow *w, lb_err *err)
+{
+    const lb_config *c = &w->base.model->cfg;
+    lb_model_plan student, teacher = {0};
+    int n = longest(w->r), begin[2] = {0, n};
+    int docs[1025], n_doc = 1, ctx = lb_config_ctx(c);
+    while (n > ctx * n_doc && n_doc < 1024) n_doc++;
+    for (int i = 0; i <= n_doc; i++) docs[i] = (int)((int64_t)n * i / n_doc);
+    lb_model_grad_opt o = {.train = trained(w->r) & LB_TRAIN_ALL, .d_teacher = distils(w->r) ? teacher_width(w) : 0};
+    if (!lb_model_grad_bytes(c, w->ex, &o, n_doc, docs, NULL, &student, err)) return false;
+    if (distils(w->r) && !lb_model_grad_bytes(c, w->ex, &(lb_model_grad_opt){0}, 1, begin[1] > ctx ? (int[]){0, ctx} : begin, NULL, &teacher, err)) return false;
+    double total = (double)student.total + (double)(teacher.weights + teacher.tape), have = (double)lb_mem_available();
+    remark(w, "memory: %.2f GB: weights %.2f, gradients %.2f, moments %.2f, a step of %d tokens %.2f, vocabulary %.2f, teacher %.2f", total / 1e9,
+           (double)student.weights / 1e9, (double)student.gradients / 1e9, (double)student.moments / 1e9, n, (double)student.tape / 1e9,
+           (double)student.loss / 1e9, (double)(teacher.weights + teacher.tape) / 1e9);
+    return have <= 0 || total <= have ||
+           lb_fail(err, LB_ENOMEM, "training needs %.1f GB, %.1f GB are free: lower seq_tokens", total / 1e9, have / 1e9);
+}
+
+static bool stages(workflow *w, lb_err *err)
+{
+    const lb_train_recipe *r = w->r;
+    lb_student_opt o = {.model_dir = w->o->model_dir, .start_dir = w->has_start ? w->start : NULL, .train = trained(r),
+                        .d_teacher = distils(r) ? teacher_width(w) : 0};
+    int64_t steps = 0;
+    int at;
+    bool ok = (w->x.student = lb_student_open(&o, w->ex, err)) != NULL && lb_stage_resume(&w->x, &at, err);
+    for (int i = 0; i < r->n_stage; i++) steps += r->stages[i].steps;
+    if (ok) lb_progress_start(&w->p, w->o->progress, "steps", steps);
+    for (int i = 0; ok && i < r->n_stage; i++) {
+        if (i < at) { /* finished: only its quantizers, whose shapes the checkpoint has */
+            ok = lb_student_stage(w->x.student, &r->stages[i], err);
+            lb_progress_reuse(&w->p, r->stages[i].steps);
+            continue;
+        }
+        remark(w, "stage %s: %d steps", r->stages[i].name, r->stages[i].steps);
+        ok = lb_stage_run(&w->x, i, err);
+    }
+    lb_progress_end(&w->p);
+    return ok;
+}
+
+/* ---- the output ---- */
+
+static bool copy_file(const char *from_dir, const char *name, const char *to_dir, lb_err *err)
+{
+    char from[PATH + 40], to[PATH + 40];
+    lb_map m;
+    snprintf(from, sizeof from, "%s/%s", from_dir, name);
+    snprintf(to, sizeof to, "%s/%s", to_dir, name);
+    if (!lb_map_open(&m, from, err)) return false;
+    bool ok = lb_write_file(to, m.p, m.size, err);
+    lb_map_close(&m);
+    return ok;
+}
+
+static bool export(workflow *w, char *dir, lb_err *err)
+{
+    snprintf(dir, PATH, "%.1000s/export", w->partial);
+    remark(w, "export: packed, written, read back");
+    return lb_student_export(w->x.student, dir, w->r->name, err) && lb_student_save_latent(w->x.student, dir, err) &&
+           copy_file(w->partial, "train.jsonl", dir, err) && copy_file(w->partial, "recipe.json", dir, err);
+}
+
+/* ---- evaluation ---- */
+
+static bool eval_opt(const workflow *w, lb_eval_opt *o, const lb_bench ***tasks, const char **data, lb_err *err)
+{
+    const json_t *e = w->r->eval, *seeds = json_object_get(e, "seeds"), *v;
+    const char *names = "abacus", *where = "eval";
+    int64_t limit = 0, samples = 1, max_new = 0;
+    size_t i;
+    *data = data_dir(w);
+    if (!lb_json_opt_str(e, "tasks", &names, where, err) || !lb_json_opt_str(e, "data", data, where, err) ||
+        !lb_json_opt_int(e, "limit", 0, 1 << 20, &limit, where, err) || !lb_json_opt_int(e, "samples", 1, 4096, &samples, where, err) ||
+        !lb_json_opt_int(e, "max_new", 0, 1 << 28, &max_new, where, err) || !lb_benches_of(names, tasks, &o->n_task, err))
+        return false;
+    o->tasks = *tasks, o->data_dir = *data, o->limit = (int)limit, o->n_sample = (int)samples, o->max_new = (int)max_new;
+    json_array_foreach (seeds, i, v) {
+        if (!json_is_integer(v) || i >= LB_MAX_SEEDS) return lb_fail(err, LB_EFORMAT, "eval: 'seeds' wants up to %d whole numbers", LB_MAX_SEEDS);
+        o->seeds[o->n_seed++] = json_integer_value(v);
+    }
+    if (o->n_seed == 0) o->seeds[0] = 42, o->seeds[1] = 43, o->seeds[2] = 44, o->n_seed = 3;
+    o->stop = w->o->stop, o->allow_weak_sandbox = w->o->allow_weak_sandbox;
+    return true;
+}
+
+static bool evaluate_one(workflow *w, const char *dir, const char *label, lb_eval_opt o, lb_db *db, lb_eval_result *out, lb_err *err)
+{
+    lb_target t = {0};
+    int64_t total;
+    o.sampling = lb_target_sampling(&w->base), o.label = label;
+    bool ok = lb_eval_count(&o, &total, err) && lb_target_open(&t, dir, w->ex, err);
+    if (ok) {
+        lb_progress_start(&w->p, w->o->progress, "samples", total);
+        ok = lb_eval_run(&t, &o, db, &w->p, out, err);
+        lb_progress_end(&w->p);
+    }
+    lb_target_close(&t);
+    return ok || lb_wrap(err, "evaluation of %s", label);
+}
+
+static bool evaluate(workflow *w, const char *dir, lb_train_report *rep, lb_err *err)
+{
+    if (!w->r->eval) return true;
+    lb_eval_opt o = {0};
+    const lb_bench **tasks = NULL;
+    const char *data, *path = w->o->db_path;
+    char own[PATH + 40];
+    snprintf(own, sizeof own, "%s/results.sqlite", w->partial);
+    lb_db *db = NULL;
+    remark(w, "evaluation");
+    bool ok = eval_opt(w, &o, &tasks, &data, err) && (db = lb_db_open(path ? path : own, err)) != NULL &&
+              evaluate_one(w, w->o->model_dir, "model", o, db, &rep->eval[LB_TRAIN_MODEL], err) &&
+              (!w->has_start || evaluate_one(w, w->start, "start", o, db, &rep->eval[LB_TRAIN_START], err)) &&
+              evaluate_one(w, dir, "trained", o, db, &rep->eval[LB_TRAIN_RESULT], err);
+    rep->evaluated = ok, rep->has_start = w->has_start;
+    lb_db_close(db);
+    if (ok && !path) ok = copy_file(w->partial, "results.sqlite", dir, err);
+    free(tasks);
+    return ok;
+}
+
+void lb_train_report_free(lb_train_report *r)
+{
+    for (int i = 0; i < LB_TRAIN_EVALS; i++) lb_eval_result_free(&r->eval[i]);
+    *r = (lb_train_report){0};
+}
+
+/* ---- all of it ---- */
+
+static void count_traces(workflow *w, lb_train_report *rep)
+{
+    lb_corpus c;
+    if (!w->x.trace_file || !lb_corpus_load(&c, &w->base, w->x.trace_file, longest(w->r), NULL)) return;
+    rep->n_doc = c.n, rep->n_tok = c.n_tok, rep->n_long = c.n_long, rep->n_empty = c.n_empty, rep->n_unthinking = c.n_unthinking;
+    remark(w, "traces: %d to train on, %lld tokens; left out: %d too long, %d empty, %d without the end of their thinking", c.n, (long long)c.n_tok,
+           c.n_long, c.n_empty, c.n_unthinking);
+    lb_corpus_free(&c);
+}
+
+bool lb_train_run(const lb_train_recipe *r, const lb_train_opt *o, lb_exec *ex, lb_train_report *rep, lb_err *err)
+{
+    workflow *w = lb_alloc(1, sizeof *w, "the workflow", err);
+    char dir[PATH] = "";
+    *rep = (lb_train_report){0};
+    if (!w) return false;
+    *w = (workflow){.r = r, .o = o, .ex = ex, .lock_fd = -1};
+    w->x = (lb_train_ctx){.recipe = r, .model_dir = o->model_dir, .data_dir = data_dir(w), .dir = w->partial, .ex = ex, .base = &w->base,
+                          .allow_weak_sandbox = o->allow_weak_sandbox, .progress = &w->p, .log_fd = -1, .stop = o->stop};
+    bool ok = open_folder(w, err) && lb_target_open(&w->base, o->model_dir, ex, err) && lb_target_hash(&w->base, err) && plan_memory(w, err) &&
+              open_log(w, err) && traces(w, err) && start(w, err);
+    if (ok) count_traces(w, rep);
+    ok = ok && stages(w, err) && export(w, dir, err) && evaluate(w, dir, rep, err);
+    if (ok && rename(dir, o->out_dir) != 0) ok = lb_fail_io(err, "%s cannot be renamed to %s", dir, o->out_dir);
+    if (w->x.log_fd >= 0) close(w->x.log_fd);
+    lb_student_close(w->x.student);
+    lb_model_grad_close(w->x.teacher);
+    lb_target_close(&w->base);
+    if (ok) lb_remove_folder(w->partial);
+    if (w->lock_fd >= 0) close(w->lock_fd);
+    free(w);
+    return ok;
+}

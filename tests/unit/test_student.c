@@ -1,0 +1,191 @@
+/* test_student.c – what training sees is what the packed model computes. */
+#include "test.h"
+#include "base/file.h"
+#include "base/median.h"
+#include "base/mem.h"
+#include "eval/target.h"
+#include "infer/engine.h"
+#include "store/ct.h"
+#include "train/student.h"
+#include <unistd.h>
+
+typedef struct fixture {
+    lb_exec *ex;
+    char dir[64];
+} fixture;
+
+static int setup(void **state)
+{
+    static fixture f;
+    lb_err err = {0};
+    f = (fixture){.ex = lb_exec_open(&(lb_exec_opt){.n_thread = 1}, &err)};
+    assert_ok(f.ex != NULL, err);
+    snprintf(f.dir, sizeof f.dir, "/tmp/lowbit-student-%d", (int)getpid());
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *f = *state;
+    lb_remove_folder(f->dir);
+    lb_exec_close(f->ex);
+    return 0;
+}
+
+static lb_train_stage stage_of(const char *scheme, lb_scales scales)
+{
+    lb_err err = {0};
+    lb_train_stage st = {.kind = LB_STAGE_KD, .name = "test", .scales = scales, .train = LB_TRAIN_LINEARS | LB_TRAIN_SCALES,
+                         .lr = 1e-3, .lr_scales = 1e-3};
+    assert_ok(lb_scheme_parse(scheme, &st.scheme, &err), err);
+    return st;
+}
+
+/* Moves every trained parameter a little, so that nothing is as it was loaded. */
+static void shake(fixture *f, lb_student *s)
+{
+    size_t n;
+    const lb_student_param *p = lb_student_params(s, &n);
+    for (size_t i = 0; i < n; i++) {
+        size_t count = (size_t)p[i].p->n * (size_t)p[i].p->k;
+        if (p[i].lr == 0) continue;
+        lb_rng_key key = lb_rng_key_of(3, i, 0);
+        float *v = malloc(count * sizeof *v);
+        lb_exec_get(f->ex, v, p[i].p->v, count * sizeof *v);
+        for (size_t j = 0; j < count; j++) v[j] *= 1 + 0.05f * lb_rng_normal(key, j);
+        lb_exec_put(f->ex, p[i].p->v, v, count * sizeof *v);
+        free(v);
+    }
+}
+
+static void weights_are_the_same_numbers(fixture *f, const char *scheme, lb_scales scales)
+{
+    lb_err err = {0};
+    lb_train_stage st = stage_of(scheme, scales);
+    lb_student *s = lb_student_open(&(lb_student_opt){.model_dir = ABACUS_DIR, .train = st.train}, f->ex, &err);
+    assert_ok(s != NULL, err);
+    assert_ok(lb_student_stage(s, &st, &err), err);
+    shake(f, s);
+    assert_ok(lb_student_export(s, f->dir, "test", &err), err);
+    lb_store *store = lb_store_open(f->dir, &err);
+    assert_ok(store != NULL, err);
+    static const char *const modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                                          "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"};
+    const lb_ct_scheme ct = {.bits = st.scheme.w_bits, .group = st.scheme.group > 0 ? st.scheme.group : 0, .symmetric = st.scheme.sym};
+    for (int layer = 0; layer < 6; layer += 5)
+        for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
+            lb_param *p = lb_model_grad_linear(lb_student_model(s), layer, -1, (lb_block_linear)i);
+            size_t n = (size_t)p->n * (size_t)p->k;
+            float *w = malloc(n * sizeof *w);
+            char name[96];
+            lb_qmat q;
+            snprintf(name, sizeof name, "model.layers.%d.%s", layer, modules[i]);
+            assert_ok(lb_student_rounded(s, layer, -1, (lb_block_linear)i, w, &err), err);
+            assert_ok(lb_ct_unpack(store, name, &ct, p->n, p->k, &q, &err), err);
+            int groups = lb_n_group(q.k, q.group), different = 0;
+            for (int r = 0; r < q.n; r++)
+                for (int k = 0; k < q.k; k++) {
+                    size_t at = (size_t)r * (size_t)q.k + (size_t)k, g = (size_t)(r * groups + k / q.group);
+                    different += q.scales[g] * ((float)q.codes[at] - (float)q.zeros[g]) != w[at];
+                }
+            if (different) fail_msg("%s %d %s: %d of %zu weights differ", scheme, (int)scales, name, different, n);
+            lb_qmat_free(&q);
+            free(w);
+        }
+    lb_store_close(store);
+    lb_student_close(s);
+}
+
+static void packed_weights_are_those_of_the_tape(void **state)
+{
+    fixture *f = *state;
+    static const char *const schemes[] = {"w2g128", "w3g64s", "w4g-1s", "w8g128"};
+    for (int i = 0; i < 4; i++)
+        for (int scales = LB_SCALES_MINMAX; scales <= LB_SCALES_LEARNED; scales++)
+            if (i < 2 || scales == LB_SCALES_MINMAX || scales == LB_SCALES_LEARNED) weights_are_the_same_numbers(f, schemes[i], (lb_scales)scales);
+}
+
+/* Logits of the exported model on its own kernels against the tape's. */
+static void logits_agree(fixture *f, const char *scheme, double most)
+{
+    lb_err err = {0};
+    lb_train_stage st = stage_of(scheme, LB_SCALES_MINMAX);
+    lb_student *s = lb_student_open(&(lb_student_opt){.model_dir = ABACUS_DIR, .train = st.train}, f->ex, &err);
+    assert_ok(s != NULL, err);
+    assert_ok(lb_student_stage(s, &st, &err), err);
+    shake(f, s);
+    assert_ok(lb_student_export(s, f->dir, "test", &err), err);
+    lb_target t = {0};
+    assert_ok(lb_target_open(&t, f->dir, f->ex, &err), err);
+    enum { N = 24 };
+    int ids[N], seq[N] = {0}, pos[N], all[N], begin[2] = {0, N}, V = t.model->cfg.n_vocab, D = t.model->cfg.d_model;
+    for (int i = 0; i < N; i++) ids[i] = (int)(lb_mix64((uint64_t)i) % 1000), pos[i] = all[i] = i;
+    lb_kv_spec spec;
+    lb_kv_room room = {.n_seq = 1, .n_ctx = N};
+    assert_ok(lb_model_kv_spec(t.model, st.scheme.kv_bits < 16 ? NULL : "f32", &spec, &err), err);
+    lb_kv *kv = lb_model_kv_open(t.model, &spec, &room, &err);
+    lb_forward *fw = lb_forward_open(t.model, N, N, &err);
+    const float *logits;
+    assert_ok(kv && fw && lb_kv_grow(kv, 0, N), err);
+    lb_batch b = {.n_tok = N, .ids = ids, .seq = seq, .pos = pos, .n_out = N, .out = all};
+    assert_ok(lb_forward_run(fw, kv, &b, &logits, &err), err);
+    lb_docs docs = {.n_tok = N, .n_doc = 1, .ids = ids, .begin = begin};
+    float *h = malloc((size_t)N * (size_t)D * sizeof *h), *tape = malloc((size_t)N * (size_t)V * sizeof *tape);
+    assert_ok(lb_model_grad_infer(lb_student_model(s), &docs, h, &err), err);
+    lb_linear_run(lb_model_grad_head(lb_student_model(s)), tape, V, h, N, f->ex);
+    double row[N];
+    for (int i = 0; i < N; i++) {
+        double e = 0, all2 = 0;
+        for (int k = 0; k < V; k++) {
+            double y = (double)tape[i * V + k], d = y - (double)logits[i * V + k];
+            e += d * d, all2 += y * y;
+        }
+        row[i] = sqrt(e / all2);
+    }
+    double median = lb_median(row, N); /* of rows: where one code falls to the other side, all rows behind it move */
+    if (!(median < most)) fail_msg("%s: rows of logits differ by %.2g in the median, more than %.2g", scheme, median, most);
+    free(h);
+    free(tape);
+    lb_forward_close(fw);
+    lb_kv_close(kv);
+    lb_target_close(&t);
+    lb_student_close(s);
+}
+
+static void packed_models_compute_what_training_saw(void **state)
+{
+    logits_agree(*state, "w2g128", 1e-3);       /* 16-bit integer activations of the packed product */
+    logits_agree(*state, "w8a8", 1e-5);
+    logits_agree(*state, "w8a4", 1e-5);
+    logits_agree(*state, "w8kv4", 1e-2);        /* the attention of a packed cache rounds queries */
+    logits_agree(*state, "w4a4kv4", 1e-3);
+}
+
+static void what_has_no_gradient_is_refused(void **state)
+{
+    fixture *f = *state;
+    lb_err err = {0};
+    lb_train_stage st = stage_of("w4g128", LB_SCALES_MINMAX);
+    lb_student *s = lb_student_open(&(lb_student_opt){.model_dir = ABACUS_DIR, .train = st.train}, f->ex, &err);
+    assert_ok(s != NULL, err);
+    assert_ok(lb_scheme_parse("mxfp4", &st.scheme, &err), err);
+    assert_false(lb_student_stage(s, &st, &err));
+    assert_int_equal(err.code, LB_EUNSUPPORTED);
+    assert_ok(lb_scheme_parse("w4g96", &st.scheme, &err), err);
+    assert_false(lb_student_stage(s, &st, &err)); /* 96 does not divide rows of 256 */
+    assert_non_null(strstr(err.msg, "groups of 96"));
+    lb_student_close(s);
+    assert_null(lb_student_open(&(lb_student_opt){.model_dir = ABACUS_DIR, .start_dir = ABACUS_DIR, .train = st.train}, f->ex, &err));
+    assert_non_null(strstr(err.msg, "--save-latent"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packed_weights_are_those_of_the_tape),
+        cmocka_unit_test(packed_models_compute_what_training_saw),
+        cmocka_unit_test(what_has_no_gradient_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
