@@ -106,8 +106,8 @@ static bool check_model(evaluation *e, lb_err *err)
     const flags *f = &e->f;
     if (!f->server) {
         for (const lb_arg *a = e->table; a->name; a++)
-            if (a->given && a->dst && (a->dst == &f->model_name || a->dst == &f->key_env || a->dst == &f->timeout || a->dst == &f->retries ||
-                                       a->dst == &f->retry_wait || a->dst == &f->max_failed))
+            if (a->given && (a->dst == &f->model_name || a->dst == &f->key_env || a->dst == &f->timeout ||
+                             a->dst == &f->retries || a->dst == &f->retry_wait || a->dst == &f->max_failed))
                 return lb_fail(err, LB_EUSAGE, "--%s is for a model behind --server", a->name);
         return lb_cmd_need_model(&f->c, err);
     }
@@ -115,8 +115,8 @@ static bool check_model(evaluation *e, lb_err *err)
         return lb_fail(err, LB_EUSAGE, "-m and --server are two models; evaluate one at a time");
     if (f->kv) return lb_fail(err, LB_EUSAGE, "--kv is for a model folder; a server has its own KV cache");
     if (f->budget || f->extend)
-        return lb_fail(err, LB_EUSAGE,
-                       "--think-budget and --think-extend are for a model folder; a server's thinking cannot be forced");
+        return lb_fail(err, LB_EUSAGE, "--think-budget and --think-extend are for a model folder: a server's thinking "
+                                       "cannot be forced");
     return true;
 }
 
@@ -194,9 +194,9 @@ static void add_flag(lb_buf *b, const lb_arg *a)
 /* The command that evaluates the baseline: this one with another model, less what is only said of this one. */
 static bool say_command(const evaluation *e, lb_err *err)
 {
-    static const char *const not_these[] = {"model",   "server",     "model-name", "api-key-env", "timeout", "retries",
-                                            "retry-wait", "max-failed", "against",    "power",       "samples-out", "fail-under",
-                                            "fresh",   "json",       "quiet",      "pass-k",      "maj-k"};
+    static const char *const not_these[] = {
+        "model", "server", "model-name", "api-key-env", "timeout", "retries", "retry-wait", "max-failed", "against",
+        "power", "samples-out", "fail-under", "fresh", "json", "quiet", "pass-k", "maj-k"};
     lb_buf b = {0};
     lb_buf_str(&b, "lowbit eval -m ");
     add_word(&b, e->f.against);
@@ -300,8 +300,7 @@ static bool open_server(evaluation *e, lb_err *err)
         return lb_fail(err, LB_EUSAGE, "--api-key-env: there is no variable %s in the environment", f->key_env);
     lb_remote_opt o = {.url = f->server, .model = f->model_name, .api_key = key, .n_parallel = (int)f->parallel,
                        .timeout_s = f->timeout, .max_retries = f->retries > 0 ? (int)f->retries : -1,
-                       .backoff_s = f->retry_wait, .max_failed = (int)f->max_failed,
-                       .stop = &lb_cmd_stop};
+                       .backoff_s = f->retry_wait, .max_failed = (int)f->max_failed, .stop = &lb_cmd_stop};
     e->remote = lb_remote_open(&o, err);
     return e->remote && lb_subject_remote(&e->served, e->remote, e->ex, err);
 }

@@ -1,7 +1,8 @@
 /* eval/eval_remote.c – asks of an evaluation as requests to a server.
  *
- * The server renders the prompt, so that its hash is of what is sent. Where a reasoning model's template opens the thinking
- * and the server does not split the reply, a reply holds only "</think>", which graders read as they should. */
+ * The server renders the prompt, so that its hash is of what is sent. Where a reasoning model's template opens the
+ * thinking and the server does not split the reply, a reply holds only "</think>", which graders read as they should.
+ */
 #include "eval/eval_remote.h"
 #include "base/mem.h"
 #include <stdlib.h>
@@ -52,19 +53,27 @@ static bool generate(void *self, lb_ask *const *asks, size_t n, const lb_asking 
 {
     lb_served *s = self;
     if (how->think_budget || how->think_extend)
-        return lb_fail(err, LB_EUNSUPPORTED, "thinking cannot be forced through a server: no --think-budget or --think-extend with --server");
+        return lb_fail(err, LB_EUNSUPPORTED,
+                       "thinking cannot be forced through a server: no --think-budget or --think-extend with --server");
     job *jobs = lb_alloc(n, sizeof *jobs, "the samples", err);
     lb_remote_request **list = jobs ? lb_alloc(n, sizeof *list, "the samples", err) : NULL;
     for (size_t i = 0; list && i < n; i++) {
         lb_ask *a = asks[i];
         jobs[i] = (job){.ask = a, .how = how};
-        jobs[i].q = (lb_remote_request){.user = a->prompt->own, .template_kwargs = how->template_kwargs, .sampling = a->sampling,
-                                        .max_new = a->max_new, .seed = lb_remote_seed(a->seed, a->sample), .user_data = &jobs[i],
-                                        .wanted = wanted, .on_done = on_done, .on_failed = on_failed};
+        jobs[i].q = (lb_remote_request){.user = a->prompt->own,
+                                        .template_kwargs = how->template_kwargs,
+                                        .sampling = a->sampling,
+                                        .max_new = a->max_new,
+                                        .seed = lb_remote_seed(a->seed, a->sample),
+                                        .user_data = &jobs[i],
+                                        .wanted = wanted,
+                                        .on_done = on_done,
+                                        .on_failed = on_failed};
         list[i] = &jobs[i].q;
     }
     lb_remote_report one;
-    bool ok = list && lb_remote_run(s->r, list, n, &(lb_remote_run_opt){.failed = how->failed, .stop = how->stop}, &one, err);
+    bool ok =
+        list && lb_remote_run(s->r, list, n, &(lb_remote_run_opt){.failed = how->failed, .stop = how->stop}, &one, err);
     if (list) lb_remote_report_add(&s->report, &one);
     free(list);
     free(jobs);
@@ -76,8 +85,16 @@ bool lb_subject_remote(lb_served *out, lb_remote *r, lb_exec *ex, lb_err *err)
     memset(out, 0, sizeof *out);
     out->r = r;
     out->about = lb_remote_about(r);
-    out->s = (lb_subject){.hash = lb_remote_hash(r), .name = lb_remote_name(r), .kind = "server", .kv = "server", .about = out->about,
-                          .ex = ex, .self = out, .prepare = prepare, .forget = forget, .generate = generate};
+    out->s = (lb_subject){.hash = lb_remote_hash(r),
+                          .name = lb_remote_name(r),
+                          .kind = "server",
+                          .kv = "server",
+                          .about = out->about,
+                          .ex = ex,
+                          .self = out,
+                          .prepare = prepare,
+                          .forget = forget,
+                          .generate = generate};
     return out->about || lb_fail_mem(err, 0, "a server's description");
 }
 

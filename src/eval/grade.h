@@ -71,11 +71,11 @@ bool lb_answer_code(const char *text, lb_buf *out);
  *                right and wrong are proofs, else unknown ("equal to 270 digits, but not proven")
  *   expressions  + - * / ^, implicit multiplication, \frac \sqrt \binom !, in any arrangement: rational functions
  *                exactly
- *   functions    of variables (sin 2x, 2^{n+1}): different values at a point where both are defined prove LB_WRONG;
- *                equal to 270 digits wherever both are defined, at 6 to 16 random points of both signs and all sizes,
- *                counts as right and why says so: analytic functions that differ agree there by no accident. Not for
- *                |x| and rounding, which are not analytic, and not if they agree for positive values or whole numbers
- *                only: unknown
+ *   functions    of variables: sin, cos, sinh, exp, 2^n … by Euler's formula, with proof (sin 2x = 2 sin x cos x).
+ *                Others: different values at a point where both are defined prove LB_WRONG; equal to 270 digits
+ *                wherever both are defined, at 6 to 16 random points of both signs and all sizes, counts as right and
+ *                why says so: analytic functions that differ agree there by no accident. Not for |x| and rounding,
+ *                which are not analytic, and not if they agree for positive values or whole numbers only: unknown
  *   log          without a base may be natural or decimal: right or wrong only if both readings say so
  *   a, b, c      a list without parentheses, or a set {…}: any order; ± stands for both values; x = 3, y = 4 by name
  *   (a, b)       a tuple or interval: ordered, brackets must agree; a gold tuple also matches a bare list in its order

@@ -1,7 +1,7 @@
 /* eval/http.c – calls as easy handles of one multi handle.
  *
- * The multi handle keeps the connections, so an easy handle lives only as long as its call. Idle time is counted here and
- * not by libcurl, whose low-speed limit knows whole seconds and takes a comment line for progress. */
+ * The multi handle keeps the connections, so an easy handle lives only as long as its call. Idle time is counted here
+ * and not by libcurl, whose low-speed limit knows whole seconds and takes a comment line for progress. */
 #include "eval/http.h"
 #include "base/buf.h"
 #include "base/cpu.h"
@@ -41,7 +41,8 @@ static bool add_header(struct curl_slist **list, const char *line)
 
 static bool make_headers(lb_http *h, const char *key)
 {
-    bool ok = add_header(&h->get, "Accept: application/json") && add_header(&h->post, "Accept: text/event-stream, application/json") &&
+    bool ok = add_header(&h->get, "Accept: application/json") &&
+              add_header(&h->post, "Accept: text/event-stream, application/json") &&
               add_header(&h->post, "Content-Type: application/json") && add_header(&h->post, "Expect:");
     if (!key || !ok) return ok;
     lb_buf b = {0};
@@ -261,7 +262,8 @@ bool lb_http_poll(lb_http *h, double wait_s, lb_err *err)
     int n;
     CURLMcode code = curl_multi_poll(h->multi, NULL, 0, wait_s > 0 ? (int)(1000 * wait_s) : 0, &n);
     if (code == CURLM_OK) code = curl_multi_perform(h->multi, &n);
-    if (code != CURLM_OK) return lb_fail(err, code == CURLM_OUT_OF_MEMORY ? LB_ENOMEM : LB_EFAIL, "HTTP: %s", curl_multi_strerror(code));
+    if (code != CURLM_OK)
+        return lb_fail(err, code == CURLM_OUT_OF_MEMORY ? LB_ENOMEM : LB_EFAIL, "HTTP: %s", curl_multi_strerror(code));
     end_finished(h);
     end_idle(h);
     return true;

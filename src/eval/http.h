@@ -1,8 +1,8 @@
 /* eval/http.h – HTTP exchanges, several at a time, on one thread: libcurl behind a few functions.
  *
- * Connections are kept open between calls. HTTP/1.1 only; redirects are not followed; no cookies, no .netrc, no compressed
- * replies (nothing to blow up); certificates are checked against the system's authorities. A proxy of the environment is used,
- * but not for this machine itself. */
+ * Connections are kept open between calls. HTTP/1.1 only; redirects are not followed; no cookies, no .netrc, no
+ * compressed replies (nothing to blow up); certificates are checked against the system's authorities. A proxy of the
+ * environment is used, but not for this machine itself. */
 #ifndef LB_EVAL_HTTP_H
 #define LB_EVAL_HTTP_H
 #include "base/err.h"

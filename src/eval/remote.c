@@ -46,16 +46,21 @@ static bool set_url(lb_remote *r, const char *url, lb_err *err)
 {
     static const char CHAT[] = "/chat/completions";
     if (!url || !*url) return lb_fail(err, LB_EUSAGE, "no URL of a server, such as http://127.0.0.1:8000");
-    size_t n = strlen(url), host = strncasecmp(url, "http://", 7) == 0 ? 7 : strncasecmp(url, "https://", 8) == 0 ? 8 : 0;
+    size_t n = strlen(url), host = strncasecmp(url, "http://", 7) == 0    ? 7
+                                   : strncasecmp(url, "https://", 8) == 0 ? 8
+                                                                          : 0;
     if (n > MAX_URL) return lb_fail(err, LB_EUSAGE, "the server's URL has more than %d characters", MAX_URL);
     if (!host) return lb_fail(err, LB_EUSAGE, "'%s' is not a server's URL; it begins with http:// or https://", url);
     size_t host_n = strcspn(url + host, "/");
     if (memchr(url + host, '@', host_n))
-        return lb_fail(err, LB_EUSAGE, "the server's URL has a user or password in it; a key comes from the environment (--api-key-env)");
+        return lb_fail(
+            err, LB_EUSAGE,
+            "the server's URL has a user or password in it; a key comes from the environment (--api-key-env)");
     if (host_n == 0 || url[host + strcspn(url + host, "?# \\\"<>")])
         return lb_fail(err, LB_EUSAGE, "'%s' is not a server's URL; wanted http://HOST:PORT, with or without /v1", url);
     for (size_t i = 0; i < n; i++)
-        if ((unsigned char)url[i] <= ' ' || url[i] == 0x7f) return lb_fail(err, LB_EUSAGE, "the server's URL has a control character in it");
+        if ((unsigned char)url[i] <= ' ' || url[i] == 0x7f)
+            return lb_fail(err, LB_EUSAGE, "the server's URL has a control character in it");
     while (n > host + 1 && url[n - 1] == '/') n--;
     bool whole = ends_in(url, n, CHAT);
     if (whole) n -= sizeof CHAT - 1;
@@ -77,7 +82,8 @@ static bool check_key(const char *key, lb_err *err)
 {
     for (const char *p = key; p && *p; p++)
         if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7f)
-            return lb_fail(err, LB_EUSAGE, "the API key has a character in it that no key has (a space, a line end, …)");
+            return lb_fail(err, LB_EUSAGE,
+                           "the API key has a character in it that no key has (a space, a line end, …)");
     return true;
 }
 
@@ -116,8 +122,10 @@ double lb_remote_wait_s(const lb_remote_opt *o, uint64_t who, int tries)
 
 lb_remote_fault lb_remote_call_fault(const lb_http_call *c, const lb_buf *body, char *why, size_t cap)
 {
-    static const lb_remote_fault faults[] = {[LB_HTTP_CONNECT] = LB_REMOTE_CONNECT, [LB_HTTP_DROPPED] = LB_REMOTE_DROPPED,
-                                             [LB_HTTP_STALLED] = LB_REMOTE_STALLED, [LB_HTTP_BROKEN] = LB_REMOTE_BROKEN};
+    static const lb_remote_fault faults[] = {[LB_HTTP_CONNECT] = LB_REMOTE_CONNECT,
+                                             [LB_HTTP_DROPPED] = LB_REMOTE_DROPPED,
+                                             [LB_HTTP_STALLED] = LB_REMOTE_STALLED,
+                                             [LB_HTTP_BROKEN] = LB_REMOTE_BROKEN};
     char text[600];
     if (c->status < 200 || (c->status < 300 && c->end != LB_HTTP_REJECTED)) {
         snprintf(why, cap, "%s", c->why);
@@ -128,7 +136,9 @@ lb_remote_fault lb_remote_call_fault(const lb_http_call *c, const lb_buf *body, 
         return LB_REMOTE_TOO_LARGE;
     }
     lb_remote_error_text(lb_buf_cstr(body), body->n, text, sizeof text);
-    if (c->status < 400) snprintf(why, cap, "HTTP %d: redirected to %s; if that is the server, give its URL", c->status, *c->location ? c->location : "nowhere");
+    if (c->status < 400)
+        snprintf(why, cap, "HTTP %d: redirected to %s; if that is the server, give its URL", c->status,
+                 *c->location ? c->location : "nowhere");
     else snprintf(why, cap, "HTTP %d%s%s", c->status, *text ? ": " : "", text);
     return lb_remote_error_kind(c->status, text);
 }
@@ -155,7 +165,8 @@ static bool get(lb_remote *r, lb_http *http, const char *url, answer *a, lb_err 
         if (!ok || !lb_buf_ok(&a->body, "a server's answer", err)) return false;
         if (a->call.end == LB_HTTP_WHOLE && a->call.status >= 200 && a->call.status < 300) return true;
         lb_remote_fault f = lb_remote_call_fault(&a->call, &a->body, why, sizeof why);
-        if (f == LB_REMOTE_REFUSED || f == LB_REMOTE_CONTEXT || (f == LB_REMOTE_SERVER && a->call.status == 501)) return true;
+        if (f == LB_REMOTE_REFUSED || f == LB_REMOTE_CONTEXT || (f == LB_REMOTE_SERVER && a->call.status == 501))
+            return true;
         double wait = lb_remote_wait_s(&r->o, 0, tries);
         if (a->call.retry_after_s > wait) wait = a->call.retry_after_s;
         if (f == LB_REMOTE_CONNECT) return lb_fail(err, LB_EIO, "no server answers at %s: %s", url, why);
@@ -227,12 +238,14 @@ static bool choose(lb_remote *r, const json_t *list, const char *wanted, lb_err 
         ok = lb_fail(err, LB_EIO, "%s has no model '%s'; it has %s", r->base, wanted, there.n ? there.p : "none");
     else if (!m) ok = lb_fail(err, LB_EIO, "%s has no model", r->base);
     else if (!wanted && json_array_size(list) > 1)
-        ok = lb_fail(err, LB_EUSAGE, "%s has several models; --model-name takes one of %s", r->base, lb_buf_cstr(&there));
+        ok = lb_fail(err, LB_EUSAGE, "%s has several models; --model-name takes one of %s", r->base,
+                     lb_buf_cstr(&there));
     lb_buf_free(&there);
     if (!ok) return false;
     r->model = strdup(json_string_value(json_object_get(m, "id")));
     json_t *entry = entry_of(m);
-    return (r->model && entry && json_object_set_new(r->about, "entry", entry) == 0) || lb_fail_mem(err, 0, "the model's entry");
+    return (r->model && entry && json_object_set_new(r->about, "entry", entry) == 0) ||
+           lb_fail_mem(err, 0, "the model's entry");
 }
 
 /* A proxy may have no list; then the name must be given, and the first request tells whether it is right. */
@@ -242,9 +255,16 @@ static bool unlisted(lb_remote *r, const answer *a, const char *wanted, lb_err *
     int s = a->call.status;
     lb_remote_call_fault(&a->call, &a->body, why, sizeof why);
     if (s == 401 || s == 403)
-        return lb_fail(err, LB_EIO, "%s/models wants a key that is right (OPENAI_API_KEY, or the variable that --api-key-env names): %s", r->base, why);
+        return lb_fail(
+            err, LB_EIO,
+            "%s/models wants a key that is right (OPENAI_API_KEY, or the variable that --api-key-env names): %s",
+            r->base, why);
     if (s != 404 && s != 405 && s != 501) return lb_fail(err, LB_EIO, "%s/models: %s", r->base, why);
-    if (!wanted) return lb_fail(err, LB_EIO, "%s/models: %s; is this an OpenAI-compatible server? If so, --model-name says which model to ask", r->base, why);
+    if (!wanted)
+        return lb_fail(
+            err, LB_EIO,
+            "%s/models: %s; is this an OpenAI-compatible server? If so, --model-name says which model to ask", r->base,
+            why);
     r->model = strdup(wanted);
     return r->model || lb_fail_mem(err, 0, "the model's name");
 }
@@ -259,7 +279,8 @@ static bool ask_model(lb_remote *r, lb_http *http, const char *wanted, lb_err *e
     } else if (ok) {
         json_t *v = lb_json_parse(lb_buf_cstr(&a.body), a.body.n, url, err);
         const json_t *list = json_object_get(v, "data");
-        ok = v && (json_is_array(list) || lb_fail(err, LB_EFORMAT, "%s: 'data' is %s, wanted the array of models", url, lb_json_kind(list)));
+        ok = v && (json_is_array(list) ||
+                   lb_fail(err, LB_EFORMAT, "%s: 'data' is %s, wanted the array of models", url, lb_json_kind(list)));
         ok = ok && choose(r, list, wanted, err);
         if (!v) lb_wrap(err, "this is no OpenAI-compatible server");
         json_decref(v);
@@ -305,7 +326,8 @@ static bool ask_self(lb_remote *r, lb_http *http, lb_err *err)
 
 static bool identify(lb_remote *r, lb_err *err)
 {
-    int bad = json_object_set_new(r->about, "url", json_string(r->base)) | json_object_set_new(r->about, "model", json_string(r->model));
+    int bad = json_object_set_new(r->about, "url", json_string(r->base)) |
+              json_object_set_new(r->about, "model", json_string(r->model));
     char *text = bad ? NULL : json_dumps(r->about, JSON_SORT_KEYS | JSON_COMPACT);
     if (!text) return lb_fail_mem(err, 0, "the server's identity");
     lb_hash_hex(lb_hash_of(text, strlen(text)), r->hash);
@@ -325,9 +347,14 @@ lb_remote *lb_remote_open(const lb_remote_opt *o, lb_err *err)
         r->o.url = r->o.model = r->o.api_key = NULL;
         defaults(&r->o);
         const char *key = o->api_key && *o->api_key ? o->api_key : NULL;
-        lb_http_opt h = {.n_parallel = r->o.n_parallel, .connect_s = r->o.connect_s, .idle_s = r->o.timeout_s, .api_key = key}, quick = h;
+        lb_http_opt h = {.n_parallel = r->o.n_parallel,
+                         .connect_s = r->o.connect_s,
+                         .idle_s = r->o.timeout_s,
+                         .api_key = key},
+                    quick = h;
         if (quick.idle_s > PROBE_S) quick.idle_s = PROBE_S;
-        ok = set_url(r, o->url, err) && check_key(key, err) && (r->http = lb_http_open(&h, err)) && (probe = lb_http_open(&quick, err));
+        ok = set_url(r, o->url, err) && check_key(key, err) && (r->http = lb_http_open(&h, err)) &&
+             (probe = lb_http_open(&quick, err));
     }
     if (ok && !(r->about = json_object())) ok = lb_fail_mem(err, 0, "a server");
     ok = ok && ask_model(r, probe, o->model, err) && ask_self(r, probe, err) && identify(r, err);

@@ -1,9 +1,10 @@
 /* eval/remote.h – a model behind an OpenAI-compatible server: many prompts at once, through every fault of a network.
  *
- * One request is one POST of /v1/chat/completions with a single user turn, streamed where the server can. A fault that may
- * pass (nobody answers, a dropped or silent connection, a broken reply, 429, 5xx) is tried again after a wait that doubles
- * and is shared by all connections where the server as a whole is to blame; one that will not pass fails the request, or
- * the run. A failed request has no reply: nothing of it can be mistaken for an answer. docs/server.md has the rules. */
+ * One request is one POST of /v1/chat/completions with a single user turn, streamed where the server can. A fault that
+ * may pass (nobody answers, a dropped or silent connection, a broken reply, 429, 5xx) is tried again after a wait that
+ * doubles and is shared by all connections where the server as a whole is to blame; one that will not pass fails the
+ * request, or the run. A failed request has no reply: nothing of it can be mistaken for an answer. docs/server.md has
+ * the rules. */
 #ifndef LB_EVAL_REMOTE_H
 #define LB_EVAL_REMOTE_H
 #include "base/hash.h"
@@ -14,7 +15,7 @@
 typedef struct lb_remote lb_remote;  /* one thread at a time */
 
 typedef struct lb_remote_opt {       /* zero means default in every field but url */
-    const char *url;                 /* "http://host:8000", with or without /v1; borrowed for the call, as all text here */
+    const char *url;                 /* "http://host:8000", with or without /v1; all text is borrowed for the call */
     const char *model;               /* as the server names it; NULL: the only one that it has */
     const char *api_key;             /* sent as a bearer token; NULL: none. Never shown, stored or hashed */
     int n_parallel;                  /* requests in flight (default 16) */
@@ -29,21 +30,22 @@ typedef struct lb_remote_opt {       /* zero means default in every field but ur
 } lb_remote_opt;
 
 /* Asks /v1/models for the model, and /version and /props for what serves it. LB_EUSAGE for a URL or key that cannot be
- * right, LB_EIO if nobody answers or the server refuses, LB_EFORMAT if it does not speak this protocol; the messages name the
- * URL and, if the model is not there, those that are. */
+ * right, LB_EIO if nobody answers or the server refuses, LB_EFORMAT if it does not speak this protocol; the messages
+ * name the URL and, if the model is not there, those that are. */
 lb_remote *lb_remote_open(const lb_remote_opt *o, lb_err *err);
 void lb_remote_close(lb_remote *r);  /* NULL is fine */
 
 const char *lb_remote_name(const lb_remote *r);  /* of the model, as the server has it */
-/* Identity of what answers (32 hex digits), for the key of results: URL, model, the lasting part of its entry in /v1/models,
- * version of the server, template. Not what changes from one start to the next. */
+/* Identity of what answers (32 hex digits), for the key of results: URL, model, the lasting part of its entry in
+ * /v1/models, version of the server, template. Not what changes from one start to the next. */
 const char *lb_remote_hash(const lb_remote *r);
-/* {"url", "model", "entry": {…}, "version", …}: what lb_remote_hash is made of; a new reference, or NULL without memory. */
+/* {"url", "model", "entry": {…}, "version", …}: what lb_remote_hash is made of; a new reference, or NULL without
+ * memory. */
 json_t *lb_remote_about(const lb_remote *r);
 /* Identity of a prompt: what is sent, since the rendered text is the server's business. */
 lb_hash lb_remote_prompt_hash(const char *user, const json_t *template_kwargs);
-/* The seed to send for one sample: the seed itself for the first sample of a problem, then numbers drawn from both. Servers
- * give the same text for the same prompt and seed, so that samples need different ones. 0 … 2^31 − 1. */
+/* The seed to send for one sample: the seed itself for the first sample of a problem, then numbers drawn from both.
+ * Servers give the same text for the same prompt and seed, so that samples need different ones. 0 … 2^31 − 1. */
 int64_t lb_remote_seed(int64_t seed, int64_t sample);
 
 typedef struct lb_remote_reply {
@@ -81,7 +83,8 @@ typedef struct lb_remote_request {
     void *user_data;
     bool (*wanted)(struct lb_remote_request *);  /* right before it is sent first; false: leave it out. NULL: all are */
     void (*on_done)(struct lb_remote_request *, lb_remote_reply *);      /* once, when the reply is whole */
-    void (*on_failed)(struct lb_remote_request *, lb_remote_fault, const char *why);     /* or when it failed for good; may be NULL */
+    /* or when it failed for good; may be NULL */
+    void (*on_failed)(struct lb_remote_request *, lb_remote_fault, const char *why);
 } lb_remote_request;
 
 typedef struct lb_remote_report {
@@ -98,7 +101,8 @@ typedef struct lb_remote_report {
 
 /* Adds the counts of a later run; the first failure stays. */
 void lb_remote_report_add(lb_remote_report *sum, const lb_remote_report *r);
-/* "3 of 20 requests failed (2 stalled, 1 refused): …" and the like in one line; "" if all went well at the first try. */
+/* "3 of 20 requests failed (2 stalled, 1 refused): …" and the like in one line; "" if all went well at the first try.
+ */
 void lb_remote_report_text(const lb_remote_report *r, char *out, size_t cap);
 json_t *lb_remote_report_json(const lb_remote_report *r);     /* a new reference, or NULL without memory */
 
@@ -107,10 +111,10 @@ typedef struct lb_remote_run_opt {
     volatile sig_atomic_t *stop;     /* as in lb_remote_opt */
 } lb_remote_run_opt;
 
-/* Sends the requests in order, n_parallel at a time, and calls each one's on_done as its reply is whole. True if every request
- * was answered or failed for good (the report counts them). False: LB_ESTOPPED; LB_EIO when max_failed in a row failed, the
- * server wants a key, or does not know the path or model; LB_EUNSUPPORTED if it refuses a field that the result depends on;
- * LB_ENOMEM. What was answered before has had its on_done, whatever comes after. */
-bool lb_remote_run(lb_remote *r, lb_remote_request *const *list, size_t n, const lb_remote_run_opt *o, lb_remote_report *report,
-                   lb_err *err);
+/* Sends the requests in order, n_parallel at a time, and calls each one's on_done as its reply is whole. True if every
+ * request was answered or failed for good (the report counts them). False: LB_ESTOPPED; LB_EIO when max_failed in a row
+ * failed, the server wants a key, or does not know the path or model; LB_EUNSUPPORTED if it refuses a field that the
+ * result depends on; LB_ENOMEM. What was answered before has had its on_done, whatever comes after. */
+bool lb_remote_run(lb_remote *r, lb_remote_request *const *list, size_t n, const lb_remote_run_opt *o,
+                   lb_remote_report *report, lb_err *err);
 #endif

@@ -1,4 +1,5 @@
-/* eval/remote_error.c – error bodies of the servers in use: vLLM, SGLang, llama.cpp, TGI, transformers, OpenAI and proxies.
+/* eval/remote_error.c – error bodies of the servers in use: vLLM, SGLang, llama.cpp, TGI, transformers, OpenAI and
+ * proxies.
  *
  * Statuses are not enough: a prompt that does not fit is 400 for most, 422 for some and 500 for others. */
 #include "eval/remote_error.h"
@@ -53,8 +54,11 @@ void lb_remote_error_json(const json_t *v, char *out, size_t cap)
     }
     if (json_is_array(found)) details(found, &b);
     else if (found) lb_buf_add(&b, json_string_value(found), json_string_length(found));
-    const json_t *param = json_object_get(e, "param"), *code = json_object_get(e, "code"), *type = json_object_get(e, "type");
-    const char *mark = json_is_string(code) ? json_string_value(code) : json_is_string(type) ? json_string_value(type) : NULL;
+    const json_t *param = json_object_get(e, "param"), *code = json_object_get(e, "code"),
+                 *type = json_object_get(e, "type");
+    const char *mark = json_is_string(code)   ? json_string_value(code)
+                       : json_is_string(type) ? json_string_value(type)
+                                              : NULL;
     if (json_is_string(param) && *json_string_value(param)) lb_buf_fmt(&b, " (field %s)", json_string_value(param));
     if (mark && *mark) lb_buf_fmt(&b, " [%s]", mark);
     lb_remote_one_line(lb_buf_cstr(&b), b.n, out, cap);
@@ -80,8 +84,9 @@ static bool has(const char *text, const char *words)
 
 static bool about_context(const char *text)
 {
-    static const char *const marks[] = {"context length", "context_length", "maximum context", "context size", "context_size",
-                                        "context window", "max_model_len", "max_total_tokens", "max_new_tokens` must be <=",
+    static const char *const marks[] = {"context length",       "context_length",   "maximum context",
+                                        "context size",         "context_size",     "context window",
+                                        "max_model_len",        "max_total_tokens", "max_new_tokens` must be <=",
                                         "longer than the model"};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (has(text, marks[i])) return true;

@@ -15,7 +15,8 @@ struct lb_remote {
     lb_remote_fields fields;     /* learned, for all runs */
 };
 
-bool lb_remote_stopped(const lb_remote *r, const volatile sig_atomic_t *stop, lb_err *err);       /* true with LB_ESTOPPED */
+/* True, with LB_ESTOPPED, if the user wants to stop. */
+bool lb_remote_stopped(const lb_remote *r, const volatile sig_atomic_t *stop, lb_err *err);
 /* How long to wait before try number `tries` + 1: doubling, with jitter that is a function of (who, tries). */
 double lb_remote_wait_s(const lb_remote_opt *o, uint64_t who, int tries);
 /* The fault of a call that is not a whole 2xx reply, its text [cap] in why. `body` is the reply's. */

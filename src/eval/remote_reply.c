@@ -1,8 +1,8 @@
 /* eval/remote_reply.c – event-stream framing (WHATWG HTML, section 9.2), chat completion chunks and documents.
  *
- * Servers differ in where they put the thinking: in reasoning_content (vLLM, SGLang, llama.cpp, DeepSeek), in reasoning (newer
- * vLLM, OpenRouter), in a list of parts (Mistral), or in the content with its tags. A reply without a finish_reason is not
- * whole: nobody could tell whether it was cut. */
+ * Servers differ in where they put the thinking: in reasoning_content (vLLM, SGLang, llama.cpp, DeepSeek), in reasoning
+ * (newer vLLM, OpenRouter), in a list of parts (Mistral), or in the content with its tags. A reply without a
+ * finish_reason is not whole: nobody could tell whether it was cut. */
 #include "eval/remote_reply.h"
 #include "eval/remote_error.h"
 #include <limits.h>
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a document or an event: a tree takes some 30 times the bytes of the text that it was read from. The longest answers are
- * below 4 MiB with every character escaped. */
+/* Of a document or an event: a tree takes some 30 times the bytes of the text that it was read from. The longest
+ * answers are below 4 MiB with every character escaped. */
 enum { MAX_DOCUMENT = 8 << 20 };
 
 void lb_remote_parse_init(lb_remote_parse *p, size_t max_bytes)
@@ -54,14 +54,16 @@ static void add_text(lb_remote_parse *p, lb_buf *to, const json_t *s)
         if (to->p[i] == 0) to->p[i] = ' '; /* the database and the graders take C strings */
 }
 
-/* A content in parts: {"type": "text", "text": "…"}, {"type": "thinking", "thinking": [parts]}. Other parts are no text. */
+/* A content in parts: {"type": "text", "text": "…"}, {"type": "thinking", "thinking": [parts]}. Other parts are no
+ * text. */
 static bool add_parts(lb_remote_parse *p, const json_t *parts, lb_buf *to, int depth)
 {
     size_t i;
     json_t *part;
     json_array_foreach(parts, i, part) {
         const json_t *text = json_object_get(part, "text"), *thinking = json_object_get(part, "thinking");
-        if (!json_is_object(part)) return fault(p, LB_REMOTE_BROKEN, "a part of the content is %s, wanted an object", lb_json_kind(part));
+        if (!json_is_object(part))
+            return fault(p, LB_REMOTE_BROKEN, "a part of the content is %s, wanted an object", lb_json_kind(part));
         if (json_is_string(text)) add_text(p, to, text);
         if (json_is_string(thinking)) add_text(p, &p->reasoning, thinking);
         if (json_is_array(thinking) && depth == 0 && !add_parts(p, thinking, &p->reasoning, 1)) return false;
@@ -86,7 +88,8 @@ static bool add_reasoning(lb_remote_parse *p, const json_t *message)
     for (int i = 0; i < 2; i++) {
         const json_t *s = json_object_get(message, fields[i]);
         if (!s || json_is_null(s)) continue;
-        if (!json_is_string(s)) return fault(p, LB_REMOTE_BROKEN, "'%s' is %s, wanted a string", fields[i], lb_json_kind(s));
+        if (!json_is_string(s))
+            return fault(p, LB_REMOTE_BROKEN, "'%s' is %s, wanted a string", fields[i], lb_json_kind(s));
         if (!json_string_length(s)) continue;
         add_text(p, &p->reasoning, s);
         return true;
@@ -96,18 +99,29 @@ static bool add_reasoning(lb_remote_parse *p, const json_t *message)
 
 static bool set_finish(lb_remote_parse *p, const json_t *f)
 {
-    static const struct { const char *name; int finish; lb_remote_fault fault; } known[] = {
-        {"stop", LB_REPLY_STOP, 0},           {"length", LB_REPLY_LENGTH, 0},
-        {"eos_token", LB_REPLY_STOP, 0},      {"stop_sequence", LB_REPLY_STOP, 0},      /* TGI */
-        {"eos", LB_REPLY_STOP, 0},            {"end_turn", LB_REPLY_STOP, 0},
-        {"max_tokens", LB_REPLY_LENGTH, 0},   {"model_length", LB_REPLY_LENGTH, 0},     /* proxies; Mistral */
-        {"tool_calls", LB_REPLY_STOP, 0},     {"function_call", LB_REPLY_STOP, 0},      /* what text there is, is the answer */
+    static const struct {
+        const char *name;
+        int finish;
+        lb_remote_fault fault;
+    } known[] = {
+        {"stop", LB_REPLY_STOP, 0},
+        {"length", LB_REPLY_LENGTH, 0},
+        {"eos_token", LB_REPLY_STOP, 0},
+        {"stop_sequence", LB_REPLY_STOP, 0}, /* TGI */
+        {"eos", LB_REPLY_STOP, 0},
+        {"end_turn", LB_REPLY_STOP, 0},
+        {"max_tokens", LB_REPLY_LENGTH, 0}, /* proxies */
+        {"model_length", LB_REPLY_LENGTH, 0}, /* Mistral */
+        {"tool_calls", LB_REPLY_STOP, 0},
+        {"function_call", LB_REPLY_STOP, 0}, /* what text there is, is the answer */
         {"content_filter", LB_REPLY_FILTER, 0},
-        {"abort", LB_REPLY_OPEN, LB_REMOTE_SERVER}, {"error", LB_REPLY_OPEN, LB_REMOTE_SERVER},
-        {"insufficient_system_resource", LB_REPLY_OPEN, LB_REMOTE_SERVER},              /* DeepSeek */
+        {"abort", LB_REPLY_OPEN, LB_REMOTE_SERVER},
+        {"error", LB_REPLY_OPEN, LB_REMOTE_SERVER},
+        {"insufficient_system_resource", LB_REPLY_OPEN, LB_REMOTE_SERVER}, /* DeepSeek */
     };
     if (!f || json_is_null(f)) return true;
-    if (!json_is_string(f)) return fault(p, LB_REMOTE_BROKEN, "'finish_reason' is %s, wanted a string", lb_json_kind(f));
+    if (!json_is_string(f))
+        return fault(p, LB_REMOTE_BROKEN, "'finish_reason' is %s, wanted a string", lb_json_kind(f));
     const char *name = json_string_value(f);
     if (!*name) return true; /* some proxies write "" for not yet */
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -139,22 +153,27 @@ static bool add_choice(lb_remote_parse *p, const json_t *c, const char *key)
 static void set_usage(lb_remote_parse *p, const json_t *usage)
 {
     const json_t *n = json_object_get(usage, "completion_tokens");
-    if (json_is_integer(n) && json_integer_value(n) >= 0 && json_integer_value(n) <= INT_MAX) p->n_tokens = json_integer_value(n);
+    if (json_is_integer(n) && json_integer_value(n) >= 0 && json_integer_value(n) <= INT_MAX)
+        p->n_tokens = json_integer_value(n);
 }
 
 static bool is_error(const json_t *v)
 {
     const json_t *e = json_object_get(v, "error"), *object = json_object_get(v, "object");
-    return (e && !json_is_null(e) && !json_is_false(e)) || (json_is_string(object) && strcmp(json_string_value(object), "error") == 0);
+    return (e && !json_is_null(e) && !json_is_false(e)) ||
+           (json_is_string(object) && strcmp(json_string_value(object), "error") == 0);
 }
 
 static bool on_error(lb_remote_parse *p, const json_t *v)
 {
     char text[300];
     const json_t *e = json_object_get(v, "error"), *code = json_object_get(json_is_object(e) ? e : v, "code");
-    int status = json_is_integer(code) && json_integer_value(code) >= 300 && json_integer_value(code) < 600 ? (int)json_integer_value(code) : 0;
+    int status = json_is_integer(code) && json_integer_value(code) >= 300 && json_integer_value(code) < 600
+                     ? (int)json_integer_value(code)
+                     : 0;
     lb_remote_error_json(v, text, sizeof text);
-    return fault(p, lb_remote_error_kind(status, text), "the server says: %s", *text ? text : "an error without a message");
+    return fault(p, lb_remote_error_kind(status, text), "the server says: %s",
+                 *text ? text : "an error without a message");
 }
 
 static bool on_json(lb_remote_parse *p, const json_t *v)
@@ -165,7 +184,8 @@ static bool on_json(lb_remote_parse *p, const json_t *v)
     const char *key = p->form == LB_REPLY_JSON ? "message" : "delta";
     if (choices && !json_is_null(choices) && !json_is_array(choices))
         return fault(p, LB_REMOTE_BROKEN, "'choices' is %s, wanted an array", lb_json_kind(choices));
-    if (p->form == LB_REPLY_JSON && json_array_size(choices) == 0) return fault(p, LB_REMOTE_BROKEN, "'choices' is %s", choices ? "empty" : "missing");
+    if (p->form == LB_REPLY_JSON && json_array_size(choices) == 0)
+        return fault(p, LB_REMOTE_BROKEN, "'choices' is %s", choices ? "empty" : "missing");
     for (size_t i = 0; i < json_array_size(choices); i++)
         if (!add_choice(p, json_array_get(choices, i), key)) return false;
     set_usage(p, json_object_get(v, "usage"));
@@ -177,7 +197,8 @@ static bool parse(lb_remote_parse *p, const char *text, size_t n)
 {
     json_error_t e;
     json_t *v = json_loadb(text, n, JSON_ALLOW_NUL, &e);
-    if (!v && json_error_code(&e) == json_error_numeric_overflow) v = json_loadb(text, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &e);
+    if (!v && json_error_code(&e) == json_error_numeric_overflow)
+        v = json_loadb(text, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &e);
     if (!v) return fault(p, LB_REMOTE_BROKEN, "not valid JSON: %.120s (it begins '%.60s')", e.text, text);
     bool ok = on_json(p, v);
     json_decref(v);
@@ -231,7 +252,9 @@ static bool feed_events(lb_remote_parse *p, const char *s, size_t n)
         size_t k = i;
         while (k < n && s[k] != '\n' && s[k] != '\r') k++;
         lb_buf_add(&p->line, s + i, k - i);
-        if (p->line.n + p->data.n > MAX_DOCUMENT) return fault(p, LB_REMOTE_TOO_LARGE, "an event is longer than %d bytes", MAX_DOCUMENT);
+        if (p->line.oom || p->data.oom) return fault(p, LB_REMOTE_TOO_LARGE, "no memory for the reply");
+        if (p->line.n + p->data.n > MAX_DOCUMENT)
+            return fault(p, LB_REMOTE_TOO_LARGE, "an event is longer than %d bytes", MAX_DOCUMENT);
         if (k == n) break;
         p->after_cr = s[k] == '\r';
         if (!on_line(p)) return false;
@@ -247,9 +270,11 @@ static bool find_form(lb_remote_parse *p, const char **s, size_t *n)
 {
     for (; p->form == LB_REPLY_UNKNOWN && *n > 0; ++*s, --*n) {
         unsigned char c = (unsigned char)**s;
-        if (c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0xef || c == 0xbb || c == 0xbf) continue; /* or a BOM */
+        if (c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0xef || c == 0xbb || c == 0xbf)
+            continue; /* or a BOM */
         p->form = c == '{' ? LB_REPLY_JSON : LB_REPLY_EVENTS;
-        if (c == '<' || c == '[') return fault(p, LB_REMOTE_BROKEN, "%s", c == '<' ? "a web page" : "a JSON array, wanted an object");
+        if (c == '<' || c == '[')
+            return fault(p, LB_REMOTE_BROKEN, "%s", c == '<' ? "a web page" : "a JSON array, wanted an object");
         break;
     }
     return p->form != LB_REPLY_UNKNOWN;
@@ -275,7 +300,8 @@ bool lb_remote_parse_feed(lb_remote_parse *p, const char *s, size_t n, bool *pro
     if (find_form(p, &s, &take)) {
         if (p->form == LB_REPLY_JSON) {
             lb_buf_add(&p->body, s, take);
-            if (p->body.n > MAX_DOCUMENT) fault(p, LB_REMOTE_TOO_LARGE, "the reply is a document longer than %d bytes", MAX_DOCUMENT);
+            if (p->body.n > MAX_DOCUMENT)
+                fault(p, LB_REMOTE_TOO_LARGE, "the reply is a document longer than %d bytes", MAX_DOCUMENT);
             if (progress && take) *progress = true;
         } else {
             feed_events(p, s, take);
@@ -294,6 +320,7 @@ static void end_events(lb_remote_parse *p)
     if (p->line.n) on_line(p);
     if (!p->fault) dispatch(p);
     if (p->fault != LB_REMOTE_BROKEN) return;
+    p->why[0] = 0;
     p->fault = LB_REMOTE_OK;
     if (p->finish == LB_REPLY_OPEN) fault(p, LB_REMOTE_DROPPED, "the reply ends in the middle of an event");
 }
@@ -323,7 +350,8 @@ lb_remote_fault lb_remote_parse_end(lb_remote_parse *p, lb_remote_reply *out)
     if (p->fault) return p->fault;
     if (p->line.oom || p->data.oom || p->body.oom) fault(p, LB_REMOTE_TOO_LARGE, "no memory for the reply");
     else if (p->form == LB_REPLY_UNKNOWN) fault(p, LB_REMOTE_DROPPED, "the reply is empty");
-    else if (p->form == LB_REPLY_EVENTS && p->n_events == 0) fault(p, LB_REMOTE_BROKEN, "neither JSON nor an event stream: '%.80s'", p->head);
+    else if (p->form == LB_REPLY_EVENTS && p->n_events == 0)
+        fault(p, LB_REMOTE_BROKEN, "neither JSON nor an event stream: '%.80s'", p->head);
     else if (p->finish == LB_REPLY_OPEN) fault(p, LB_REMOTE_DROPPED, "the reply ended without a finish_reason");
     else if (p->finish == LB_REPLY_FILTER) fault(p, LB_REMOTE_FILTERED, "the server's content filter ended the reply");
     else if (!p->has_content && !p->reasoning.n && p->finish == LB_REPLY_STOP && p->n_tokens != 0 && p->n_tokens != 1)

@@ -1,7 +1,7 @@
 /* eval/remote_reply.h – the bytes of one reply into its text: server-sent events, or one JSON document.
  *
- * Which of them it is the first byte tells, whatever was asked for. The result does not depend on how the bytes are split, and
- * memory is bounded by max_bytes. No network in here: tests and the fuzzer feed it. */
+ * Which of them it is the first byte tells, whatever was asked for. The result does not depend on how the bytes are
+ * split, and memory is bounded by max_bytes. No network in here: tests and the fuzzer feed it. */
 #ifndef LB_EVAL_REMOTE_REPLY_H
 #define LB_EVAL_REMOTE_REPLY_H
 #include "base/buf.h"
@@ -27,6 +27,7 @@ void lb_remote_parse_init(lb_remote_parse *p, size_t max_bytes);
 void lb_remote_parse_free(lb_remote_parse *p);
 /* False once there is a fault: the rest need not come. *progress (optional) is set if more came than signs of life. */
 bool lb_remote_parse_feed(lb_remote_parse *p, const char *bytes, size_t n, bool *progress);
-/* The reply is over. LB_REMOTE_OK fills *out, whose text the caller frees; any other fault leaves it alone, with p->why. */
+/* The reply is over. LB_REMOTE_OK fills *out, whose text the caller frees; any other fault leaves it alone, with
+ * p->why. */
 lb_remote_fault lb_remote_parse_end(lb_remote_parse *p, lb_remote_reply *out);
 #endif

@@ -1,14 +1,14 @@
 /* eval/remote_run.c – many requests through one server.
  *
- * Each of n_parallel slots holds one request until it is answered or failed for good, also while it waits to be tried again, so
- * that no more than n_parallel requests are ever unsettled:
+ * Each of n_parallel slots holds one request until it is answered or failed for good, also while it waits to be tried
+ * again, so that no more than n_parallel requests are ever unsettled:
  *
  *        FREE → FLYING → answered → FREE
  *                 ↑↓ a fault that may pass
  *               WAITING → retries used up → failed → FREE
  *
- * What says that the server as a whole cannot (nobody answers, 429, 503) closes a gate for all slots until its wait is over.
- * A 429 also halves how many fly at once, which grows again by one for each round of answers (as TCP does it). */
+ * What says that the server as a whole cannot (nobody answers, 429, 503) closes a gate for all slots until its wait is
+ * over. A 429 also halves how many fly at once, which grows again by one for each round of answers (as TCP does it). */
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "eval/remote_error.h"
@@ -60,8 +60,8 @@ static void settle(slot *s)
 
 static bool may_pass(lb_remote_fault f)
 {
-    return f == LB_REMOTE_CONNECT || f == LB_REMOTE_DROPPED || f == LB_REMOTE_STALLED || f == LB_REMOTE_BROKEN || f == LB_REMOTE_BUSY ||
-           f == LB_REMOTE_SERVER;
+    return f == LB_REMOTE_CONNECT || f == LB_REMOTE_DROPPED || f == LB_REMOTE_STALLED || f == LB_REMOTE_BROKEN ||
+           f == LB_REMOTE_BUSY || f == LB_REMOTE_SERVER;
 }
 
 static void fail_request(slot *s, lb_remote_fault f, const char *why)
@@ -72,14 +72,16 @@ static void fail_request(slot *s, lb_remote_fault f, const char *why)
     if (x->o->failed && *x->o->failed) return;
     if (p->n_failed++ == 0) {
         p->first_failed = s->index;
-        snprintf(p->first, sizeof p->first, "%s", why);
+        snprintf(p->first, sizeof p->first, "%.*s", (int)sizeof p->first - 1, why);
     }
     p->failed[f]++;
     settle(s);
     if (q->on_failed) q->on_failed(q, f, why);
     if (++x->in_row < x->r->o.max_failed) return;
     x->dead = true;
-    lb_fail(x->err, LB_EIO, "%d requests in a row failed, the last after %d tries (%s): %s; what is finished is kept, the same command continues",
+    lb_fail(x->err, LB_EIO,
+            "%d requests in a row failed, the last after %d tries (%s): %s; what is finished is kept, the same command "
+            "continues",
             x->in_row, s->tries, lb_remote_fault_name(f), why);
 }
 
@@ -112,7 +114,9 @@ static void again(slot *s, lb_remote_fault f, const char *why)
     double wait = lb_remote_wait_s(&x->r->o, s->index, s->tries), asked = s->call.retry_after_s;
     if (asked > x->r->o.retry_after_max_s) {
         x->dead = true;
-        lb_fail(x->err, LB_EIO, "the server asks to wait %.0f s (%s); what is finished is kept, the same command continues", asked, why);
+        lb_fail(x->err, LB_EIO,
+                "the server asks to wait %.0f s (%s); what is finished is kept, the same command continues", asked,
+                why);
         return;
     }
     if (wait < asked) wait += asked; /* the jitter stays, so that not all come back in the same moment */
@@ -126,8 +130,9 @@ static void again(slot *s, lb_remote_fault f, const char *why)
 static bool learned(slot *s, const char *body)
 {
     run *x = s->run;
-    lb_remote_lesson l = s->fields_version != x->r->fields.version ? LB_LESSON_CHANGED
-                                                                    : lb_remote_learn(&x->r->fields, x->list[s->index], body, x->err);
+    lb_remote_lesson l = s->fields_version != x->r->fields.version
+                             ? LB_LESSON_CHANGED
+                             : lb_remote_learn(&x->r->fields, x->list[s->index], body, x->err);
     if (l == LB_LESSON_NONE) return false;
     x->dead = l == LB_LESSON_CANNOT;
     s->tries--;
@@ -146,7 +151,8 @@ static void ended(slot *s, lb_remote_fault f, const char *why)
     if (lb_remote_error_fatal(status, why)) {
         x->dead = true;
         lb_fail(x->err, LB_EIO, "%s: %s%s; what is finished is kept, the same command continues", x->r->chat, why,
-                status == 401 || status == 403 ? " (the key: OPENAI_API_KEY, or the variable that --api-key-env names)" : "");
+                status == 401 || status == 403 ? " (the key: OPENAI_API_KEY, or the variable that --api-key-env names)"
+                                               : "");
     } else if (may_pass(f) && s->tries <= x->r->o.max_retries) {
         again(s, f, why);
     } else {
@@ -168,7 +174,7 @@ static lb_http_more on_bytes(lb_http_call *c, const char *p, size_t n)
 static void on_end(lb_http_call *c)
 {
     slot *s = c->user;
-    char raw[700], why[700];
+    char raw[512], why[512];
     lb_remote_reply reply = {0};
     lb_remote_fault f;
     bool ok_status = c->status >= 200 && c->status < 300;
@@ -204,7 +210,8 @@ static bool send_slot(slot *s)
     if (!s->text) return false;
     lb_remote_parse_init(&s->parse, x->r->o.max_reply_bytes);
     lb_buf_reset(&s->error);
-    s->call = (lb_http_call){.url = x->r->chat, .body = s->text, .n_body = n, .user = s, .on_bytes = on_bytes, .on_end = on_end};
+    s->call = (lb_http_call){
+        .url = x->r->chat, .body = s->text, .n_body = n, .user = s, .on_bytes = on_bytes, .on_end = on_end};
     s->fields_version = x->r->fields.version;
     s->t_sent = lb_now_s();
     s->tries++;
@@ -265,7 +272,8 @@ static bool loop(run *x)
     return true;
 }
 
-bool lb_remote_run(lb_remote *r, lb_remote_request *const *list, size_t n, const lb_remote_run_opt *o, lb_remote_report *report, lb_err *err)
+bool lb_remote_run(lb_remote *r, lb_remote_request *const *list, size_t n, const lb_remote_run_opt *o,
+                   lb_remote_report *report, lb_err *err)
 {
     static const lb_remote_run_opt plain = {0};
     memset(report, 0, sizeof *report);
@@ -291,8 +299,9 @@ bool lb_remote_run(lb_remote *r, lb_remote_request *const *list, size_t n, const
 
 const char *lb_remote_fault_name(lb_remote_fault f)
 {
-    static const char *const fault_names[LB_REMOTE_N_FAULT] = {"ok",   "connect", "dropped", "stalled", "broken",  "too large",
-                                                               "busy", "server",  "refused", "context", "filtered"};
+    static const char *const fault_names[LB_REMOTE_N_FAULT] = {"ok",      "connect",   "dropped", "stalled",
+                                                               "broken",  "too large", "busy",    "server",
+                                                               "refused", "context",   "filtered"};
     return f < LB_REMOTE_N_FAULT ? fault_names[f] : "?";
 }
 
@@ -334,7 +343,9 @@ void lb_remote_report_text(const lb_remote_report *p, char *out, size_t cap)
         counts(p->tried, &b);
         lb_buf_str(&b, ")");
     }
-    if (p->n_estimated) lb_buf_fmt(&b, "%stokens of %zu replies are estimated: the server does not count them", b.n ? "; " : "", p->n_estimated);
+    if (p->n_estimated)
+        lb_buf_fmt(&b, "%stokens of %zu replies are estimated: the server does not count them", b.n ? "; " : "",
+                   p->n_estimated);
     if (*p->remarks) lb_buf_fmt(&b, "%s%s", b.n ? "; " : "", p->remarks);
     snprintf(out, cap, "%s", lb_buf_cstr(&b));
     lb_buf_free(&b);
@@ -350,8 +361,9 @@ static json_t *counts_json(const size_t *n)
 
 json_t *lb_remote_report_json(const lb_remote_report *p)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:i, s:s, s:s}", "done", (json_int_t)p->n_done, "failed", (json_int_t)p->n_failed, "tries",
-                     (json_int_t)p->n_tries, "http_429", (json_int_t)p->n_429, "tries_failed", counts_json(p->tried), "failures",
-                     counts_json(p->failed), "tokens_estimated", (json_int_t)p->n_estimated, "parallel", p->n_parallel, "first_failure", p->first,
-                     "remarks", p->remarks);
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:i, s:s, s:s}", "done", (json_int_t)p->n_done, "failed",
+                     (json_int_t)p->n_failed, "tries", (json_int_t)p->n_tries, "http_429", (json_int_t)p->n_429,
+                     "tries_failed", counts_json(p->tried), "failures", counts_json(p->failed), "tokens_estimated",
+                     (json_int_t)p->n_estimated, "parallel", p->n_parallel, "first_failure", p->first, "remarks",
+                     p->remarks);
 }

@@ -1,8 +1,9 @@
 /* golden/test_pairs.c – the grader on pairs made from the gold answers of MATH-500, GSM8K and AIME.
  *
  * grader_pairs.tsv holds, a pair a line: what the pair is by construction (R equal, W not), what math-verify and sympy
- * say of it (R, W, N no verdict), how it was made (with * beyond what every grader is meant to know), gold answer, answer.
- * tools/grader_pairs.py makes it. A grader that calls two equal that are not has failed; otherwise 99 % must agree. */
+ * say of it (R, W, N no verdict), how it was made (with * beyond what every grader is meant to know), gold answer,
+ * answer. tools/grader_pairs.py makes it. A grader that calls two equal that are not has failed; otherwise 99 % must
+ * agree. */
 #include "test.h"
 #include "base/file.h"
 #include "eval/grade.h"
@@ -18,9 +19,11 @@
 #define SANITIZED
 #endif
 #ifdef SANITIZED
-enum { N_LEAK = 5000 };      /* the leak checker sees one byte; this need not be long */
+enum { N_LEAK = 5000 };          /* the leak checker sees one byte; this need not be long */
+#define CHEAP_MS 2.0
 #else
 enum { N_LEAK = 100000 };
+#define CHEAP_MS 0.2
 #endif
 
 enum { MAX_PAIRS = 20000 };
@@ -92,11 +95,11 @@ static void no_wrong_is_right_and_ninety_nine_percent_agree(void **state)
         char why[256];
         double t = now_ms();
         bool right = lb_answer_equal(p->gold, p->answer, why) == LB_RIGHT, equal = *p->expect == 'R';
-        p->cheap = now_ms() - t < 0.2;
+        p->cheap = now_ms() - t < CHEAP_MS;
         n_equal += equal;
         add(&made, p->expect, right), add(&sympy, p->sympy, right);
-        if (*p->math_verify == *p->expect) add(&math_verify, p->math_verify, right);   /* where it errs: docs/grading.md */
-        if (!strchr(p->transform, '*')) add(&plain, p->math_verify, right);            /* there it hardly errs */
+        if (*p->math_verify == *p->expect) add(&math_verify, p->math_verify, right);   /* it errs: docs/grading.md */
+        if (!strchr(p->transform, '*')) add(&plain, p->math_verify, right);            /* there hardly */
         if (right == equal) continue;
         n_wrong_true += right;
         print_message("%s %s: %s || %s: %s\n", p->expect, p->transform, p->gold, p->answer, right ? "right" : why);

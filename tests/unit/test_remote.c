@@ -455,8 +455,8 @@ static void test_fields(void **state)
     for (int i = 0; i < 16; i++) add(&b, "What is 2 + 2?");
     assert_ok(run(r, &b, &e), e);
     assert_int_equal(b.n_done, 16);
-    assert_non_null(strstr(b.report.remarks, "min_p (off) is not sent"));
-    assert_non_null(strstr(b.report.remarks, "seed is not sent"));
+    assert_non_null(strstr(b.report.remarks, "defaults hold: min_p (off), repetition_penalty (1)"));
+    assert_non_null(strstr(b.report.remarks, "refused: seed"));
     assert_null(strstr(b.report.remarks, "top_k")); /* it takes 0 */
     batch_free(&b);
     batch c = {0};

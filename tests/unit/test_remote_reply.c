@@ -258,8 +258,8 @@ static void test_body(void **state)
     assert_body(&f, &q, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"2 \xc3\x97 2?\\n\"}],\"temperature\":0.6,\"top_p\":0.95,"
                         "\"max_completion_tokens\":100}");
     assert_int_equal(f.version, 8); /* one for each field, top_k twice */
-    assert_non_null(strstr(f.remarks, "seed is not sent"));
-    assert_non_null(strstr(f.remarks, "top_k (off) is not sent"));
+    assert_non_null(strstr(f.remarks, "refused: seed"));
+    assert_non_null(strstr(f.remarks, "defaults hold: top_k (off), min_p (off), repetition_penalty (1)"));
     assert_int_equal(lb_remote_learn(&f, &q, "stream, seed, top_k: still no", &e), LB_LESSON_NONE); /* no loop */
     q.user = "\xff";
     assert_null(lb_remote_body(&f, "m", &q, &n, &e));
