@@ -337,7 +337,11 @@ static bool judge_record(checking *c, char kind, const char *p, size_t n)
 static bool read_records(void *arg, const lb_buf *out)
 {
     checking *c = arg;
-    if (out->n < c->at) c->at = 0, c->n_right = 0;                   /* begun again in a new sandbox */
+    if (out->n == 0) {                                               /* the run begins, perhaps again */
+        c->at = 0;
+        c->n_right = 0;
+        return true;
+    }
     while (!c->decided && !c->broken) {
         const char *p = out->p + c->at, *nl = NULL;
         size_t n = out->n - c->at, len = 0;

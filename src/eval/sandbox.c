@@ -111,6 +111,7 @@ static bool run_files(const lb_sandbox *s, const lb_run_opt *o, const int fds[2]
             if (!(b = lb_box_open(&s->plan, err))) return false;
         }
         lb_buf_reset(&r->out);
+        if (o->more) (void)o->more(o->arg, &r->out);
         if (lseek(fds[0], 0, SEEK_SET) != 0 || lseek(fds[1], 0, SEEK_SET) != 0) {
             lb_box_close(b);
             return lb_fail_io(err, "sandbox: cannot rewind a memory file");

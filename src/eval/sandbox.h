@@ -68,13 +68,13 @@ typedef struct lb_run_opt {
     double cpu_s, wall_s;
     size_t mem_bytes, out_bytes;
     size_t real_bytes;               /* memory in use, counted where there is a cgroup (default: mem_bytes) */
-    bool (*more)(void *arg, const lb_buf *out);   /* out has grown; false ends the run */
+    bool (*more)(void *arg, const lb_buf *out);   /* out has grown; false ends the run. Empty: the run begins (again) */
     void *arg;
 } lb_run_opt;
 
 /* Runs one program (UTF-8 Python source) on one input. Zero *r before the first call; it is reused. opt may be NULL.
  * After the call no process of the program exists. False (LB_EFAIL, LB_EIO, LB_ENOMEM) only if the sandbox itself could
- * not be had. `more` sees a run that had to be begun again from an empty out again. */
+ * not be had. A run is begun again, once, if the sandbox died of something else. */
 bool lb_sandbox_run_with(const lb_sandbox *s, const lb_run_opt *opt, const char *program, size_t n_program,
                          const char *input, size_t n_input, lb_run_result *r, lb_err *err);
 bool lb_sandbox_run(const lb_sandbox *s, const char *program, size_t n_program, const char *input, size_t n_input,

@@ -23,7 +23,7 @@ static const char prefix[] = "lowbit-sandbox-";
 /* A file of a cgroup or of /proc, whole; its size is not known before. NULL if it cannot be read. */
 static char *read_text(const char *folder, const char *name)
 {
-    char path[4352], piece[4096];
+    char path[8600], piece[4096];
     lb_buf b = { 0 };
     ssize_t n;
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -38,7 +38,7 @@ static char *read_text(const char *folder, const char *name)
 
 static bool write_text(const char *folder, const char *name, const char *text)
 {
-    char path[4352];
+    char path[8600];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) return false;
@@ -89,7 +89,7 @@ static bool find_mount(const char *mounts, char root[4096], char point[4096])
 /* Whether groups can be made below it with both controllers: one is made, and removed. */
 static bool is_usable(const char *folder)
 {
-    char path[4300];
+    char path[8600];
     char *on = read_text(folder, "cgroup.subtree_control");
     bool ok = on && has_word(on, "memory") && has_word(on, "pids");
     free(on);
@@ -105,7 +105,7 @@ static bool is_usable(const char *folder)
 /* Groups of processes that are gone. One that still has a process in it cannot be removed. */
 static void sweep(const char *folder)
 {
-    char path[4352];
+    char path[8600];
     DIR *d = opendir(folder);
     for (struct dirent *e; d && (e = readdir(d));) {
         long pid;
@@ -127,7 +127,7 @@ char *lb_cgroup_find(const char *self, const char *mounts)
     size_t n_own = strcspn(own, "\n"), n_root = strcmp(root, "/") ? strlen(root) : 0;
     if (n_own < n_root || memcmp(own, root, n_root) != 0 || (n_root && n_own > n_root && own[n_root] != '/')) return NULL;
     int n = snprintf(place, sizeof place, "%s%.*s", point, (int)(n_own - n_root), own + n_root);
-    if (n < 0 || n >= 4200) return NULL;
+    if (n < 0 || n >= 8000) return NULL;
     while (n > 1 && place[n - 1] == '/') place[--n] = 0;
     for (int up = 0; up < 2; up++) {
         if (is_usable(place)) {

@@ -347,9 +347,10 @@ static void checked_ends_have_reasons(void **state)
         { "print('x' * (20 << 20))", LB_CODE_WRONG, 1, "bytes of output" },
         { "import sys\nfor i in range(40): sys.stderr.write('x' * (1 << 20))\nprint(sum(map(int, input().split())))",
           LB_CODE_PASS, 0, "" } };
-    const lb_code_set set = { tests, 2, NULL, 1 }, wrong = { odd, 2, "f", 1 }, none = { NULL, 0, NULL, 0 };
+    const lb_code_set set = { tests, 2, NULL, 1 }, patient = { tests, 2, NULL, 20 };
+    const lb_code_set wrong = { odd, 2, "f", 1 }, none = { NULL, 0, NULL, 0 };
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        lb_code_result r = checked(ends[i].program, &set);
+        lb_code_result r = checked(ends[i].program, ends[i].end == LB_CODE_TIME ? &set : &patient);
         if (r.end != ends[i].end || r.test != ends[i].test || !strstr(r.why, ends[i].why))
             fail_msg("program %zu: %d at %d: %s", i, r.end, r.test, r.why);
     }

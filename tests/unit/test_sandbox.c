@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "test.h"
 #include "unit/sandbox_rig.h"
+#include "eval/judge.h"
 #include "base/cpu.h"
 #include "eval/sandbox.h"
 #include <errno.h>
@@ -468,6 +469,13 @@ static void without_namespaces_it_refuses_or_is_weak(void **state)
                "    try: open(p, 'rb').read(1)\n    except PermissionError: n += 1\n"
                "for p in ('/', '/etc', '/tmp', '/proc', '/home', '/usr/share'):\n"
                "    try: os.listdir(p)\n    except OSError: n += 1\nprint(n)", LB_RUN_OK, "10\n");
+    static const lb_code_test tests[] = { { "3 4\n", "7\n" }, { "1 1\n", "2\n" } };
+    lb_code_result got;
+    const char *sum = "print(sum(map(int, input().split())))", *sleep = "import time\ntime.sleep(9)";
+    assert_ok(lb_code_check(box, sum, &(lb_code_set){ tests, 2, NULL, 0 }, &got, &e), e);
+    if (got.end != LB_CODE_PASS) fail_msg("%s", got.why);
+    assert_ok(lb_code_check(box, sleep, &(lb_code_set){ tests, 2, NULL, 1 }, &got, &e), e);
+    if (got.end != LB_CODE_TIME) fail_msg("%d: %s", got.end, got.why);
     expect("print(1)", LB_RUN_OK, "1\n");
     lb_sandbox_close(box);
     box = strong;
