@@ -156,11 +156,12 @@ static void opd_learns_from_its_own_words(void **state)
     (void)state;
     rig r;
     lb_err err = {0};
-    open_rig(&r, "{\"kind\":\"opd\",\"prompts\":\"PROBLEMS\",\"steps\":6,\"n_prompt\":2,\"max_new\":40,\"seq_tokens\":256,\"warmup\":0,"
-                 "\"schedule\":\"constant\",\"lr\":1e-3}");
+    open_rig(&r, "{\"kind\":\"opd\",\"prompts\":\"PROBLEMS\",\"steps\":12,\"n_prompt\":2,\"group\":4,\"max_new\":60,\"seq_tokens\":512,\"warmup\":0,"
+                 "\"schedule\":\"constant\",\"lr\":3e-4,\"divergence\":\"forward\"}");
     assert_ok(lb_stage_run(&r.x, 0, &err), err);
-    double first = logged(&r, 0, "kl_reverse"), last = logged(&r, 5, "kl_reverse");
-    if (!(last < first)) fail_msg("reverse KL from %g to %g", first, last);
+    double first = 0, last = 0; /* other samples every time: means of a few steps */
+    for (int i = 0; i < 3; i++) first += logged(&r, i, "kl") / 3, last += logged(&r, 9 + i, "kl") / 3;
+    if (!(last < 0.8 * first)) fail_msg("KL from %g to %g", first, last);
     close_rig(&r);
 }
 
