@@ -159,10 +159,18 @@ static const field stage_fields[] = {
     S("gate_samples", INT, gate_samples, 1, 1 << 20, NULL, GRPO),
 };
 
+/* Latent weights of a method with grids of its own round to its codes on those grids only: min-max of what GPTQ left would
+ * be another model, ten times as far from the teacher. */
+static lb_scales default_scales(const char *method)
+{
+    bool ranges = strcmp(method, "none") == 0 || strcmp(method, "rtn") == 0 || strstr(method, "bitdistiller");
+    return ranges ? LB_SCALES_MINMAX : LB_SCALES_STATIC;
+}
+
 /* Reasoning-QAT, appendix A.1 and A.3; what it does not state is the field's convention (clip 0.2 and 0.28: DAPO). */
 static lb_train_stage stage_default(const lb_train_recipe *r, lb_stage_kind kind)
 {
-    lb_train_stage s = {.kind = kind, .scheme = r->scheme, .scales = LB_SCALES_MINMAX, .train = LB_TRAIN_LINEARS | LB_TRAIN_SCALES,
+    lb_train_stage s = {.kind = kind, .scheme = r->scheme, .scales = default_scales(r->method), .train = LB_TRAIN_LINEARS | LB_TRAIN_SCALES,
                         .steps = 6000, .warmup = 180, .lr = 2e-5, .lr_scales = 1e-4, .lr_transforms = 5e-5, .lr_clips = 5e-4,
                         .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .clip_norm = 1, .schedule = LB_LR_COSINE, .decay = 0.2,
                         .tokens = 32 * 8192, .seq_tokens = 8192, .temperature = 1, .beta = 0.5, .drop_equal = true,
