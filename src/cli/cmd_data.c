@@ -27,7 +27,9 @@ static void print_file(const lb_data_file *f, bool named)
     printf("%-20s %-8s %-10s %s\n", name, states[f->state], rows, f->path ? f->path : "");
     if (f->state == LB_DATA_FOUND) {
         print_hash(f);
-        if (f->n_row >= 0 && s->n_row > 0 && f->n_row != s->n_row) printf("    published are %d rows\n", s->n_row);
+        bool part = strchr(f->bench->name, ':') != NULL; /* of a file's rows, perhaps */
+        if (f->n_row >= 0 && s->n_row > 0 && f->n_row != s->n_row && !part)
+            printf("    published are %d rows\n", s->n_row);
         return;
     }
     if (f->state == LB_DATA_BROKEN) printf("    %s\n", f->why.msg);

@@ -50,7 +50,8 @@ static bool parse_list(const char *flag, const char *text, long long least, int6
         errno = 0;
         long long v = strtoll(p, &end, 10);
         if (end == p || errno || v < least || (*end && *end != ','))
-            return lb_fail(err, LB_EUSAGE, "--%s '%s' is not a list of numbers from %lld on, such as 42,43,44", flag, text, least);
+            return lb_fail(err, LB_EUSAGE, "--%s '%s' is not a list of numbers from %lld on, such as 42,43,44", flag, text,
+                           least);
         if (*n == max) return lb_fail(err, LB_EUSAGE, "--%s has more than %d", flag, max);
         for (int i = 0; i < *n; i++)
             if (out[i] == v) return lb_fail(err, LB_EUSAGE, "--%s has %lld twice", flag, v);
@@ -92,7 +93,8 @@ static bool find_tasks(evaluation *e, lb_err *err)
         e->n_own++;
         for (int k = 0; k < e->o.n_task; k++)
             if (strcmp(all[k]->name, e->own[i]->name) == 0)
-                return lb_fail(err, LB_EUSAGE, "%s is called '%s', as another task of this run", f->task_files.p[i], all[k]->name);
+                return lb_fail(err, LB_EUSAGE, "%s is called '%s', as another task of this run", f->task_files.p[i],
+                               all[k]->name);
         all[e->o.n_task++] = e->own[i];
     }
     return true;
@@ -284,7 +286,8 @@ static bool print_text(const evaluation *e, lb_err *err)
 static bool pass_gate(const evaluation *e, lb_err *err)
 {
     return !(e->f.gate >= 0) || e->r.average >= e->f.gate ||
-           lb_fail(err, LB_EGATE, "the average %.4f ± %.4f is below --fail-under %.4f", e->r.average, e->r.average_stderr, e->f.gate);
+           lb_fail(err, LB_EGATE, "the average %.4f ± %.4f is below --fail-under %.4f", e->r.average,
+                   e->r.average_stderr, e->f.gate);
 }
 
 /* ---- the command ---- */
@@ -373,41 +376,63 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
                  .retries = 6};
     lb_arg table[] = {
         LB_MODEL_ARG(f->c),
-        {"server", 0, LB_ARG_STR, &f->server, "URL", "instead of -m: a model behind an OpenAI-compatible server, such as http://127.0.0.1:8000", 0, 0, false},
-        {"model-name", 0, LB_ARG_STR, &f->model_name, "NAME", "which of the server's models (default: the only one)", 0, 0, false},
-        {"api-key-env", 0, LB_ARG_STR, &f->key_env, "VAR", "the variable that holds the server's key (default OPENAI_API_KEY)", 0, 0, false},
-        {"timeout", 0, LB_ARG_REAL, &f->timeout, "S", "server: seconds of silence that are a stall (default 600)", 0.01, 86400, false},
-        {"retries", 0, LB_ARG_INT, &f->retries, "N", "server: more tries of a sample that fails (default 6)", 0, 1000, false},
-        {"retry-wait", 0, LB_ARG_REAL, &f->retry_wait, "S", "server: before the first of them; doubled each time, up to 60 (default 1)", 0.001, 60, false},
-        {"max-failed", 0, LB_ARG_INT, &f->max_failed, "N", "server: so many failed samples in a row stop the run (default 8)", 1, 1 << 20, false},
-        {"tasks", 0, LB_ARG_STR, &f->tasks, "A,B", "benchmarks or suites: abacus (default), studies, math500, aime24 …; `lowbit data` lists them",
+        {"server", 0, LB_ARG_STR, &f->server, "URL",
+         "instead of -m: a model behind an OpenAI-compatible server, such as http://127.0.0.1:8000", 0, 0, false},
+        {"model-name", 0, LB_ARG_STR, &f->model_name, "NAME",
+         "which of the server's models (default: the only one)", 0, 0, false},
+        {"api-key-env", 0, LB_ARG_STR, &f->key_env, "VAR",
+         "the variable that holds the server's key (default OPENAI_API_KEY)", 0, 0, false},
+        {"timeout", 0, LB_ARG_REAL, &f->timeout, "S",
+         "server: seconds of silence that are a stall (default 600)", 0.01, 86400, false},
+        {"retries", 0, LB_ARG_INT, &f->retries, "N",
+         "server: more tries of a sample that fails (default 6)", 0, 1000, false},
+        {"retry-wait", 0, LB_ARG_REAL, &f->retry_wait, "S",
+         "server: before the first of them; doubled each time, up to 60 (default 1)", 0.001, 60, false},
+        {"max-failed", 0, LB_ARG_INT, &f->max_failed, "N",
+         "server: so many failed samples in a row stop the run (default 8)", 1, 1 << 20, false},
+        {"tasks", 0, LB_ARG_STR, &f->tasks, "A,B",
+         "benchmarks or suites: abacus (default), studies, math500, aime24 …; `lowbit data` lists them",
          0, 0, false},
-        {"task-file", 0, LB_ARG_LIST, &f->task_files, "FILE", "a benchmark of your own, described in JSON (docs/benchmarks.md); may be repeated", 0, 0, false},
-        {"data", 0, LB_ARG_STR, &f->data, "DIR", "folder of the benchmarks (default: data); `lowbit data` says what it wants", 0, 0, false},
+        {"task-file", 0, LB_ARG_LIST, &f->task_files, "FILE",
+         "a benchmark of your own, described in JSON (docs/benchmarks.md); may be repeated", 0, 0, false},
+        {"data", 0, LB_ARG_STR, &f->data, "DIR",
+         "folder of the benchmarks (default: data); `lowbit data` says what it wants", 0, 0, false},
         {"limit", 0, LB_ARG_INT, &f->limit, "N", "the first N problems of each task (default: all)", 1, 1 << 20, false},
-        {"from", 0, LB_ARG_STR, &f->from, "DATE", "only problems from this day on, such as 2024-08-01, where they have a date", 0, 0, false},
+        {"from", 0, LB_ARG_STR, &f->from, "DATE",
+         "only problems from this day on, such as 2024-08-01, where they have a date", 0, 0, false},
         {"to", 0, LB_ARG_STR, &f->to, "DATE", "only problems up to this day", 0, 0, false},
-        {"option-seed", 0, LB_ARG_INT, &f->option_seed, "N", "order of the options, where a benchmark shuffles them (default 1234)", 1, 0x1p53, false},
+        {"option-seed", 0, LB_ARG_INT, &f->option_seed, "N",
+         "order of the options, where a benchmark shuffles them (default 1234)", 1, 0x1p53, false},
         {"seeds", 0, LB_ARG_STR, &f->seeds, "A,B", "default 42,43,44", 0, 0, false},
         {"samples", 0, LB_ARG_INT, &f->samples, "N", "samples per problem and seed (default 1)", 1, 4096, false},
-        {"pass-k", 0, LB_ARG_STR, &f->pass_k, "A,B", "also pass@k for these k, of all samples of a problem", 0, 0, false},
+        {"pass-k", 0, LB_ARG_STR, &f->pass_k, "A,B",
+         "also pass@k for these k, of all samples of a problem", 0, 0, false},
         {"maj-k", 0, LB_ARG_STR, &f->maj_k, "A,B", "also maj@k: what k samples would answer by majority", 0, 0, false},
-        {"n-predict", 'n', LB_ARG_INT, &f->n, "N", "most tokens per answer; longer is truncated (default: the task's)", 1, 1 << 28, false},
-        {"temp", 0, LB_ARG_REAL, &f->temp, "T", "default: the model's generation_config.json; with --server 0.6, top-p 0.95", 0, 100, false},
+        {"n-predict", 'n', LB_ARG_INT, &f->n, "N",
+         "most tokens per answer; longer is truncated (default: the task's)", 1, 1 << 28, false},
+        {"temp", 0, LB_ARG_REAL, &f->temp, "T",
+         "default: the model's generation_config.json; with --server 0.6, top-p 0.95", 0, 100, false},
         {"top-k", 0, LB_ARG_INT, &f->top_k, "K", "likewise", 0, 1 << 28, false},
         {"top-p", 0, LB_ARG_REAL, &f->top_p, "P", "likewise", 0, 1, false},
         {"min-p", 0, LB_ARG_REAL, &f->min_p, "P", "likewise", 0, 1, false},
-        {"thinking", 0, LB_ARG_STR, &f->thinking, "HOW", "on, off, auto (default): the template's enable_thinking", 0, 0, false},
+        {"thinking", 0, LB_ARG_STR, &f->thinking, "HOW",
+         "on, off, auto (default): the template's enable_thinking", 0, 0, false},
         {"think-budget", 0, LB_ARG_INT, &f->budget, "N", "end the thinking after N tokens of it", 1, 1 << 28, false},
-        {"think-extend", 0, LB_ARG_INT, &f->extend, "K", "the first K times that thinking would end, go on with \"Wait\"", 1, 1 << 20, false},
+        {"think-extend", 0, LB_ARG_INT, &f->extend, "K",
+         "the first K times that thinking would end, go on with \"Wait\"", 1, 1 << 20, false},
         {"kv", 0, LB_ARG_STR, &f->kv, "FORMAT", LB_KV_HELP " (default: as the model)", 0, 0, false},
-        {"parallel", 0, LB_ARG_INT, &f->parallel, "N", "samples in flight (default: what fits, at most 64; with --server 16)", 1, 4096, false},
+        {"parallel", 0, LB_ARG_INT, &f->parallel, "N",
+         "samples in flight (default: what fits, at most 64; with --server 16)", 1, 4096, false},
         {"db", 0, LB_ARG_STR, &f->db, "FILE", "results database (default out/results.sqlite)", 0, 0, false},
         {"fresh", 0, LB_ARG_FLAG, &f->fresh, "", "generate again what the database has", 0, 0, false},
-        {"against", 0, LB_ARG_STR, &f->against, "MODEL", "paired drop from a model that is in the database: its folder, name, label or hash", 0, 0, false},
-        {"power", 0, LB_ARG_REAL, &f->power, "D", "what seeing a difference of D points takes: problems, samples", 1e-6, 100, false},
-        {"samples-out", 0, LB_ARG_STR, &f->samples_out, "FILE", "every sample as a line of JSON, with its text", 0, 0, false},
-        {"allow-weak-sandbox", 0, LB_ARG_FLAG, &f->weak, "", "run programs without namespaces where the kernel has none", 0, 0, false},
+        {"against", 0, LB_ARG_STR, &f->against, "MODEL",
+         "paired drop from a model that is in the database: its folder, name, label or hash", 0, 0, false},
+        {"power", 0, LB_ARG_REAL, &f->power, "D",
+         "what seeing a difference of D points takes: problems, samples", 1e-6, 100, false},
+        {"samples-out", 0, LB_ARG_STR, &f->samples_out, "FILE",
+         "every sample as a line of JSON, with its text", 0, 0, false},
+        {"allow-weak-sandbox", 0, LB_ARG_FLAG, &f->weak, "",
+         "run programs without namespaces where the kernel has none", 0, 0, false},
         {"fail-under", 0, LB_ARG_REAL, &f->gate, "A", "exit with 6 if the average is below A (0 to 1)", 0, 1, false},
         LB_COMMON_ARGS(f->c),
         {0},

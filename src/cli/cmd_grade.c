@@ -84,7 +84,8 @@ static bool grade(const question *q, graded *r, lb_err *err)
         char c = 0;
         bool found = lb_answer_letter(q->answer, q->n_options, &c), right = found && c == q->gold[0] && !q->gold[1];
         lb_grade_same(&r->g, right ? LB_RIGHT : LB_WRONG);
-        if (!right) snprintf(r->g.why, sizeof r->g.why, found ? "the letter is %.20s" : "no option letter was found", q->gold);
+        if (!found) snprintf(r->g.why, sizeof r->g.why, "no option letter was found");
+        else if (!right) snprintf(r->g.why, sizeof r->g.why, "the letter is %.20s", q->gold);
     } else {
         lb_answer_compare(q->gold, q->answer, &r->g);
     }
@@ -102,8 +103,8 @@ static bool check(question *q, const char *where, lb_err *err)
     if (!q->n_options) return true;
     char c = q->gold[0] >= 'a' && q->gold[0] <= 'z' ? (char)(q->gold[0] - 32) : q->gold[0];
     if (q->gold[1] || c < 'A' || c >= 'A' + q->n_options)
-        return lb_fail(err, LB_EUSAGE, "%s: the gold answer is '%.40s', wanted one of the letters A to %c", where, q->gold,
-                       'A' + q->n_options - 1);
+        return lb_fail(err, LB_EUSAGE, "%s: the gold answer is '%.40s', wanted one of the letters A to %c", where,
+                       q->gold, 'A' + q->n_options - 1);
     q->gold = letters[c - 'A'];
     return true;
 }
@@ -148,7 +149,7 @@ static void printable(char *s)
     size_t n = strlen(s);
     for (size_t i = 0; i < n;) {
         unsigned char c = (unsigned char)s[i];
-        size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+        size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
         bool ok = len > 0 && i + len <= n;
         for (size_t k = 1; ok && k < len; k++) ok = ((unsigned char)s[i + k] & 0xc0) == 0x80;
         json_t *probe = ok && len > 2 ? json_stringn(s + i, len) : NULL;       /* surrogates and overlong forms */
@@ -159,15 +160,20 @@ static void printable(char *s)
     }
 }
 
+static const char *rule_text(const question *q, const graded *r)
+{
+    return q->words ? "the box, the \"Answer:\" or the last line" : lb_answer_rule_text(r->rule);
+}
+
 static json_t *grade_json(const question *q, graded *r)
 {
     printable(r->g.why);                             /* may quote an answer, cut anywhere */
     if (r->answer) printable(r->answer);
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "verdict", verdict_text(r->g.verdict), "strict", verdict_text(r->g.strict),
-                          "lenient", verdict_text(r->g.lenient), "why", r->g.why);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "verdict", verdict_text(r->g.verdict), "strict",
+                          verdict_text(r->g.strict), "lenient", verdict_text(r->g.lenient), "why", r->g.why);
     if (o && !q->answer) {
         json_object_set_new(o, "extracted", r->answer ? json_string(r->answer) : json_null());
-        json_object_set_new(o, "rule", json_string(q->words ? "the box, the \"Answer:\" or the last line" : lb_answer_rule_text(r->rule)));
+        json_object_set_new(o, "rule", json_string(rule_text(q, r)));
         json_object_set_new(o, "thinking_closed", json_boolean(r->closed));
     }
     return o;
@@ -206,8 +212,7 @@ static void print_text(const question *q, const graded *r)
 {
     bool letters = q->n_options > 0;
     if (!q->answer) {
-        const char *rule = q->words ? "the box, the \"Answer:\" or the last line" : lb_answer_rule_text(r->rule);
-        print_line("found", rule, r->closed ? "" : "; thinking was not finished, so all of the text was read");
+        print_line("found", rule_text(q, r), r->closed ? "" : "; thinking was not finished, all of the text was read");
         if (q->completion.truncated) printf("%-9scut off at the limit of tokens\n", "");
     }
     if (letters) print_line("gold", "", q->gold);
@@ -233,7 +238,8 @@ static bool read_question(const json_t *row, question *q, const char *where, lb_
 {
     const char *form = NULL;
     int64_t letters = q->n_options;
-    if (!lb_json_get_str(row, "gold", &q->gold, where, err) || !lb_json_opt_str(row, "answer", &q->answer, where, err) ||
+    if (!lb_json_get_str(row, "gold", &q->gold, where, err) ||
+        !lb_json_opt_str(row, "answer", &q->answer, where, err) ||
         !lb_json_opt_str(row, "completion", &q->completion.text, where, err) ||
         !lb_json_opt_int(row, "letter", 2, 26, &letters, where, err) ||
         !lb_json_opt_str(row, "form", &form, where, err) || !lb_json_opt_bool(row, "text", &q->words, where, err) ||
@@ -242,7 +248,8 @@ static bool read_question(const json_t *row, question *q, const char *where, lb_
     if (form && !form_of(form, &q->completion.form))
         return lb_fail(err, LB_EFORMAT, "%s: 'form' is \"%.40s\"; there are \"box\" and \"line\"", where, form);
     if (!q->answer == !q->completion.text)
-        return lb_fail(err, LB_EFORMAT, "%s: wanted either 'answer' or 'completion'%s", where, q->answer ? ", found both" : "");
+        return lb_fail(err, LB_EFORMAT, "%s: wanted either 'answer' or 'completion'%s", where,
+                       q->answer ? ", found both" : "");
     q->n_options = (int)letters;
     if (check(q, where, err)) return true;
     err->code = LB_EFORMAT;
@@ -254,7 +261,8 @@ static bool one_pair(void *arg, json_t *row, const char *where, lb_err *err)
     pairs *p = arg;
     question q = *p->otherwise;
     graded r = {0};
-    bool ok = lb_cmd_stop ? lb_fail(err, LB_ESTOPPED, "stopped after %ld answers", p->n) : read_question(row, &q, where, err);
+    bool ok = !lb_cmd_stop || lb_fail(err, LB_ESTOPPED, "stopped after %ld answers", p->n);
+    ok = ok && read_question(row, &q, where, err);
     ok = ok && grade(&q, &r, err);
     if (ok) {
         json_t *o = grade_json(&q, &r), *id = json_object_get(row, "id");
@@ -282,7 +290,8 @@ static char *read_all(const char *path, size_t *size, lb_err *err)
         size_t n;
         while ((n = fread(piece, 1, sizeof piece, stdin)) > 0 && b.n <= MAX_COMPLETION) lb_buf_add(&b, piece, n);
         if (ferror(stdin)) lb_fail(err, LB_EIO, "cannot read standard input");
-        else if (b.n > MAX_COMPLETION) lb_fail(err, LB_EFORMAT, "standard input is longer than %d MB", MAX_COMPLETION >> 20);
+        else if (b.n > MAX_COMPLETION)
+            lb_fail(err, LB_EFORMAT, "standard input is longer than %d MB", MAX_COMPLETION >> 20);
         if (ferror(stdin) || b.n > MAX_COMPLETION) { lb_buf_free(&b); return NULL; }
         if (!b.p) lb_buf_str(&b, "");
         *size = b.n;
@@ -305,8 +314,11 @@ static bool grade_file(const flags *f, const question *otherwise, long *n, long 
     size_t size;
     pairs p = {.otherwise = otherwise, .time = f->time};
     char *text = read_all(f->file, &size, err);
-    bool ok = text && lb_jsonl_each(text, size, strcmp(f->file, "-") ? f->file : "standard input", 0, one_pair, &p, NULL, err);
-    if (ok && !p.n) ok = lb_fail(err, LB_EFORMAT, "%s holds no pairs: wanted lines such as {\"gold\": \"1/2\", \"answer\": \"0.5\"}", f->file);
+    const char *name = strcmp(f->file, "-") ? f->file : "standard input";
+    bool ok = text && lb_jsonl_each(text, size, name, 0, one_pair, &p, NULL, err);
+    if (ok && !p.n)
+        ok = lb_fail(err, LB_EFORMAT, "%s holds no pairs: wanted lines as {\"gold\": \"1/2\", \"answer\": \"0.5\"}",
+                     name);
     free(text);
     *n = p.n, *n_right = p.n_right;
     return ok;
@@ -341,15 +353,22 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     (void)status;
     flags f = {0};
     lb_arg table[] = {
-        {"completion", 'c', LB_ARG_STR, &f.completion, "FILE", "grade a whole completion instead of an ANSWER; - is standard input", 0, 0, false},
-        {"file", 'f', LB_ARG_STR, &f.file, "FILE", "many pairs: JSON lines with gold and answer (or completion); - is standard input", 0, 0, false},
+        {"completion", 'c', LB_ARG_STR, &f.completion, "FILE", "grade a completion instead of an ANSWER; - is stdin",
+         0, 0, false},
+        {"file", 'f', LB_ARG_STR, &f.file, "FILE", "JSON lines with gold and answer or completion; - is stdin",
+         0, 0, false},
         {"letter", 0, LB_ARG_INT, &f.letter, "N", "the answer is a letter, one of N options", 2, 26, false},
-        {"text", 0, LB_ARG_FLAG, &f.words, "", "the answer of a completion is words: its box, its \"Answer:\" or its last line", 0, 0, false},
-        {"form", 0, LB_ARG_STR, &f.form, "FORM", "what the prompt asked for, for the strict reading: box (default), line", 0, 0, false},
+        {"text", 0, LB_ARG_FLAG, &f.words, "", "the answer is words: a box, \"Answer:\" or the last line",
+         0, 0, false},
+        {"form", 0, LB_ARG_STR, &f.form, "FORM", "what the prompt asked for (strict reading): box, line",
+         0, 0, false},
         {"in-thinking", 0, LB_ARG_FLAG, &f.in_thinking, "", "the prompt had opened <think> already", 0, 0, false},
-        {"truncated", 0, LB_ARG_FLAG, &f.truncated, "", "the completion was cut off at its limit of tokens", 0, 0, false},
-        {"fail-under", 0, LB_ARG_REAL, &f.gate, "A", "exit with 6 if fewer than this share is right (0 to 1)", 0, 1, false},
-        {"time", 0, LB_ARG_FLAG, &f.time, "", "also tell how long each comparison took, in microseconds", 0, 0, false},
+        {"truncated", 0, LB_ARG_FLAG, &f.truncated, "", "the completion was cut off at its limit of tokens",
+         0, 0, false},
+        {"fail-under", 0, LB_ARG_REAL, &f.gate, "A", "exit with 6 if fewer than this share is right (0 to 1)",
+         0, 1, false},
+        {"time", 0, LB_ARG_FLAG, &f.time, "", "also tell how long each comparison took, in microseconds",
+         0, 0, false},
         {"json", 0, LB_ARG_FLAG, &f.json, "", "print one JSON object to stdout", 0, 0, false},
         {"quiet", 'q', LB_ARG_FLAG, &f.quiet, "", "print nothing but the verdict", 0, 0, false},
         {"help", 'h', LB_ARG_FLAG, &f.help, "", "this text", 0, 0, false},
@@ -363,16 +382,20 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         lb_args_help(table);
         return true;
     }
-    question q = {.completion = {.in_thinking = f.in_thinking, .truncated = f.truncated}, .n_options = (int)f.letter, .words = f.words};
+    question q = {.completion = {.in_thinking = f.in_thinking, .truncated = f.truncated}, .n_options = (int)f.letter,
+                  .words = f.words};
     if (f.form && !form_of(f.form, &q.completion.form))
         return lb_fail(err, LB_EUSAGE, "lowbit grade: --form=%s is unknown; there are box and line", f.form);
     if (f.words && f.letter) return lb_fail(err, LB_EUSAGE, "lowbit grade: --letter and --text exclude each other");
     int want = f.file ? 0 : f.completion ? 1 : 2;
-    if (f.file && f.completion) return lb_fail(err, LB_EUSAGE, "lowbit grade: --file and --completion exclude each other");
+    if (f.file && f.completion)
+        return lb_fail(err, LB_EUSAGE, "lowbit grade: --file and --completion exclude each other");
     if (n_word > want) return lb_fail(err, LB_EUSAGE, "lowbit grade: unexpected '%s'", word[want]);
     if (n_word < want)
         return lb_fail(err, LB_EUSAGE, "lowbit grade wants %s; see lowbit grade --help",
-                       f.completion ? "GOLD beside --completion" : n_word ? "GOLD and ANSWER, or --completion FILE" : "GOLD and ANSWER, or --file FILE");
+                       f.completion ? "GOLD beside --completion"
+                       : n_word     ? "GOLD and ANSWER, or --completion FILE"
+                                    : "GOLD and ANSWER, or --file FILE");
     long n = 1, n_right = 0;
     char *text = NULL;
     size_t size;
@@ -392,5 +415,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
 }
 
 const lb_command lb_cmd_grade = {"grade", "whether an answer is the gold answer, and what was understood of both",
-                                 "lowbit grade '\\frac{1}{2}' 'x = 0.5'\n    lowbit grade 408 --completion answer.txt\n    "
-                                 "lowbit grade --file pairs.jsonl\n    lowbit grade -- -x+1 1-x", run};
+                                 "lowbit grade '\\frac{1}{2}' 'x = 0.5'\n"
+                                 "    lowbit grade 408 --completion answer.txt\n"
+                                 "    lowbit grade --file pairs.jsonl\n"
+                                 "    lowbit grade -- -x+1 1-x", run};

@@ -56,11 +56,12 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
          "name and -report)",
          0, 0, false},
         {"models", 0, LB_ARG_STR, &o.models, "LIST",
-         "of the answers: these models (names or beginnings of hashes; of a study: labels); the first is the baseline", 0,
-         0, false},
+         "of the answers: these models (names or beginnings of hashes; of a study: labels); the first is the baseline",
+         0, 0, false},
         {"tasks", 0, LB_ARG_STR, &o.tasks, "LIST", "of the answers: these tasks", 0, 0, false},
         {"text-kb", 0, LB_ARG_INT, &text_kb, "N",
-         "of the answers: most kilobytes of a text on its page, longer ones are files beside it (default 32); 0: no texts",
+         "of the answers: most kilobytes of a text on its page, longer ones are files beside it (default 32); 0: no "
+         "texts",
          0, 4096, false},
         {"png", 0, LB_ARG_FLAG, &o.png, "", "also write each plot as plots/NAME.png beside the page", 0, 0, false},
         {"json", 0, LB_ARG_FLAG, &c.json, "", "print one JSON object to stdout", 0, 0, false},
@@ -71,12 +72,15 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (!lb_cmd_start(&lb_cmd_report, table, &c, argc, argv, &done, err)) return false;
     if (done) return true;
     if (!c.model)
-        return lb_fail(err, LB_EUSAGE,
-                       "no study: lowbit report OUT, the output folder of lowbit study, or RESULTS.sqlite of lowbit eval");
+        return lb_fail(
+            err, LB_EUSAGE,
+            "no study: lowbit report OUT, the output folder of lowbit study, or RESULTS.sqlite of lowbit eval");
     if (out && !*out) return lb_fail(err, LB_EUSAGE, "--output wants a name");
     o.text_kb = (int)text_kb;
-    return lb_file_exists(c.model) && !lb_is_folder(c.model) ? of_database(&c, out, &o, err) : of_study(&c, out, &o, err);
+    return lb_file_exists(c.model) && !lb_is_folder(c.model) ? of_database(&c, out, &o, err)
+                                                             : of_study(&c, out, &o, err);
 }
 
-const lb_command lb_cmd_report = {"report", "a study, or a results database, as HTML pages: tables, plots, every answer",
+const lb_command lb_cmd_report = {"report",
+                                  "a study, or a results database, as HTML pages: tables, plots, every answer",
                                   "lowbit report out/abacus-rtn --png", run};

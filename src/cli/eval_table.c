@@ -68,7 +68,8 @@ static void print_remarks(const lb_eval_result *r)
     int weak = 0;
     for (int k = 0; k < r->n_task; k++) weak += r->tasks[k].weak_sandbox;
     if (weak) printf("%d programs were judged in the weak sandbox\n", weak);
-    if (r->n_regraded) printf("%lld stored answers were graded again by grader %d\n", (long long)r->n_regraded, LB_GRADER_VERSION);
+    if (r->n_regraded)
+        printf("%lld stored answers were graded again by grader %d\n", (long long)r->n_regraded, LB_GRADER_VERSION);
     for (int k = 1; k < r->n_task; k++)
         if (strcmp(r->tasks[k].sampling, r->sampling) != 0)
             printf("%s was sampled by %s\n", r->tasks[k].bench->name, r->tasks[k].sampling);
@@ -111,7 +112,8 @@ void lb_eval_print_drop(const lb_eval_result *r, const lb_eval_result *base, con
     const double z = 1.959963984540054 + 0.8416212335729143; /* as lb_stats_detectable */
     printf("\nagainst %s (%.8s), which has %.1f%% ± %.1f%% on these problems; drops in points\n", name, base->model,
            100 * base->average, 100 * base->average_stderr);
-    printf("%-14s %8s %6s±  %-15s  %8s  %-10s %6s %11s %8s\n", "task", "drop", "", "95 %", "p", "test", "n", "only b/this", "seen");
+    printf("%-14s %8s %6s±  %-15s  %8s  %-10s %6s %11s %8s\n", "task", "drop", "", "95 %", "p", "test", "n",
+           "only b/this", "seen");
     for (int k = 0; k < r->n_task; k++)
         print_drop(r->tasks[k].bench->name, &d->tasks[k], lb_stats_detectable(&d->spreads[k]));
     if (r->n_task > 1) print_drop("mean", &d->mean, z * d->mean.stderr_diff);

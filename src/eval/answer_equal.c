@@ -506,7 +506,24 @@ static bool as_text(const lb_tree *t, char *out, size_t size, bool lower)
     return n > 0;
 }
 
-/* The letter of an answer that begins with (C), perhaps as \text or bold, whatever follows; or 0. */
+/* Whether another option is named behind the first: (A) or (B), (A), B. */
+static bool another_option(const char *s, const char *end)
+{
+    bool listed = false;
+    for (const char *p = s; end - p >= 3; p++)
+        if (p[0] == '(' && isupper((unsigned char)p[1]) && p[2] == ')') return true;
+    while (s < end) {
+        if (end - s > 2 && !memcmp(s, "or", 2)) s += 2, listed = true;
+        else if (end - s > 3 && !memcmp(s, "and", 3)) s += 3, listed = true;
+        else if (strchr(",;/&", *s)) s++, listed = true;
+        else if (end - s > 6 && !memcmp(s, "\\text{", 6)) s += 6;
+        else if (strchr(" }$*", *s)) s++;
+        else break;
+    }
+    return listed && s < end && isupper((unsigned char)*s) && (s + 1 == end || !isalnum((unsigned char)s[1]));
+}
+
+/* The letter of an answer that begins with (C), perhaps as \text or bold, whatever follows but another; or 0. */
 static char option_of(const lb_tree *t)
 {
     static const char *const skip[] = {"\\text{", "\\textbf{", "\\mathrm{", "\\mathbf{", "$", "*", " ", "\\boxed{"};
@@ -518,7 +535,8 @@ static char option_of(const lb_tree *t)
             if ((size_t)(end - s) > n && !memcmp(s, skip[i], n)) s += n, more = true;
         }
     }
-    return end - s >= 3 && s[0] == '(' && isupper((unsigned char)s[1]) && s[2] == ')' ? s[1] : 0;
+    bool option = end - s >= 3 && s[0] == '(' && isupper((unsigned char)s[1]) && s[2] == ')';
+    return option && !another_option(s + 3, end) ? s[1] : 0;
 }
 
 /* The gold answer is words, or one option letter: then only words can be right. */

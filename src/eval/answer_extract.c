@@ -73,8 +73,8 @@ typedef struct closed_box {
 /* Nothing, dots or the word "answer": the form of an answer rather than an answer. */
 static bool placeholder(lb_span x)
 {
-    static const char *const words[] = {"...", "\\ldots", "\\dots", "\\cdots", "…", "answer", "your answer", "final answer",
-                                        "the answer", "ans", "\\text{answer}", "\\text{your answer}",
+    static const char *const words[] = {"...", "\\ldots", "\\dots", "\\cdots", "…", "answer", "your answer",
+                                        "final answer", "the answer", "ans", "\\text{answer}", "\\text{your answer}",
                                         "\\text{final answer}", "\\cdot", "\\_\\_", "__"};
     x = lb_trimmed(x);
     size_t n = (size_t)(x.e - x.s);
@@ -197,14 +197,15 @@ static bool about_the_answer(const char *s)
 static const char *skip_adverbs(const char *s)
 {
     static const char *const words[] = {"approximately", "about", "roughly", "simply", "just", "indeed", "therefore",
-                                        "thus", "exactly", "actually", "now", "hence", "clearly", "equal to", "given by",
-                                        "equals", "also", "then", "still", "as follows", "most likely", "likely", "probably", "definitely",
-                                        "option", "choice", "约为", "约"};
+                                        "thus", "exactly", "actually", "now", "hence", "clearly", "equal to",
+                                        "given by", "equals", "also", "then", "still", "as follows", "most likely",
+                                        "likely", "probably", "definitely", "option", "choice", "约为", "约"};
     for (;;) {
         size_t n = 0;
         for (size_t i = 0; i < sizeof words / sizeof *words && !n; i++) {
-            n = (unsigned char)words[i][0] < 0x80 ? lb_word_at(s, words[i]) : lb_starts(s, words[i]) ? strlen(words[i]) : 0;
-            if (n && !strchr(" ,:\n", s[n]) && (unsigned char)words[i][0] < 0x80) n = 0;
+            bool ascii = (unsigned char)words[i][0] < 0x80;
+            n = ascii ? lb_word_at(s, words[i]) : lb_starts(s, words[i]) ? strlen(words[i]) : 0;
+            if (n && ascii && !strchr(" ,:\n", s[n])) n = 0;
         }
         if (!n) return s;
         for (s += n; *s == ',' || *s == ':' || isspace((unsigned char)*s); s++) continue;
@@ -278,7 +279,8 @@ const char *lb_find_announced(const char *text, bool *bold)
         } else if (lb_starts(p, "答案")) {
             const char *s = p + strlen("答案");
             while (*s == '*' || *s == ' ') s++;
-            q = lb_starts(s, "是") || lb_starts(s, "为") || lb_starts(s, "選") || lb_starts(s, "选") ? s + 3 : is_colon(s, &n) ? s + n : NULL;
+            bool is = lb_starts(s, "是") || lb_starts(s, "为") || lb_starts(s, "選") || lb_starts(s, "选");
+            q = is ? s + strlen("是") : is_colon(s, &n) ? s + n : NULL;
         }
         if (!q) continue;
         bool open = false;

@@ -23,9 +23,10 @@ static bool another_follows(const char *s, int n_options)
 /* The letter that s begins with, perhaps in brackets or LaTeX, with nothing but punctuation or a space behind. */
 static const char *leading(const char *s, int n_options, bool lower_too)
 {
-    static const char *const wrap[] = {"\\textbf{", "\\text{", "\\mathrm{", "\\mathbf{", "\\textrm{", "\\boxed{", "\\fbox{",
-                                       "\\left(", "\\(", "\\[", "option ", "Option ", "choice ", "Choice ", "选项", "选", "（",
-                                       "【", "<answer>", "$", "(", "[", "{", "*", "\"", "'", "`", " ", "\n"};
+    static const char *const wrap[] = {"\\textbf{", "\\text{", "\\mathrm{", "\\mathbf{", "\\textrm{", "\\boxed{",
+                                       "\\fbox{", "\\left(", "\\(", "\\[", "option ", "Option ", "choice ",
+                                       "Choice ", "选项", "选", "（", "【", "<answer>", "$", "(", "[", "{", "*", "\"",
+                                       "'", "`", " ", "\n"};
     for (;;) {
         size_t n = 0;
         for (size_t i = 0; i < sizeof wrap / sizeof *wrap && !n; i++)
@@ -64,9 +65,10 @@ static char lower_letter(const char *s, int n_options)
 /* Behind the last "option", "choice", "选项", "选"; or in front of the last "is correct" and the like. */
 static char option_letter(const char *text, int n_options)
 {
-    static const char *const before[] = {"option is ", "choice is ", "option ", "Option ", "choice ", "Choice ", "选项",
-                                         "故选", "应选"};
-    static const char *const behind[] = {" is correct", " is the correct", " is right", " is the right", " is the best"};
+    static const char *const before[] = {"option is ", "choice is ", "option ", "Option ", "choice ", "Choice ",
+                                         "选项", "故选", "应选"};
+    static const char *const behind[] = {" is correct", " is the correct", " is right", " is the right",
+                                         " is the best"};
     char found = 0;
     for (const char *p = text; *p; p++) {
         char c = 0;
@@ -106,7 +108,8 @@ static char marked_letter(const char *text, int n_options)
     char found = 0;
     for (const char *p = text; *p; p++) {
         bool round = *p == '(' && p[1] && p[2] == ')';
-        bool bold = *p == '*' && p[1] == '*' && p[2] && (lb_starts(p + 3, "**") || lb_starts(p + 3, ") ") || lb_starts(p + 3, ". "));
+        bool bold = lb_starts(p, "**") && p[2] &&
+                    (lb_starts(p + 3, "**") || lb_starts(p + 3, ") ") || lb_starts(p + 3, ". "));
         char c = round ? p[1] : bold ? p[2] : 0;
         if (is_letter(c, n_options)) found = c;
     }

@@ -446,6 +446,14 @@ static bool starts_factor(const parser *p)
     }
 }
 
+/* 2^n3^n and (n+1)2^n: a number behind a power or a parenthesis is a factor. */
+static bool number_follows(const parser *p, const lb_node *last)
+{
+    if (kind(p) != LB_TOK_NUM || !p->at) return false;
+    int before = p->t->tok[p->at - 1].kind;
+    return before == ')' || (last->kind == LB_NODE_POW && before != LB_TOK_NUM);
+}
+
 /* The product of a scalar and a matrix: every element times the scalar, whose children all the products share. */
 static int scaled(parser *p, int scalar, int matrix)
 {
@@ -481,7 +489,7 @@ static int parse_term(parser *p)
             accept(p, '*');
             int matrix = parse_matrix(p), scalar = n > 1 ? node(p, LB_NODE_PROD, first) : first;
             return matrix < 0 || scalar < 0 ? -1 : scaled(p, scalar, matrix);
-        } else if (!accept(p, '*') && !starts_factor(p)) {
+        } else if (!accept(p, '*') && !starts_factor(p) && !number_follows(p, &t->node[last])) {
             break;
         }
         int x = parse_factor(p);
@@ -568,7 +576,8 @@ static bool parse_unit(parser *p, char *unit, size_t size)
         else if (k == LB_TOK_MOD && kind_after(p, 1) == LB_TOK_NUM) {
             if (!add_unit(p, unit, size, "mod")) return false;
             s = text_after(p, 1), n_tok = 2;
-        } else if (k == LB_TOK_MOD && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM && kind_after(p, 3) == '}') {
+        } else if (k == LB_TOK_MOD && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM &&
+                   kind_after(p, 3) == '}') {
             if (!add_unit(p, unit, size, "mod")) return false;
             s = text_after(p, 2), n_tok = 4;
         }

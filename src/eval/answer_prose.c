@@ -23,8 +23,8 @@ size_t lb_word_at(const char *s, const char *word)
 
 bool lb_only_joins(const char *s, const char *e)
 {
-    static const char *const neutral[] = {"\\text{", "\\(", "\\)", "\\[", "\\]", "\\quad", "\\qquad", "\\ ", "\\,", "\\;",
-                                          "$", "}", "*", "，", "、"};
+    static const char *const neutral[] = {"\\text{", "\\(", "\\)", "\\[", "\\]", "\\quad", "\\qquad", "\\ ", "\\,",
+                                          "\\;", "$", "}", "*", "，", "、"};
     static const char *const joins[] = {"and", "or", "和", "或"};
     bool joined = false;
     if (e - s > 48) return false;
@@ -33,7 +33,8 @@ bool lb_only_joins(const char *s, const char *e)
         for (size_t i = 0; i < sizeof neutral / sizeof *neutral && !n; i++)
             if (lb_starts(s, neutral[i])) n = strlen(neutral[i]), joined |= (unsigned char)*s >= 0x80;
         for (size_t i = 0; i < sizeof joins / sizeof *joins && !n; i++)
-            if (lb_starts(s, joins[i]) && !isalpha((unsigned char)s[strlen(joins[i])])) n = strlen(joins[i]), joined = true;
+            if (lb_starts(s, joins[i]) && !isalpha((unsigned char)s[strlen(joins[i])]))
+                n = strlen(joins[i]), joined = true;
         if (!n && (*s == ',' || *s == ';')) n = 1, joined = true;
         if (!n && isspace((unsigned char)*s) && !(*s == '\n' && s[1] == '\n')) n = 1;
         if (!n) return false;
@@ -67,8 +68,8 @@ static size_t opens(const char *text, const char *p, char *kind)
     if ((n = environment(p, "\\begin{")) != 0) return *kind = 'E', n;
     if (*p != '$') return 0;
     if (p[1] == '$') return *kind = 'D', 2;
-    if (p[1] == ' ' && !(p > text && (isdigit((unsigned char)p[-1]) || (p[-1] == ' ' && p - 1 > text && isdigit((unsigned char)p[-2])))))
-        *kind = 'S';
+    const char *before = p > text && p[-1] == ' ' ? p - 1 : p;      /* 5 $ is a price */
+    if (p[1] == ' ' && !(before > text && isdigit((unsigned char)before[-1]))) *kind = 'S';
     else if (p[1] && !isspace((unsigned char)p[1])) *kind = '$';
     return *kind ? 1 : 0;
 }
@@ -173,10 +174,11 @@ bool lb_same_label(lb_span a, lb_span b)
     size_t n[2];
     lb_span side[2] = {lb_trimmed(a), lb_trimmed(b)};
     for (int i = 0; i < 2; i++) {
-        size_t k = 0, len = (size_t)(side[i].e - side[i].s);
-        while (k < len && !strchr("=<>_", side[i].s[k]) && !lb_starts(side[i].s + k, "\\le") && !lb_starts(side[i].s + k, "\\ge")) k++;
+        const char *s = side[i].s;
+        size_t k = 0, len = (size_t)(side[i].e - s);
+        while (k < len && !strchr("=<>_", s[k]) && !lb_starts(s + k, "\\le") && !lb_starts(s + k, "\\ge")) k++;
         n[i] = k == len ? 0 : k;
-        while (n[i] && side[i].s[n[i] - 1] == ' ') n[i]--;
+        while (n[i] && s[n[i] - 1] == ' ') n[i]--;
     }
     return n[0] == n[1] && !memcmp(side[0].s, side[1].s, n[0]);
 }
@@ -184,8 +186,8 @@ bool lb_same_label(lb_span a, lb_span b)
 /* The result of a chain or derivation stands behind its last sign of these. */
 static size_t arrow(const char *p)
 {
-    static const char *const words[] = {"\\Rightarrow", "\\implies", "\\Longrightarrow", "\\rightarrow", "\\to ", "\\Leftrightarrow",
-                                        "\\iff", "\\therefore"};
+    static const char *const words[] = {"\\Rightarrow", "\\implies", "\\Longrightarrow", "\\rightarrow", "\\to ",
+                                        "\\Leftrightarrow", "\\iff", "\\therefore"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (lb_starts(p, words[i])) return strlen(words[i]);
     return 0;
@@ -197,7 +199,10 @@ static size_t equality(const char *p)
 }
 
 /* A residue is told with its modulus: 3 \pmod 7. */
-static size_t modulus(const char *p) { return lb_starts(p, "\\pmod") || lb_starts(p, "\\bmod") || lb_starts(p, "\\mod") ? 1 : 0; }
+static bool modulus(const char *p)
+{
+    return lb_starts(p, "\\pmod") || lb_starts(p, "\\bmod") || lb_starts(p, "\\mod");
+}
 
 /* No letters but in commands. */
 static bool is_constant(lb_span x)
@@ -215,9 +220,11 @@ static bool is_constant(lb_span x)
 /* A left side that names rather than says something: \tan A, P(3), \text{Area}, but not \frac{…}{…} or x. */
 static bool only_names(const char *s)
 {
+    static const char *const values[] = {"\\frac", "\\dfrac", "\\sqrt", "\\pi", "\\left"};
     while (isspace((unsigned char)*s)) s++;
-    if (*s == '\\') return isalpha((unsigned char)s[1]) && !lb_starts(s, "\\frac") && !lb_starts(s, "\\dfrac") && !lb_starts(s, "\\sqrt") &&
-                           !lb_starts(s, "\\pi") && !lb_starts(s, "\\left");
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        if (lb_starts(s, values[i])) return false;
+    if (*s == '\\') return isalpha((unsigned char)s[1]);
     return isalpha((unsigned char)*s) && s[1] == '(' && isdigit((unsigned char)s[2]);
 }
 
@@ -298,9 +305,12 @@ static const char *end_of_number(const char *p)
         p++;
     }
     q = digits(b);
-    if (q == p && *q == ' ' && (q = digits(q + 1)) > p + 1 && *q == '/' && isdigit((unsigned char)q[1])) p = digits(q + 1);
-    if ((*p == 'e' || *p == 'E') && (q = p + 1 + (p[1] == '-' || p[1] == '+'), digits(q) > q) && !isalpha((unsigned char)*digits(q)))
-        p = digits(q);
+    if (q == p && *q == ' ' && (q = digits(q + 1)) > p + 1 && *q == '/' && isdigit((unsigned char)q[1]))
+        p = digits(q + 1);
+    if (*p == 'e' || *p == 'E') {
+        q = p + 1 + (p[1] == '-' || p[1] == '+');
+        if (digits(q) > q && !isalpha((unsigned char)*digits(q))) p = digits(q);
+    }
     for (q = p; *q == ' ';) q++;
     size_t times = lb_starts(q, "×") ? 2 : *q == '*' || *q == 'x' ? 1 : 0;
     for (q += times; times && *q == ' ';) q++;
@@ -334,10 +344,10 @@ lb_span lb_last_number(const char *text)
  * answer. */
 static bool another_clause(const char *s, bool all)
 {
-    static const char *const words[] = {"because", "since", "which", "where", "when", "so", "as", "but", "i.e", "assuming",
-                                        "provided", "therefore", "hence", "thus",
-                                        "that", "with", "given", "after", "not", "it", "this", "the", "I", "we", "making",
-                                        "for", "by"};
+    static const char *const words[] = {"because", "since", "which", "where", "when", "so", "as", "but", "i.e",
+                                        "assuming", "provided", "therefore", "hence", "thus",
+                                        "that", "with", "given", "after", "not", "it", "this", "the", "I", "we",
+                                        "making", "for", "by"};
     for (size_t i = 0; i < (all ? sizeof words / sizeof *words : 14); i++)
         if (lb_starts(s, words[i]) && !isalnum((unsigned char)s[strlen(words[i])])) return true;
     return false;
@@ -346,7 +356,8 @@ static bool another_clause(const char *s, bool all)
 static bool sentence_ends(const char *s, const char *p)
 {
     if (lb_starts(p, "。") || lb_starts(p, "！") || lb_starts(p, "？") || lb_starts(p, "；")) return true;
-    if ((*p != '.' && *p != '!' && *p != '?') || (p[1] && !isspace((unsigned char)p[1]) && !lb_starts(p + 1, "**"))) return false;
+    if (*p != '.' && *p != '!' && *p != '?') return false;
+    if (p[1] && !isspace((unsigned char)p[1]) && !lb_starts(p + 1, "**")) return false;
     return !(*p == '!' && p > s && isalnum((unsigned char)p[-1]));
 }
 
@@ -361,8 +372,7 @@ const char *lb_end_of_prose(const char *s, bool bold)
         if (sentence_ends(s, p) || lb_starts(p, "</")) break;
         if (p > s && *p == ',' && p[1] == ' ' && another_clause(p + 2, all)) break;
         if (p > s && *p == ' ' && another_clause(p + 1, all) && p[-1] != ',') break;
-        if (p > s && (lb_starts(p, " (since") || lb_starts(p, " (because") || lb_starts(p, " (as ") || lb_starts(p, " (i.e") ||
-                      lb_starts(p, " (or "))) break;
+        if (p > s && lb_starts(p, " (") && (another_clause(p + 2, all) || lb_starts(p + 2, "or "))) break;
         if (lb_starts(p, "，") && !isdigit((unsigned char)p[3]) && p[3] != '-' && p[3] != '$') break;
         if (formula_at(p, &in, &behind)) p = behind - 1;
     }

@@ -9,19 +9,19 @@ static inline bool lb_starts(const char *s, const char *word) { return *s == *wo
 lb_span lb_trimmed(lb_span x);               /* without the white space around it */
 /* Length of a word of letters, in any case, that stands at s and ends there; 0 if it does not. */
 size_t lb_word_at(const char *s, const char *word);
-/* Whether there is nothing in [s, e) but what lists the pieces of an answer: commas, "and", "or", the marks of formulas. */
+/* Whether there is nothing in [s, e) but what lists the pieces of an answer: commas, "and", "or", marks of formulas. */
 bool lb_only_joins(const char *s, const char *e);
 
 typedef struct lb_formulas {
-    lb_span digit[LB_MAX_PIECES];            /* the last formulas with a digit that are listed side by side: $2$ and $3$ */
+    lb_span digit[LB_MAX_PIECES];            /* the last formulas with a digit, listed side by side: $2$ and $3$ */
     int n;
     const char *end;                         /* behind them */
     lb_span last;                            /* the last formula of all */
 } lb_formulas;
 
 /* $…$, $$…$$, \(…\), \[…\] and the environments of equations, in one pass. A $ closes only behind what
- * may end a formula and not before a digit, or, if a space follows the opening one, anywhere on its line, so that prices are
- * no formulas. */
+ * may end a formula and not before a digit, or, if a space follows the opening one, anywhere on its line, so that
+ * prices are no formulas. */
 void lb_find_formulas(const char *text, lb_formulas *f);
 /* The formulas at s that are listed side by side: how many, 0 where prose stands or goes on with an operator. */
 int lb_formula_chain(const char *s, lb_span piece[LB_MAX_PIECES]);

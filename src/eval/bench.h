@@ -125,8 +125,7 @@ struct lb_bench {
 extern const lb_bench *const lb_benches[];       /* NULL-terminated */
 
 /* A comma list of benchmark and suite names and of NAME:PART (lb_bench.variant), in the order given, without repeats.
- * *out is allocated (free it), *n long.
- * LB_EUSAGE lists what there is. */
+ * *out is allocated (free it), *n long. LB_EUSAGE lists what there is. */
 bool lb_benches_of(const char *names, const lb_bench ***out, int *n, lb_err *err);
 
 /* A benchmark described by a task file (taskfile.c, docs/benchmarks.md); release with lb_bench_free. Its data file is

@@ -126,8 +126,8 @@ static unsigned char next_of(const char **s)
     for (const char *p = *s; *p; p++) {
         unsigned char c = (unsigned char)*p;
         bool before = p > *s && isalnum((unsigned char)p[-1]), digit = isdigit((unsigned char)p[1]);
-        if (isspace(c) || (c < 0x80 && ispunct(c) && !((c == '.' || c == '/') && digit) && !(c == '-' && digit && !before)))
-            continue;
+        bool number = digit && (c == '.' || c == '/' || (c == '-' && !before));
+        if (isspace(c) || (c < 0x80 && ispunct(c) && !number)) continue;
         *s = p + 1;
         return (unsigned char)tolower(c);
     }

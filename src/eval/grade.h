@@ -40,23 +40,26 @@ static inline void lb_grade_same(lb_grade *g, lb_verdict v) { g->verdict = g->st
 bool lb_answer_part(const char *text, bool in_thinking, const char **answer, bool *closed);
 
 /* Contents of the last \boxed{…} or \fbox{…} whose braces balance (\{ and \} do not count) and that holds more than a
- * placeholder (nothing, dots, "answer"), trimmed; of two nested ones the inner. \boxed 5 is one too. The functions with an
- * `out` replace its contents; false also means that memory ran out (out->oom). */
+ * placeholder (nothing, dots, "answer"), trimmed; of two nested ones the inner. \boxed 5 is one too. The functions with
+ * an `out` replace its contents; false also means that memory ran out (out->oom). */
 bool lb_answer_boxed(const char *text, lb_buf *out);
 
-/* The final answer, by the first rule that finds one (answer_extract.h tells which; docs/grading.md has them as a table):
+/* The final answer, by the first rule that finds one (answer_extract.h tells which; docs/grading.md has them as a
+ * table):
  *   1. the last \boxed{…}. Boxes with only commas, "and", "or" between them are one list; a last box without its brace
  *      ends with its formula
- *   2. what follows the last "answer is", "answer to … is", "Answer:", "answer =", heading "Final Answer", <answer>, "####",
+ *   2. what follows the last "answer is", "answer to … is", "Answer:", "answer =", heading "Final Answer", <answer>,
+ * "####",
  *      答案是: the formulas there, else up to the end of the sentence, line or clause
  *   3. the later of the last formula $…$, \(…\) or \[…\] with a digit in it and the last number in prose (sign,
  *      thousands separators, decimals, a/b, 3 1/2, 2^10, %)
  *   4. the last formula */
 bool lb_answer_final(const char *text, lb_buf *out);
 
-/* The option letter A, B, … (n_options of them, 2 to 26): the later of the last box and the last "answer is" or "Answer:"
- * decides if it gives one (a box even if it gives none); else the last "option C" or "C is correct"; else a last line that
- * is only a letter or begins with one as options do; else the last letter written (C) or **C**. Several are none. */
+/* The option letter A, B, … (n_options of them, 2 to 26): the later of the last box and the last "answer is" or
+ * "Answer:" decides if it gives one (a box even if it gives none); else the last "option C" or "C is correct"; else a
+ * last line that is only a letter or begins with one as options do; else the last letter written (C) or **C**. Several
+ * are none. */
 bool lb_answer_letter(const char *text, int n_options, char *letter);
 
 /* The lines between the last two lines that contain three backticks, joined by newlines: the rule of LiveCodeBench. */
@@ -71,11 +74,11 @@ bool lb_answer_code(const char *text, lb_buf *out);
  *                right and wrong are proofs, else unknown ("equal to 270 digits, but not proven")
  *   expressions  + - * / ^, implicit multiplication, \frac \sqrt \binom !, in any arrangement: rational functions
  *                exactly
- *   functions    of variables (sin 2x, 2^{n+1}): different values at a point where both are defined prove LB_WRONG;
- *                equal to 270 digits wherever both are defined, at 6 to 16 random points of both signs and all sizes,
- *                counts as right and why says so: analytic functions that differ agree there by no accident. Not for
- *                |x| and rounding, which are not analytic, and not if they agree for positive values or whole numbers
- *                only: unknown
+ *   functions    of variables: sin, cos, sinh, exp, 2^n … by Euler's formula, with proof (sin 2x = 2 sin x cos x).
+ *                Others: different values at a point where both are defined prove LB_WRONG; equal to 270 digits
+ *                wherever both are defined, at 6 to 16 random points of both signs and all sizes, counts as right and
+ *                why says so: analytic functions that differ agree there by no accident. Not for |x| and rounding,
+ *                which are not analytic, and not if they agree for positive values or whole numbers only: unknown
  *   log          without a base may be natural or decimal: right or wrong only if both readings say so
  *   a, b, c      a list without parentheses, or a set {…}: any order; ± stands for both values; x = 3, y = 4 by name
  *   (a, b)       a tuple or interval: ordered, brackets must agree; a gold tuple also matches a bare list in its order

@@ -115,7 +115,7 @@ static bool run_files(const lb_sandbox *s, const lb_run_opt *o, const int fds[2]
             lb_box_close(b);
             return lb_fail_io(err, "sandbox: cannot rewind a memory file");
         }
-        switch (lb_box_run(b, o, fds[0], fds[1], r, err)) {
+        switch (lb_box_run(b, o, s->plan.lim.tmp_bytes, fds[0], fds[1], r, err)) {
         case LB_BOX_CLEAN: give_idle(s->idle, b); return true;
         case LB_BOX_USED_UP: lb_box_close(b); return true;
         case LB_BOX_ERROR: lb_box_close(b); return false;
@@ -136,6 +136,7 @@ bool lb_sandbox_run_with(const lb_sandbox *s, const lb_run_opt *opt, const char 
     if (!(o.wall_s > 0)) o.wall_s = lim->wall_s;
     if (!o.mem_bytes) o.mem_bytes = lim->mem_bytes;
     if (!o.out_bytes) o.out_bytes = lim->out_bytes;
+    if (!o.real_bytes) o.real_bytes = o.mem_bytes;
     lb_buf_reset(&r->out);
     r->status = LB_RUN_FAILED;
     r->code = 0;
@@ -236,6 +237,18 @@ static bool check_walls(lb_sandbox *s, lb_err *err)
     return ok;
 }
 
+/* A cgroup that cannot be joined after all is done without. */
+static bool check_plan(lb_sandbox *s, lb_err *err)
+{
+    lb_err why = { 0 };
+    if (!s->plan.cgroup) return check_walls(s, err);
+    if (check_walls(s, &why)) return true;
+    close_idle(s->idle);
+    free(s->plan.cgroup);
+    s->plan.cgroup = NULL;
+    return check_walls(s, err);
+}
+
 static bool open_plan(lb_sandbox *s, bool weak, lb_err *err)
 {
     lb_box_plan *p = &s->plan;
@@ -246,7 +259,7 @@ static bool open_plan(lb_sandbox *s, bool weak, lb_err *err)
     if (!weak && (!(p->bwrap = find_program("bwrap", err)) ||
                   !(p->outer = lb_filter_build(LB_FILTER_SUPERVISOR, &p->n_outer, err)))) return false;
     p->inner = lb_filter_build(weak ? LB_FILTER_PROGRAM_WEAK : LB_FILTER_PROGRAM, &p->n_inner, err);
-    return p->inner && check_walls(s, err);
+    return p->inner && check_plan(s, err);
 }
 
 lb_sandbox *lb_sandbox_open(const lb_sandbox_limits *limits, bool allow_weak, lb_err *err)
@@ -257,6 +270,7 @@ lb_sandbox *lb_sandbox_open(const lb_sandbox_limits *limits, bool allow_weak, lb
     if (!(s->idle = lb_alloc(1, sizeof *s->idle, "sandbox", err))) goto fail;
     pthread_mutex_init(&s->idle->lock, NULL);
     if (!set_limits(&s->plan.lim, limits, err) || !(s->plan.python = find_program("python3", err))) goto fail;
+    s->plan.cgroup = lb_cgroup_find_own();
     if (open_plan(s, false, &why)) return s;
     if (why.code == LB_EUNSUPPORTED && allow_weak && open_plan(s, true, err)) return s;
     if (why.code == LB_EUNSUPPORTED && !allow_weak)
@@ -278,6 +292,7 @@ void lb_sandbox_close(lb_sandbox *s)
         pthread_mutex_destroy(&s->idle->lock);
         free(s->idle);
     }
+    free(s->plan.cgroup);
     free(s->plan.bwrap);
     free(s->plan.python);
     free(s->plan.outer);
@@ -288,4 +303,10 @@ void lb_sandbox_close(lb_sandbox *s)
 bool lb_sandbox_is_weak(const lb_sandbox *s)
 {
     return s->plan.weak;
+}
+
+const char *lb_sandbox_walls(const lb_sandbox *s)
+{
+    if (s->plan.weak) return s->plan.cgroup ? "seccomp, rlimits, cgroup" : "seccomp, rlimits";
+    return s->plan.cgroup ? "namespaces, seccomp, rlimits, cgroup" : "namespaces, seccomp, rlimits";
 }

@@ -4,6 +4,7 @@
  * outside in:
  *   bubblewrap   own user, PID, network, IPC and mount namespaces, an unprivileged user even when lowbit is root; the
  *                file system is the interpreter and its libraries, read-only, and an empty tmpfs /tmp; no /proc
+ *   cgroup       memory and tasks of the whole sandbox, where there is a version 2 hierarchy to write in
  *   rlimits      CPU time, address space, tasks, file size, open files, no core dumps
  *   seccomp      a list of allowed system calls: no new process (but threads), no exec, no sockets, no signals
  *   the judge    wall time and output bytes, counted outside; the expected output never enters the sandbox
@@ -39,6 +40,7 @@ typedef struct lb_sandbox lb_sandbox;
 lb_sandbox *lb_sandbox_open(const lb_sandbox_limits *limits, bool allow_weak, lb_err *err);
 void lb_sandbox_close(lb_sandbox *s);                 /* no other thread may be inside a run; takes NULL */
 bool lb_sandbox_is_weak(const lb_sandbox *s);         /* results have to say so */
+const char *lb_sandbox_walls(const lb_sandbox *s);    /* "namespaces, seccomp, rlimits, cgroup", or what of it there is */
 
 typedef enum lb_run_status {
     LB_RUN_OK,                       /* exit status 0 */
@@ -65,6 +67,7 @@ typedef struct lb_run_opt {
                                       * sandbox_guest.h, what the program itself writes to stdout is gone */
     double cpu_s, wall_s;
     size_t mem_bytes, out_bytes;
+    size_t real_bytes;               /* memory in use, counted where there is a cgroup (default: mem_bytes) */
     bool (*more)(void *arg, const lb_buf *out);   /* out has grown; false ends the run */
     void *arg;
 } lb_run_opt;

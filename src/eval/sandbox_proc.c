@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 enum { NOBODY = 65534, MAX_ARGS = 96, START_S = 30, KILL_S = 5 };
+/* In a sandbox's group besides the program: bwrap, its monitor, the supervisor; what the supervisor needs itself. */
+enum { GROUP_TASKS = 4, GROUP_BYTES = 64 << 20 };
 
 static void close_fd(int *fd)
 {
@@ -129,9 +131,11 @@ static int memory_file(const char *name, const void *p, size_t n, lb_err *err)
 }
 
 /* In the forked child, where only async-signal-safe calls are allowed: descriptors 0 to 5, a plain user, then exec. */
-_Noreturn static void become(char *const argv[], int err_fd, int control, int inner, int outer, bool weak, pid_t judge)
+_Noreturn static void become(char *const argv[], int err_fd, int control, int inner, int outer, int group, bool weak,
+                             pid_t judge)
 {
     static char *const env[] = { "PYTHONHASHSEED=0", NULL };
+    if (group >= 0 && write(group, "0", 1) != 1) _exit(126);
     int null = open("/dev/null", O_RDWR);
     int from[6] = { null, null, err_fd, control, inner, outer };
     for (int i = 0; i < 6; i++)                          /* out of the way of 0 to 5 */
@@ -204,9 +208,11 @@ lb_box *lb_box_open(const lb_box_plan *plan, lb_err *err)
     lb_box *b = lb_alloc(1, sizeof *b, "sandbox", err);
     if (!a || !b) goto end;
     b->control = -1;
+    b->group.procs = -1;
     b->owner = pthread_self();
     command(a, plan);
-    if ((err_fd = memory_file("lb-stderr", NULL, 0, err)) < 0 ||
+    if (!lb_cgroup_open(&b->group, plan->cgroup, plan->lim.n_proc + GROUP_TASKS, err) ||
+        (err_fd = memory_file("lb-stderr", NULL, 0, err)) < 0 ||
         (inner = memory_file("lb-filter", plan->inner, plan->n_inner, err)) < 0 ||
         (outer = memory_file("lb-filter", plan->outer, plan->n_outer, err)) < 0) goto end;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
@@ -218,7 +224,7 @@ lb_box *lb_box_open(const lb_box_plan *plan, lb_err *err)
     pthread_sigmask(SIG_SETMASK, &all, &old);             /* no handler of ours may run in the child */
     pid_t judge = getpid();
     b->pid = fork();
-    if (b->pid == 0) become(a->v, err_fd, pair[1], inner, outer, plan->weak, judge);
+    if (b->pid == 0) become(a->v, err_fd, pair[1], inner, outer, b->group.procs, plan->weak, judge);
     int fork_errno = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (b->pid < 0) {
@@ -257,6 +263,7 @@ void lb_box_close(lb_box *b)
     }
     if (b->pid > 0)
         while (waitpid(b->pid, NULL, 0) < 0 && errno == EINTR) {}
+    lb_cgroup_close(&b->group);
     free(b);
 }
 
@@ -425,12 +432,17 @@ static bool open_pipe(int p[2], lb_err *err)
     return lb_fail_io(err, "sandbox: no pipe");
 }
 
-lb_box_end lb_box_run(lb_box *b, const lb_run_opt *opt, int program_fd, int input_fd, lb_run_result *r, lb_err *err)
+lb_box_end lb_box_run(lb_box *b, const lb_run_opt *opt, size_t tmp_bytes, int program_fd, int input_fd,
+                      lb_run_result *r, lb_err *err)
 {
     int out[2] = { -1, -1 }, errs[2] = { -1, -1 };
     lb_box_end end = LB_BOX_ERROR;
     watch w = { .b = b, .opt = opt, .out = -1, .err = -1 };
     if (!open_pipe(out, err) || !open_pipe(errs, err)) goto done;
+    if (b->group.path && !lb_cgroup_set_memory(&b->group, opt->real_bytes + tmp_bytes + GROUP_BYTES)) {
+        lb_fail_io(err, "sandbox: cannot set the memory limit of %.300s", b->group.path);
+        goto done;
+    }
     end = LB_BOX_DEAD;
     if (!send_run(b->control, opt, (int[4]){ program_fd, input_fd, out[1], errs[1] })) goto done;
     close_fd(&out[1]);
@@ -446,6 +458,11 @@ lb_box_end lb_box_run(lb_box *b, const lb_run_opt *opt, int program_fd, int inpu
     } else if (answered || w.killed) {                   /* killed but not confirmed: closing the sandbox confirms it */
         explain(&w, r);
         end = answered && !w.dirty ? LB_BOX_CLEAN : LB_BOX_USED_UP;
+    } else if (lb_cgroup_ran_out(&b->group)) {           /* the supervisor died with it */
+        r->status = LB_RUN_MEMORY;
+        r->code = SIGKILL;
+        snprintf(r->note, sizeof r->note, "more than %zu MiB of memory in use", opt->real_bytes >> 20);
+        end = LB_BOX_USED_UP;
     }
 done:
     close_fd(&w.out);

@@ -4,6 +4,7 @@
 #ifndef LB_EVAL_SANDBOX_PROC_H
 #define LB_EVAL_SANDBOX_PROC_H
 #include "eval/sandbox.h"
+#include "eval/sandbox_cgroup.h"
 #include <pthread.h>
 #include <sys/types.h>
 
@@ -14,11 +15,13 @@ typedef struct lb_box_plan {
     char *bwrap, *python;            /* absolute paths, no symbolic links */
     void *outer, *inner;             /* filters of the supervisor and of the program */
     size_t n_outer, n_inner;         /* bytes */
+    char *cgroup;                    /* where each sandbox gets a group; NULL: nowhere */
 } lb_box_plan;
 
 typedef struct lb_box {
     pid_t pid;                       /* bwrap, or the supervisor itself if weak */
     int control;
+    lb_cgroup group;
     pthread_t owner;
     struct lb_box *next;
 } lb_box;
@@ -38,6 +41,7 @@ typedef enum lb_box_end {
 } lb_box_end;
 
 /* One run, with no zeros left in *opt but in more and arg. program and input are memory files, sealed and rewound;
- * r->out is empty. */
-lb_box_end lb_box_run(lb_box *b, const lb_run_opt *opt, int program_fd, int input_fd, lb_run_result *r, lb_err *err);
+ * r->out is empty; tmp_bytes may be in use in /tmp. */
+lb_box_end lb_box_run(lb_box *b, const lb_run_opt *opt, size_t tmp_bytes, int program_fd, int input_fd,
+                      lb_run_result *r, lb_err *err);
 #endif

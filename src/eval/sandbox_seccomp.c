@@ -42,11 +42,11 @@ static const char *const common_calls[] = {
 static const char *const write_calls[] = {
     "open", "openat", "creat", "truncate", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir", "unlink",
     "unlinkat", "link", "linkat", "symlink", "symlinkat", "chmod", "fchmod", "fchmodat", "utime", "utimes", "utimensat",
-    "futimesat", "tgkill", NULL };
+    "futimesat", NULL };
 
 static const char *const supervisor_calls[] = {
     "execve", "fcntl", "arch_prctl", "prctl", "seccomp", "prlimit64", "kill", "pidfd_open", "recvmsg", "sendmsg",
-    "recvfrom", "sendto", "getsockopt", "getsockname", "getpeername", "ioctl", "setsid", "fork", NULL };
+    "tgkill", "recvfrom", "sendto", "getsockopt", "getsockname", "getpeername", "ioctl", "setsid", "fork", NULL };
 
 /* CLONE_NEWTIME is not for clone, only for clone3 and unshare. */
 static const unsigned long new_namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
@@ -88,7 +88,8 @@ static bool add_rules(scmp_filter_ctx c, lb_filter_kind kind)
         if (!allow_masked(c, "fcntl", 1, 0xffffffffu, fcntls[i])) return false;
     if (!allow_masked(c, "clone", 0, CLONE_THREAD | new_namespaces, CLONE_THREAD)) return false;
     if (!allow_masked(c, "prlimit64", 0, 0xffffffffu, 0)) return false;                  /* its own limits only */
-    if (kind == LB_FILTER_PROGRAM) return allow_list(c, write_calls);
+    if (kind == LB_FILTER_PROGRAM)                                                       /* abort and raise */
+        return allow_list(c, write_calls) && allow_masked(c, "tgkill", 0, 0xffffffffu, LB_FILTER_OWN_PID);
     uint64_t writing = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_TMPFILE;
     writing &= ~(uint64_t)O_DIRECTORY;                                                   /* a bit of O_TMPFILE */
     return allow_masked(c, "open", 1, writing, 0) && allow_masked(c, "openat", 2, writing, 0);

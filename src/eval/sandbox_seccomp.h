@@ -3,6 +3,9 @@
 #define LB_EVAL_SANDBOX_SECCOMP_H
 #include "base/err.h"
 
+/* Stands in LB_FILTER_PROGRAM for the process that may be sent signals: the supervisor puts the program's own there. */
+enum { LB_FILTER_OWN_PID = 0x7ead51d5 };
+
 typedef enum lb_filter_kind {
     LB_FILTER_SUPERVISOR,    /* the trusted process in the sandbox: may fork, exec, wait and use its control socket */
     LB_FILTER_PROGRAM,       /* a model's program */

@@ -128,7 +128,8 @@ bool lb_stats_accuracy(const lb_outcome *x, size_t n, lb_accuracy *out, lb_err *
 void lb_stats_interval(double mean, double stderr_mean, size_t n_problem, double *lo, double *hi)
 {
     const double z2 = 1.959963984540054 * 1.959963984540054;
-    double n = stderr_mean > 0 ? mean * (1 - mean) / (stderr_mean * stderr_mean) : (double)n_problem;
+    bool noise = stderr_mean > 1e-9; /* less is rounding: problems that all have the same share */
+    double n = noise ? mean * (1 - mean) / (stderr_mean * stderr_mean) : (double)n_problem;
     if (!(n > 0)) n = (double)n_problem; /* accuracies that stand for 0 or 1 by rounding */
     double mid = (mean + z2 / (2 * n)) / (1 + z2 / n);
     double half = sqrt(z2 / n) * sqrt(mean * (1 - mean) + z2 / (4 * n)) / (1 + z2 / n);

@@ -148,7 +148,7 @@ static void vocab_ref(const void *args, int i0, int i1, lb_exec *ex)
     for (int r = i0; r < i1; r++) {
         float *s = a->s + (size_t)r * (size_t)a->n_vocab;
         const float *t = a->t ? a->t + (size_t)r * (size_t)a->n_vocab : NULL;
-        const int *id = a->top_ids + (size_t)r * (size_t)a->top_k;
+        const int *id = a->top_k ? a->top_ids + (size_t)r * (size_t)a->top_k : NULL;
         int y = a->task[r].target;
         double temp = (double)a->temperature, mean = 0, lse = log_sum_exp(s, a->n_vocab, temp, NULL);
         for (int j = 0; j < a->n_vocab; j++) {

@@ -159,6 +159,11 @@ bool lb_model_grad_build(lb_model_grad *m, lb_err *err)
     const lb_config *c = m->cfg;
     size_t n = 0, half = (size_t)c->d_head / 2;
     if (!(m->layers = lb_alloc((size_t)c->n_layer, sizeof *m->layers, "the layers", err))) return false;
+    for (int i = 0; i < c->n_layer; i++) {
+        lb_grad_layer *l = &m->layers[i];
+        if (!lb_config_is_moe_layer(c, i)) continue;
+        if (!(l->experts = lb_alloc((size_t)c->n_expert, sizeof *l->experts, "the experts", err))) return false;
+    }
     each(m, count, &n, err);
     float *inv_freq = lb_alloc(half, sizeof *inv_freq, "rope", err);
     m->inv_freq = inv_freq ? lb_exec_alloc(m->ex, half, sizeof *inv_freq, "rope", err) : NULL;
@@ -174,10 +179,7 @@ bool lb_model_grad_build(lb_model_grad *m, lb_err *err)
     for (int i = 0; i < c->n_layer; i++) {
         lb_grad_layer *l = &m->layers[i];
         l->m = m;
-        l->b = (lb_block_grad){.cfg = c, .inv_freq = m->inv_freq};
-        if (!lb_config_is_moe_layer(c, i)) continue;
-        if (!(l->experts = lb_alloc((size_t)c->n_expert, sizeof *l->experts, "the experts", err))) return false;
-        l->b.experts = (lb_param *const (*)[3])l->experts;
+        l->b = (lb_block_grad){.cfg = c, .inv_freq = m->inv_freq, .experts = (lb_param *const (*)[3])l->experts};
     }
     adding a = {.m = m};
     if (!each(m, add, &a, err)) return false;

@@ -22,7 +22,8 @@ void lb_figure_axis(lb_plot_axis *a, const char *label, lb_scale scale)
 
 void lb_figure_ticks(lb_plot_axis *a, const double *tick, int n)
 {
-    for (a->n_tick = 0; a->n_tick < n && a->n_tick < LB_PLOT_MAX_TICK; a->n_tick++) a->tick[a->n_tick] = tick[a->n_tick];
+    for (a->n_tick = 0; a->n_tick < n && a->n_tick < LB_PLOT_MAX_TICK; a->n_tick++)
+        a->tick[a->n_tick] = tick[a->n_tick];
 }
 
 bool lb_figure_end(lb_figure *f, size_t least)

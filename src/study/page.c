@@ -147,7 +147,7 @@ void lb_readings(lb_buf *b, double acc, double strict, double strict_se, double 
     if (!isfinite(strict) || !isfinite(lenient) || (strict == acc && lenient == acc)) return;
     lb_buf_str(b, "<small class=\"o\">strict ");
     lb_pm(b, 100 * strict, 100 * strict_se);
-    lb_buf_str(b, " · lenient ");
+    lb_buf_str(b, "</small><small class=\"o\">lenient ");
     lb_pm(b, 100 * lenient, 100 * lenient_se);
     lb_buf_str(b, "</small>");
 }

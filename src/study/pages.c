@@ -147,7 +147,8 @@ bool lb_pages_from_db(const char *db_path, const char *out_dir, const lb_pages_o
     bool ok = dir && (p.db = lb_db_open_existing(db_path, err)) != NULL;
     snprintf(p.db_name, sizeof p.db_name, "%.190s", plain_name(db_path));
     snprintf(p.title, sizeof p.title, "%.190s", p.db_name);
-    ok = ok && lb_pages_pick(&p, o->models, o->tasks, err) && lb_pages_load(&p, err) && lb_pages_write(&p, dir, o, n, err);
+    ok = ok && lb_pages_pick(&p, o->models, o->tasks, err) && lb_pages_load(&p, err) &&
+         lb_pages_write(&p, dir, o, n, err);
     lb_pages_free(&p);
     if (ok && path) ok = (*path = lb_path_join(dir, "index.html", err)) != NULL;
     free(own);

@@ -22,7 +22,8 @@ static void size_text(size_t n, char out[32])
 
 static bool inside_character(char c) { return ((unsigned char)c & 0xc0) == 0x80; }
 
-/* s[0,n) as a block of text of at most `most` bytes, without blanks at its ends: two thirds of them from the beginning, the rest from the end. */
+/* s[0,n) as a block of text of at most `most` bytes, without blanks at its ends: two thirds of them from the beginning,
+ * the rest from the end. */
 static void text_block(lb_buf *b, const char *s, size_t n, size_t most)
 {
     while (n > 0 && strchr(" \n", s[0])) s++, n--;
@@ -159,7 +160,8 @@ static bool problem(block *x, lb_err *err)
     char name[32];
     lb_buf *b = x->b;
     lb_pages_problem_name(x->t, x->problem, name);
-    lb_buf_fmt(b, "<section class=\"p\" id=\"i%d\"><h2><a href=\"#i%d\">Problem %s</a> <small>", x->problem, x->problem, name);
+    lb_buf_fmt(b, "<section class=\"p\" id=\"i%d\"><h2><a href=\"#i%d\">Problem %s</a> <small>", x->problem, x->problem,
+               name);
     lb_pages_short(b, q->id, 80);
     if (q->level) lb_buf_fmt(b, "%slevel %d", *q->id ? " · " : "", q->level);
     lb_buf_str(b, "</small></h2>\n");
@@ -176,15 +178,15 @@ static bool problem(block *x, lb_err *err)
     return ok;
 }
 
-static void beside(const lb_pages_task *t, int block, lb_buf *b)
+static void beside(const lb_pages_task *t, int number, lb_buf *b)
 {
     char href[100];
     lb_buf_str(b, "<nav aria-label=\"Problems\">\n");
     snprintf(href, sizeof href, "%s.html#matrix", t->slug);
     lb_page_link(b, href, "↑ All problems");
     for (int d = -1; d <= 1; d += 2) {
-        if (block + d < 1 || block + d > t->n_page) continue;
-        snprintf(href, sizeof href, "%s.p%d.html", t->slug, block + d);
+        if (number + d < 1 || number + d > t->n_page) continue;
+        snprintf(href, sizeof href, "%s.p%d.html", t->slug, number + d);
         lb_page_link(b, href, d < 0 ? "← Problems before" : "Problems after →");
     }
     lb_buf_str(b, "</nav>\n");
@@ -203,8 +205,8 @@ static void here(const lb_pages_task *t, int first, int end, lb_buf *b)
     lb_buf_str(b, "</ul>\n");
 }
 
-bool lb_pages_block(const lb_pages *p, int task, int block_number, const lb_pages_opt *o, lb_pages_folder *f, lb_page *page,
-                    lb_err *err)
+bool lb_pages_block(const lb_pages *p, int task, int block_number, const lb_pages_opt *o, lb_pages_folder *f,
+                    lb_page *page, lb_err *err)
 {
     const lb_pages_task *t = &p->tasks[task];
     block x = {.p = p, .t = t, .f = f, .b = page->b, .text_bytes = (size_t)o->text_kb << 10};

@@ -1,6 +1,7 @@
 /* study/pages_data.c – reading samples and problems of the chosen columns and tasks. */
 #include "study/pages_data.h"
 #include "base/mem.h"
+#include "eval/grade.h"
 #include "study/report_data.h"
 #include <math.h>
 #include <stdio.h>
@@ -8,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-static char *copy(const char *s, lb_err *err)
+char *lb_pages_copy(const char *s, lb_err *err)
 {
     char *p = strdup(s);
     if (!p) lb_fail_mem(err, strlen(s), "the pages");
@@ -18,12 +19,14 @@ static char *copy(const char *s, lb_err *err)
 lb_pages_col *lb_pages_add_col(lb_pages *p, const char *model, const char *sampling, lb_err *err)
 {
     if (p->n_col == LB_PAGES_MAX)
-        return lb_fail_null(err, LB_EUSAGE, "more than %d models are too many for one report; choose some with --models",
-                            LB_PAGES_MAX);
+        return lb_fail_null(err, LB_EUSAGE,
+                            "more than %d models are too many for one report; choose some with --models", LB_PAGES_MAX);
     if (!p->cols && !(p->cols = lb_alloc(LB_PAGES_MAX, sizeof *p->cols, "the pages", err))) return NULL;
     lb_pages_col *c = &p->cols[p->n_col++];
     *c = (lb_pages_col){.base = -1};
-    return (c->model = copy(model, err)) && (c->sampling = copy(sampling, err)) && (c->name = copy("", err)) ? c : NULL;
+    bool ok = (c->model = lb_pages_copy(model, err)) && (c->sampling = lb_pages_copy(sampling, err)) &&
+              (c->name = lb_pages_copy("", err));
+    return ok ? c : NULL;
 }
 
 /* Letters, digits, '-' and '_' of the name, with "~" and a number where another task has the same or we do. */
@@ -51,7 +54,7 @@ bool lb_pages_add_task(lb_pages *p, const char *name, int version, lb_err *err)
     if (!p->tasks && !(p->tasks = lb_alloc(LB_PAGES_MAX, sizeof *p->tasks, "the pages", err))) return false;
     lb_pages_task *t = &p->tasks[p->n_task];
     *t = (lb_pages_task){.version = version};
-    t->name = copy(name, err);
+    t->name = lb_pages_copy(name, err);
     t->cells = t->name ? lb_alloc((size_t)p->n_col, sizeof *t->cells, "the pages", err) : NULL;
     if (t->cells) {
         slug_of(p, t);
@@ -185,7 +188,8 @@ static lb_pages_problem *find(const lb_pages_task *t, lb_hash item)
 static bool describe(lb_pages_problem *x, const char *id, const char *problem, const char *gold, lb_err *err)
 {
     if (x->id) return true;
-    return (x->id = copy(id, err)) && (x->problem = copy(problem, err)) && (x->gold = copy(gold, err));
+    return (x->id = lb_pages_copy(id, err)) && (x->problem = lb_pages_copy(problem, err)) &&
+           (x->gold = lb_pages_copy(gold, err));
 }
 
 static bool on_item(void *arg, const lb_item_row *row, lb_err *err)
@@ -248,7 +252,8 @@ static bool put_in_order(reading *r, lb_err *err)
     ok = ok && (t->at = lb_alloc(n_cell + 1, sizeof *t->at, "the samples", err));
     for (size_t j = 0; ok && j < n_cell; j++) {
         t->at[j] = k;
-        while (k < t->n_sample && (size_t)t->samples[k].problem * (size_t)r->p->n_col + (size_t)t->samples[k].col == j) k++;
+        while (k < t->n_sample && (size_t)t->samples[k].problem * (size_t)r->p->n_col + (size_t)t->samples[k].col == j)
+            k++;
     }
     if (ok) t->at[n_cell] = k;
     free(place);
@@ -290,8 +295,13 @@ int lb_pages_right(const lb_pages_sample *s, size_t n, int *graded)
 {
     int right = 0;
     *graded = 0;
-    for (size_t i = 0; i < n; i++) right += s[i].verdict == 1, *graded += s[i].verdict >= 0;
+    for (size_t i = 0; i < n; i++) right += s[i].verdict == LB_RIGHT, *graded += s[i].verdict >= 0;
     return right;
+}
+
+bool lb_pages_differ(const lb_pages_sample *s)
+{
+    return s->strict >= 0 && s->lenient >= 0 && (s->strict == LB_RIGHT) != (s->lenient == LB_RIGHT);
 }
 
 /* ---- texts ---- */

@@ -25,7 +25,7 @@ typedef struct lb_pages_sample {
 /* What a row of the matrix can be filtered by: where something differs, or went wrong. */
 enum {
     LB_PAGES_DISAGREE = 1,           /* shares of right samples differ by half or more between columns */
-    LB_PAGES_READING = 2,            /* a sample whose strict and lenient reading differ */
+    LB_PAGES_READING = 2,            /* a sample that is right leniently and not strictly */
     LB_PAGES_TRUNCATED = 4,
     LB_PAGES_UNKNOWN = 8,
     LB_PAGES_NONE_RIGHT = 16
@@ -99,6 +99,9 @@ bool lb_pages_add_task(lb_pages *p, const char *name, int version, lb_err *err);
 /* NULL without memory. Columns first, then tasks: cells are made with the task. */
 lb_pages_col *lb_pages_add_col(lb_pages *p, const char *model, const char *sampling, lb_err *err);
 
+/* A copy of s, which the caller frees; NULL with LB_ENOMEM. */
+char *lb_pages_copy(const char *s, lb_err *err);
+
 /* ---- reading ---- */
 
 /* Reads samples and problems of all cells that have a sampling, and counts (pages_stat.c). */
@@ -110,6 +113,9 @@ void lb_pages_free(lb_pages *p);
 const lb_pages_sample *lb_pages_at(const lb_pages *p, const lb_pages_task *t, int i, int c, size_t *n);
 /* How many of them are right; *graded of them have a verdict. */
 int lb_pages_right(const lb_pages_sample *s, size_t n, int *graded);
+
+/* True if one reading takes the answer as right and the other does not. */
+bool lb_pages_differ(const lb_pages_sample *s);
 
 /* Calls fn for each of these samples with its text, extracted and why; one that has vanished meanwhile has row NULL. */
 bool lb_pages_texts(const lb_pages *p, const lb_pages_task *t, int i, int c,

@@ -34,8 +34,8 @@ static bool may_replace(const char *path, lb_err *err)
     char other[256] = "";
     bool any = false;
     if (!d)
-        return errno == ENOENT || lb_fail(err, LB_EUSAGE, "%s cannot become a folder of pages: %s; choose another -o", path,
-                                          strerror(errno));
+        return errno == ENOENT || lb_fail(err, LB_EUSAGE, "%s cannot become a folder of pages: %s; choose another -o",
+                                          path, strerror(errno));
     for (const struct dirent *e; (e = readdir(d));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
         any = true;
@@ -45,8 +45,8 @@ static bool may_replace(const char *path, lb_err *err)
     }
     closedir(d);
     if (any && !*other && !has_mark(path)) snprintf(other, sizeof other, "pages of something else");
-    return !*other || lb_fail(err, LB_EUSAGE, "the folder %s exists already and holds %s; remove it or choose another -o",
-                              path, other);
+    return !*other || lb_fail(err, LB_EUSAGE,
+                              "the folder %s exists already and holds %s; remove it or choose another -o", path, other);
 }
 
 bool lb_pages_folder_open(lb_pages_folder *f, const char *path, lb_err *err)

@@ -49,6 +49,8 @@ static void accuracy_cell(const lb_pages_task *t, int c, lb_buf *b)
     lb_buf_fmt(b, "<td%s%s><a href=\"%s.html\">", *attributes ? " " : "", attributes, t->slug);
     lb_pm(b, 100 * x->acc, 100 * x->acc_se);
     lb_buf_str(b, "</a>");
+    if (x->n_problem < t->n_problem) /* a run that still goes, or a smaller one: not to be compared by eye */
+        lb_buf_fmt(b, "<small class=\"o\">%d of %d problems</small>", x->n_problem, t->n_problem);
     lb_readings(b, x->acc, x->strict, x->strict_se, x->lenient, x->lenient_se);
     lb_buf_str(b, "</td>");
 }
@@ -104,7 +106,9 @@ static void numbers_row(const lb_pages *p, const lb_pages_task *t, int c, bool c
     if (compared) {
         lb_buf_str(b, "<td>");
         lb_pm(b, 100 * x->lost, 100 * x->lost_se);
-        if (isfinite(x->lost_p)) lb_buf_fmt(b, "<small class=\"o\">p %s%.2g</small>", x->lost_p < 1e-4 ? "&lt; " : "", fmax(x->lost_p, 1e-4));
+        if (isfinite(x->lost_p))
+            lb_buf_fmt(b, "<small class=\"o\">p %s%.2g</small>", x->lost_p < 1e-4 ? "&lt; " : "",
+                       fmax(x->lost_p, 1e-4));
         lb_buf_str(b, "</td>");
     }
     lb_cell_pm(b, "", 100 * x->strict, 100 * x->strict_se);
@@ -141,8 +145,8 @@ void lb_pages_numbers(const lb_pages *p, int task, lb_buf *b)
         const lb_pages_task *t = &p->tasks[k];
         if (task >= 0 && k != task) continue;
         if (task < 0) {
-            lb_buf_fmt(b, "<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"%d\"><a href=\"%s.html\">", 11 + compared,
-                       t->slug);
+            lb_buf_fmt(b, "<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"%d\"><a href=\"%s.html\">",
+                       11 + compared, t->slug);
             lb_html_text(b, t->label);
             lb_buf_str(b, "</a></th></tr>\n");
         }
@@ -193,16 +197,19 @@ static void warnings(const lb_pages *p, lb_buf *b)
 static void notes(const lb_pages *p, lb_page *page)
 {
     lb_page_heading(page, "notes", "How to read it", "");
-    lb_buf_str(page->b,
-               "<p class=\"note\">Accuracy is the share of samples whose counted reading is right, in per cent; ± is one "
-               "standard error, clustered by problem. <b>Strict</b> takes only the form that the prompt asks for, "
-               "<b>lenient</b> also unfinished thinking, truncated text, rounding and other units; a truncated answer "
-               "counts as wrong and may still be leniently right. <b>Unknown</b> is what the grader could not decide: it "
-               "counts as wrong. Of tokens there are the mean, the median and the length that 95 % stay below, and the means of right "
-               "and of wrong answers. ");
+    lb_buf_str(
+        page->b,
+        "<p class=\"note\">Accuracy is the share of samples whose counted reading is right, in per cent; ± is one "
+        "standard error, clustered by problem. <b>Strict</b> takes only the form that the prompt asks for, "
+        "<b>lenient</b> also unfinished thinking, truncated text, rounding and other units; a truncated answer "
+        "counts as wrong and may still be leniently right. <b>Unknown</b> is what the grader could not decide: it "
+        "counts as wrong. Of tokens there are the mean, the median and the length that 95 % stay below, and the means "
+        "of right and of wrong answers. ");
     if (any_base(p))
-        lb_buf_str(page->b, "<b>Lost</b> is the baseline’s accuracy less the model’s on the problems that both have, paired "
-                            "by problem, with the p of no difference (McNemar for single samples, else sign flips); cells are tinted by it, deepest at 30 points; the baseline is shaded. ");
+        lb_buf_str(page->b,
+                   "<b>Lost</b> is the baseline’s accuracy less the model’s on the problems that both have, paired "
+                   "by problem, with the p of no difference (McNemar for single samples, else sign flips); cells are "
+                   "tinted by it, deepest at 30 points; the baseline is shaded. ");
     lb_buf_str(page->b, "In plots bars are 95 % intervals.</p>\n");
 }
 
@@ -238,8 +245,9 @@ void lb_pages_index(const lb_pages *p, lb_page *page)
     lb_page_plot(page, lb_pages_accuracy_plot(p, &f), &f);
     lb_page_plot(page, lb_pages_truncated_plot(p, -1, &f), &f);
     lb_page_plots_end(page);
-    lb_page_heading(page, "numbers", "Readings, truncation and lengths",
-                    "How answers were read, how many were cut off, and how long they are where they are right and wrong.");
+    lb_page_heading(
+        page, "numbers", "Readings, truncation and lengths",
+        "How answers were read, how many were cut off, and how long they are where they are right and wrong.");
     if (n_row > SHORT) lb_buf_fmt(b, "<details><summary>Table of %d rows</summary>\n", n_row);
     lb_pages_numbers(p, -1, b);
     if (n_row > SHORT) lb_buf_str(b, "</details>\n");

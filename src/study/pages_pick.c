@@ -25,13 +25,6 @@ typedef struct pick {
     bool split_max;
 } pick;
 
-static char *copy(const char *s, lb_err *err)
-{
-    char *t = strdup(s);
-    if (!t) lb_fail_mem(err, strlen(s), "the pages");
-    return t;
-}
-
 /* ---- what there is ---- */
 
 static bool is_max(const char *s, size_t n)
@@ -64,11 +57,14 @@ static bool add_model(pick *k, const char *hash, const char *name, lb_err *err)
         if (strcmp(k->models[i].hash, hash) == 0) return true;
     if (!lb_grow(&k->models, &k->cap_model, k->n_model + 1, sizeof *k->models, "the models", err)) return false;
     kept_model *m = &k->models[k->n_model++];
-    *m = (kept_model){.hash = copy(hash, err)};
-    return m->hash && (m->name = copy(name, err));
+    *m = (kept_model){.hash = lb_pages_copy(hash, err)};
+    return m->hash && (m->name = lb_pages_copy(name, err));
 }
 
-static bool on_model(void *arg, const lb_model_row *row, lb_err *err) { return add_model(arg, row->hash, row->name, err); }
+static bool on_model(void *arg, const lb_model_row *row, lb_err *err)
+{
+    return add_model(arg, row->hash, row->name, err);
+}
 
 static bool on_run(void *arg, const lb_db_run *r, lb_err *err)
 {
@@ -76,8 +72,8 @@ static bool on_run(void *arg, const lb_db_run *r, lb_err *err)
     if (!lb_grow(&k->runs, &k->cap_run, k->n_run + 1, sizeof *k->runs, "the runs", err)) return false;
     kept_run *x = &k->runs[k->n_run++];
     *x = (kept_run){.version = r->version};
-    if (!(x->model = copy(r->model, err)) || !(x->task = copy(r->task, err)) ||
-        !(x->sampling = copy(r->sampling, err)) || !(x->short_sampling = copy(r->sampling, err)))
+    if (!(x->model = lb_pages_copy(r->model, err)) || !(x->task = lb_pages_copy(r->task, err)) ||
+        !(x->sampling = lb_pages_copy(r->sampling, err)) || !(x->short_sampling = lb_pages_copy(r->sampling, err)))
         return false;
     without_max(x->short_sampling);
     return add_model(k, r->model, "", err);
@@ -98,7 +94,10 @@ static bool several_max(const pick *k)
     return false;
 }
 
-static const char *sampling_of(const pick *k, const kept_run *r) { return k->split_max ? r->sampling : r->short_sampling; }
+static const char *sampling_of(const pick *k, const kept_run *r)
+{
+    return k->split_max ? r->sampling : r->short_sampling;
+}
 
 /* ---- what is wanted ---- */
 
@@ -129,12 +128,13 @@ static bool add_columns(pick *k, const kept_model *m, lb_err *err)
         const char *sampling = sampling_of(k, &k->runs[i]);
         bool there = !k->runs[i].wanted || strcmp(k->runs[i].model, m->hash) != 0;
         for (int c = 0; c < k->p->n_col; c++)
-            there = there || (strcmp(k->p->cols[c].model, m->hash) == 0 && strcmp(k->p->cols[c].sampling, sampling) == 0);
+            there =
+                there || (strcmp(k->p->cols[c].model, m->hash) == 0 && strcmp(k->p->cols[c].sampling, sampling) == 0);
         if (there) continue;
         lb_pages_col *col = lb_pages_add_col(k->p, m->hash, sampling, err);
         if (!col) return false;
         free(col->name);
-        if (!(col->name = copy(m->name, err))) return false;
+        if (!(col->name = lb_pages_copy(m->name, err))) return false;
         col->base = 0;
     }
     return true;
@@ -243,7 +243,8 @@ static void label_tasks(lb_pages *p)
     for (int i = 0; i < p->n_task; i++)
         for (int j = 0; j < p->n_task; j++)
             if (i != j && strcmp(p->tasks[i].name, p->tasks[j].name) == 0)
-                snprintf(p->tasks[i].label, sizeof p->tasks[i].label, "%.60s v%d", p->tasks[i].name, p->tasks[i].version);
+                snprintf(p->tasks[i].label, sizeof p->tasks[i].label, "%.60s v%d", p->tasks[i].name,
+                         p->tasks[i].version);
 }
 
 static bool place_runs(pick *k, lb_err *err)
@@ -258,7 +259,7 @@ static bool place_runs(pick *k, lb_err *err)
                     strcmp(sampling_of(k, r), k->p->cols[c].sampling) != 0)
                     continue;
                 free(task->cells[c].sampling);
-                if (!(task->cells[c].sampling = copy(r->sampling, err))) return false;
+                if (!(task->cells[c].sampling = lb_pages_copy(r->sampling, err))) return false;
             }
     return true;
 }
@@ -275,7 +276,9 @@ bool lb_pages_pick(lb_pages *p, const char *models, const char *tasks, lb_err *e
     if (models) ok = ok && each_word(&k, models, want_model, err);
     else
         for (size_t i = 0; ok && i < k.n_model; i++) ok = add_columns(&k, &k.models[i], err);
-    if (ok && p->n_col == 0) ok = lb_fail(err, LB_EUSAGE, "%s", models ? "--models names no model that did these tasks" : "no model did these tasks");
+    if (ok && p->n_col == 0)
+        ok = lb_fail(err, LB_EUSAGE, "%s",
+                     models ? "--models names no model that did these tasks" : "no model did these tasks");
     if (tasks) ok = ok && each_word(&k, tasks, want_task, err);
     else ok = ok && add_tasks(&k, NULL, err);
     if (ok && p->n_task == 0) ok = lb_fail(err, LB_EUSAGE, "--tasks names no task");

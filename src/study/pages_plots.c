@@ -20,7 +20,7 @@ static void begin(const lb_pages *p, int task, lb_figure *f, lb_plot_kind kind, 
     lb_figure_start(f, kind, name, title, caption);
 }
 
-/* Calls fn for each column that did a task, of one task or of all, under a heading each; as many as there is room for. */
+/* Calls fn for each column that did a task, of one or of all under a heading each; as many as there is room for. */
 static void each_cell(const lb_pages *p, int task, lb_figure *f,
                       void (*fn)(const lb_pages *, const lb_pages_task *, int, lb_figure *))
 {
@@ -111,9 +111,10 @@ static void length_rows(const lb_pages *p, const lb_pages_task *t, int c, lb_fig
 
 bool lb_pages_length_plot(const lb_pages *p, int task, lb_figure *f)
 {
-    begin(p, task, f, LB_PLOT_ROWS, "lengths", "Length of right and of wrong answers",
-          "Box: middle half of the samples with the median; whiskers: 5 % to 95 %; mark, and number at the right: mean. "
-          "Wrong answers are grey");
+    begin(
+        p, task, f, LB_PLOT_ROWS, "lengths", "Length of right and of wrong answers",
+        "Box: middle half of the samples with the median; whiskers: 5 % to 95 %; mark, and number at the right: mean. "
+        "Wrong answers are grey");
     lb_figure_axis(&f->plot.x, "tokens", LB_LOG);
     each_cell(p, task, f, length_rows);
     return lb_figure_end(f, 1);

@@ -1,4 +1,4 @@
-/* study/pages_readings.c – where the three readings of the grader differ, and what it did not understand, with reasons. */
+/* study/pages_readings.c – where the grader's three readings differ, and what it did not understand, with reasons. */
 #include "study/pages_parts.h"
 #include "eval/grade.h"
 #include <stdio.h>
@@ -13,7 +13,8 @@ static const struct { const char *id, *title, *about;
 } kinds[N_KIND] = {
     {"form", "Right, but not in the form asked for", "Counted as right; the strict reading does not take it."},
     {"lenient", "Right to a lenient reader only",
-     "Counted as wrong: truncated, unfinished, rounded, or with other units. Many of these mean that the limit of tokens "
+     "Counted as wrong: truncated, unfinished, rounded, or with other units. Many of these mean that the limit of "
+     "tokens "
      "or the grader takes part in the result."},
     {"unknown", "Not understood", "The grader could not decide; counted as wrong. Each is worth a look."}};
 
@@ -147,8 +148,9 @@ bool lb_pages_readings(const lb_pages *p, lb_page *page, lb_err *err)
 {
     bool ok = true;
     lb_html_element(page->b, "h1", "", "Strict and lenient readings");
-    lb_buf_str(page->b, "\n<p>Each answer is read three times: strictly, as it is counted, and leniently. What is right to one "
-                        "reader and wrong to another says how much of a result is the grader’s.</p>\n");
+    lb_buf_str(page->b,
+               "\n<p>Each answer is read three times: strictly, as it is counted, and leniently. What is right to one "
+               "reader and wrong to another says how much of a result is the grader’s.</p>\n");
     lb_pages_nav(p, page, NULL);
     by_model(p, page->b);
     for (int k = 0; ok && k < N_KIND; k++) ok = list(p, (kind)k, page, err);

@@ -1,4 +1,4 @@
-/* study/pages_stat.c – what is counted of the samples: shares with their errors, lengths, what differs from a baseline. */
+/* study/pages_stat.c – what is counted of the samples: shares with their errors, lengths, differences to a baseline. */
 #include "study/pages_data.h"
 #include "base/mem.h"
 #include "eval/grade.h"
@@ -120,16 +120,15 @@ static void look_at(const lb_pages *p, lb_pages_task *t, int i)
         int graded;
         const lb_pages_sample *s = lb_pages_at(p, t, i, c, &n);
         for (size_t j = 0; j < n; j++) {
-            bool differ = s[j].strict >= 0 && s[j].lenient >= 0 && s[j].strict != s[j].lenient;
-            if (differ) x->flags |= LB_PAGES_READING;
+            if (lb_pages_differ(&s[j])) x->flags |= LB_PAGES_READING;
             if (s[j].truncated) x->flags |= LB_PAGES_TRUNCATED;
             if (s[j].verdict == LB_UNKNOWN) x->flags |= LB_PAGES_UNKNOWN;
         }
         int r = lb_pages_right(s, n, &graded);
         if (!graded) continue;
-        double share = (double)r / graded;
-        sum += share, n_col++, right += r;
-        least = fmin(least, share), most = fmax(most, share);
+        double solved = (double)r / graded;
+        sum += solved, n_col++, right += r;
+        least = fmin(least, solved), most = fmax(most, solved);
     }
     x->share = n_col ? sum / n_col : NAN;
     if (n_col && most - least >= 0.5) x->flags |= LB_PAGES_DISAGREE;

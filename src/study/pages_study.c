@@ -75,7 +75,7 @@ static bool add_tasks(lb_pages *p, const lb_rep *r, const char *tasks, const int
             lb_pages_cell *cell = &p->tasks[p->n_task - 1].cells[column[i]];
             const char *sampling = *x->task_sampling[k] ? x->task_sampling[k] : x->sampling;
             cell->prompts = x->prompts[k], cell->n_prompt = x->n_prompt[k];
-            if (!(cell->sampling = strdup(sampling))) return lb_fail_mem(err, strlen(sampling), "the pages");
+            if (!(cell->sampling = lb_pages_copy(sampling, err))) return false;
         }
     }
     return p->n_task > 0 || lb_fail(err, LB_EUSAGE, "--tasks names no task of the study");

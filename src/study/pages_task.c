@@ -75,8 +75,8 @@ static void filter_buttons(const lb_pages_task *t, lb_buf *b)
         int n = 0;
         for (int i = 0; i < t->n_problem; i++)
             n += filters[k].flag == 0 || (t->problems[i].flags & filters[k].flag) != 0;
-        lb_buf_fmt(b, "<input class=\"f\" type=\"radio\" name=\"f\" id=\"f%d\"%s/><label for=\"f%d\">%s (%d)</label>\n", k,
-                   k ? "" : " checked=\"checked\"", k, filters[k].name, n);
+        lb_buf_fmt(b, "<input class=\"f\" type=\"radio\" name=\"f\" id=\"f%d\"%s/><label for=\"f%d\">%s (%d)</label>\n",
+                   k, k ? "" : " checked=\"checked\"", k, filters[k].name, n);
     }
 }
 
@@ -85,7 +85,7 @@ static void marks(const lb_pages_sample *s, size_t n, lb_buf *b)
 {
     bool differ = false, truncated = false, unknown = false;
     for (size_t j = 0; j < n; j++) {
-        differ = differ || (s[j].strict >= 0 && s[j].lenient >= 0 && s[j].strict != s[j].lenient);
+        differ = differ || lb_pages_differ(&s[j]);
         truncated = truncated || s[j].truncated;
         unknown = unknown || s[j].verdict == 2;
     }
@@ -121,7 +121,8 @@ static void matrix_row(const lb_pages *p, const lb_pages_task *t, int i, lb_buf 
     for (int k = 1; k < N_FILTER; k++)
         if (x->flags & filters[k].flag) lb_buf_fmt(b, "f%c ", filters[k].letter);
     lb_pages_problem_name(t, i, name);
-    lb_buf_fmt(b, "\" data-n=\"%d\"><th scope=\"row\"><a href=\"%s\">%s</a>", i, lb_pages_problem_href(t, i, -1).s, name);
+    lb_buf_fmt(b, "\" data-n=\"%d\"><th scope=\"row\"><a href=\"%s\">%s</a>", i, lb_pages_problem_href(t, i, -1).s,
+               name);
     lb_buf_str(b, "<small>");
     lb_pages_short(b, x->problem, 90);
     lb_buf_str(b, "</small></th>");
@@ -182,9 +183,10 @@ void lb_pages_task_page(const lb_pages *p, int task, lb_page *page)
     lb_page_plot(page, lb_pages_truncated_plot(p, task, &f), &f);
     lb_page_plots_end(page);
     lb_page_heading(page, "matrix", "Problem by problem", "");
-    lb_buf_str(b, "<p class=\"note\">Right samples of each model, tinted by how many are wrong; a cell leads to the texts. "
-                  "Problems are numbered by their line in the file. Models disagree where their shares of right "
-                  "samples are half or more apart. Marks: ≠ strict and lenient reading differ, … truncated, ? not "
-                  "understood.</p>\n");
+    lb_buf_str(
+        b, "<p class=\"note\">Right samples of each model, tinted by how many are wrong; a cell leads to the texts. "
+           "Problems are numbered by their line in the file. Models disagree where their shares of right "
+           "samples are half or more apart. Marks: ≠ strict and lenient reading differ, … truncated, ? not "
+           "understood.</p>\n");
     matrix(p, t, b);
 }

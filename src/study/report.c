@@ -227,17 +227,18 @@ static void contents(page *p)
 static void notes(page *p)
 {
     lb_page_heading(&p->p, "notes", "How to read it", "");
-    lb_buf_str(p->p.b,
-               "<p class=\"note\">Accuracies are per cent of samples solved. ± is one standard error, clustered by "
-               "problem, since samples of one problem are not independent; error bars in plots are 95 % intervals "
-               "(1.96 standard errors). “Lost” is the baseline’s average less the run’s, paired by problem. "
-               "Classes go by it: <span class=\"c0\">● lossless</span> up to 1 point, <span class=\"c1\">◐ "
-               "fair</span> up to 3, <span class=\"c2\">○ risky</span> beyond; ≈ marks those whose 95 % interval "
-               "reaches into another class. Shaded rows are baselines. Cells are tinted by the points lost against "
-               "the baseline, deepest at 30. Bits per weight are those of the layers inside the blocks, scales and "
-               "zero points counted; sizes are of all tensors in the files. A truncated answer counts as "
-               "wrong. Where the grader’s strict and lenient readings differ from what is counted, they stand under the "
-               "number; ± ? where one problem alone cannot tell.</p>\n");
+    lb_buf_str(
+        p->p.b,
+        "<p class=\"note\">Accuracies are per cent of samples solved. ± is one standard error, clustered by "
+        "problem, since samples of one problem are not independent; error bars in plots are 95 % intervals "
+        "(1.96 standard errors). “Lost” is the baseline’s average less the run’s, paired by problem. "
+        "Classes go by it: <span class=\"c0\">● lossless</span> up to 1 point, <span class=\"c1\">◐ "
+        "fair</span> up to 3, <span class=\"c2\">○ risky</span> beyond; ≈ marks those whose 95 % interval "
+        "reaches into another class. Shaded rows are baselines. Cells are tinted by the points lost against "
+        "the baseline, deepest at 30. Bits per weight are those of the layers inside the blocks, scales and "
+        "zero points counted; sizes are of all tensors in the files. A truncated answer counts as "
+        "wrong. Where the grader’s strict and lenient readings differ from what is counted, they stand under the "
+        "number; ± ? where one problem alone cannot tell.</p>\n");
 }
 
 static void page_body(page *p)
@@ -322,7 +323,8 @@ bool lb_report_write(const char *study_dir, const lb_report_opt *o, lb_report_wr
     const char *path = o->out ? o->out : beside;
     bool ok = path && place_of(path, &w, err), answers = ok && o->pages && lb_pages_study_has(&r);
     if (ok && o->png) snprintf(plots, sizeof plots, "%splots", w.folder);
-    ok = ok && (!o->png || lb_mkdirs(plots, err)) && (!answers || write_answers(&r, &w, o->pages, index, &n->pages, err)) &&
+    ok = ok && (!o->png || lb_mkdirs(plots, err)) &&
+         (!answers || write_answers(&r, &w, o->pages, index, &n->pages, err)) &&
          make(&r, o->png ? plots : NULL, answers ? index : NULL, &html, &n->n_plot, err) &&
          lb_write_file(path, html.p, html.n, err);
     lb_rep_free(&r);

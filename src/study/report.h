@@ -1,5 +1,5 @@
-/* study/report.h – one self-contained HTML page from the output folder of a study: tables, plots, notes; and beside it the
- * pages of what every run answered (study/pages.h).
+/* study/report.h – one self-contained HTML page from the output folder of a study: tables, plots, notes; and beside it
+ * the pages of what every run answered (study/pages.h).
  *
  * The page is XML-clean HTML without references to anything outside, light and dark, and readable on a phone. Plots of
  * data that the folder does not have are left out. It reads

@@ -70,14 +70,17 @@ static bool read_results(const lb_rep *rep, const json_t *o, lb_rep_run *r, cons
         if (!read_task(rep, results, r, k, where, err)) return false;
     r->compared = json_object_get(o, "drop") != NULL;
     return lb_rep_text(config, "sampling", &r->sampling, where, err) &&
-           lb_rep_text(from, "model_hash", &r->model_hash, where, err) && lb_rep_number(o, "bits_per_weight", &r->bits, where, err) &&
-           lb_rep_number(o, "size_bytes", &r->size_bytes, where, err) && lb_rep_number(o, "average", &r->average, where, err) &&
-           lb_rep_number(o, "average_stderr", &r->average_se, where, err) && lb_rep_number(o, "drop", &r->drop, where, err) &&
-           lb_rep_number(o, "drop_stderr", &r->drop_se, where, err) && lb_rep_text(o, "class", &r->class_name, where, err) &&
+           lb_rep_text(from, "model_hash", &r->model_hash, where, err) &&
+           lb_rep_number(o, "bits_per_weight", &r->bits, where, err) &&
+           lb_rep_number(o, "size_bytes", &r->size_bytes, where, err) &&
+           lb_rep_number(o, "average", &r->average, where, err) &&
+           lb_rep_number(o, "average_stderr", &r->average_se, where, err) &&
+           lb_rep_number(o, "drop", &r->drop, where, err) && lb_rep_number(o, "drop_stderr", &r->drop_se, where, err) &&
+           lb_rep_text(o, "class", &r->class_name, where, err) &&
            lb_rep_number(o, "tokens_mean", &r->tokens_mean, where, err) &&
            lb_rep_number(o, "truncated", &r->truncated, where, err) &&
-           lb_rep_number(o, "think_closed", &r->think_closed, where, err) && levels(o, "by_level", r->level, where, err) &&
-           levels(o, "by_level_stderr", r->level_se, where, err) &&
+           lb_rep_number(o, "think_closed", &r->think_closed, where, err) &&
+           levels(o, "by_level", r->level, where, err) && levels(o, "by_level_stderr", r->level_se, where, err) &&
            levels(o, "drop_by_level", r->level_drop, where, err) &&
            levels(o, "drop_by_level_stderr", r->level_drop_se, where, err);
 }
@@ -106,7 +109,8 @@ static bool read_run(const lb_rep *rep, const json_t *o, lb_rep_run *r, const ch
         !lb_rep_text(o, "method", &r->method, where, err) || !lb_rep_text(o, "kv", &r->kv, where, err) ||
         !lb_rep_text(o, "error", &r->error, where, err) || !lb_rep_object(o, "calib", &calib, where, err) ||
         !lb_rep_object(o, "eval", &eval, where, err) || !lb_rep_text(calib, "source", &r->calib_source, where, err) ||
-        !lb_rep_whole(calib, "seqlen", &r->seq_len, where, err) || !lb_rep_whole(calib, "nsamples", &r->n_calib, where, err) ||
+        !lb_rep_whole(calib, "seqlen", &r->seq_len, where, err) ||
+        !lb_rep_whole(calib, "nsamples", &r->n_calib, where, err) ||
         !lb_rep_whole(eval, "think_budget", &r->think_budget, where, err) ||
         !lb_rep_whole(eval, "think_extend", &r->think_extend, where, err))
         return false;
@@ -132,8 +136,10 @@ static bool read_head(lb_rep *r, const char *path, lb_err *err)
                        "finished is generated anew",
                        path, (long long)schema, LB_STUDY_SCHEMA);
     if (!lb_json_get_str(r->doc, "study", &r->name, path, err) || !lb_rep_text(r->doc, "about", &r->about, path, err) ||
-        !lb_rep_text(r->doc, "version", &r->version, path, err) || !lb_rep_text(r->doc, "written", &r->written, path, err) ||
-        !lb_rep_whole(r->doc, "samples", &r->n_per_seed, path, err) || !lb_rep_whole(r->doc, "failed", &r->n_failed, path, err) ||
+        !lb_rep_text(r->doc, "version", &r->version, path, err) ||
+        !lb_rep_text(r->doc, "written", &r->written, path, err) ||
+        !lb_rep_whole(r->doc, "samples", &r->n_per_seed, path, err) ||
+        !lb_rep_whole(r->doc, "failed", &r->n_failed, path, err) ||
         !(tasks = lb_rep_list(r->doc, "tasks", path, err)) || !(seeds = lb_rep_list(r->doc, "seeds", path, err)))
         return false;
     if (json_array_size(tasks) == 0 || json_array_size(tasks) > LB_REP_TASKS || json_array_size(seeds) > LB_REP_SEEDS)
@@ -175,7 +181,8 @@ bool lb_rep_load(lb_rep *r, const char *study_dir, lb_err *err)
 {
     *r = (lb_rep){.dir = study_dir};
     if (!lb_is_folder(study_dir))
-        return lb_fail(err, LB_EUSAGE, "%s is no folder; wanted the output folder of lowbit study, or a results database", study_dir);
+        return lb_fail(err, LB_EUSAGE,
+                       "%s is no folder; wanted the output folder of lowbit study, or a results database", study_dir);
     char *path = lb_path_join(study_dir, "results.json", err);
     if (path && !lb_file_exists(path))
         lb_fail(err, LB_EFORMAT, "%s: there is no results.json; is it the output folder of lowbit study?", study_dir);

@@ -111,7 +111,8 @@ static bool read_layers(lb_rep_run *r, const char *key, const char *path, lb_err
         double bytes, n, k;
         snprintf(where, sizeof where, "%.600s: %s[%zu]", path, key, i);
         if (!lb_json_get_str(o, "name", &x->name, where, err) || !lb_rep_number(o, "bits", &x->bits, where, err) ||
-            !lb_rep_number(o, "mse_rel", &x->mse_rel, where, err) || !lb_rep_number(o, "error_rel", &x->error_rel, where, err) ||
+            !lb_rep_number(o, "mse_rel", &x->mse_rel, where, err) ||
+            !lb_rep_number(o, "error_rel", &x->error_rel, where, err) ||
             !lb_rep_number(o, "bytes", &bytes, where, err) || !lb_rep_number(o, "n", &n, where, err) ||
             !lb_rep_number(o, "k", &k, where, err))
             return false;
@@ -156,7 +157,8 @@ static bool read_kl(lb_rep_run *r, const char *path, lb_err *err)
     const json_t *a = lb_rep_list(r->kl_doc, "buckets", path, err), *o;
     char where[WHERE];
     size_t i;
-    if (!a || !lb_rep_number(r->kl_doc, "mean", &r->kl_mean, path, err) || !lb_rep_number(r->kl_doc, "p99", &r->kl_p99, path, err) ||
+    if (!a || !lb_rep_number(r->kl_doc, "mean", &r->kl_mean, path, err) ||
+        !lb_rep_number(r->kl_doc, "p99", &r->kl_p99, path, err) ||
         !lb_rep_number(r->kl_doc, "top1", &r->kl_top1, path, err) ||
         !(r->kl = lb_alloc(json_array_size(a), sizeof *r->kl, "the divergences", err)))
         return false;
@@ -164,8 +166,8 @@ static bool read_kl(lb_rep_run *r, const char *path, lb_err *err)
         lb_rep_kl *x = &r->kl[i];
         snprintf(where, sizeof where, "%.600s: buckets[%zu]", path, i);
         if (!lb_json_get_real(o, "begin", 0, 1e12, &x->begin, where, err) ||
-            !lb_json_get_real(o, "end", 0, 1e12, &x->end, where, err) || !lb_rep_number(o, "mean", &x->mean, where, err) ||
-            !lb_rep_number(o, "p99", &x->p99, where, err))
+            !lb_json_get_real(o, "end", 0, 1e12, &x->end, where, err) ||
+            !lb_rep_number(o, "mean", &x->mean, where, err) || !lb_rep_number(o, "p99", &x->p99, where, err))
             return false;
         r->n_kl++;
     }
@@ -183,9 +185,11 @@ static bool read_doctor(lb_rep_run *r, const char *path, lb_err *err)
         !lb_rep_object(traces, "top1", &top1, path, err) || !lb_rep_object(answers, "model", &model, path, err) ||
         !lb_rep_object(model, "loops", &loops, path, err) || !lb_rep_object(answers, "length", &length, path, err) ||
         !lb_rep_number(kl, "mean", &r->kl_mean, path, err) || !lb_rep_number(kl, "stderr", &r->kl_se, path, err) ||
-        !lb_rep_number(top1, "mean", &r->kl_top1, path, err) || !lb_rep_number(traces, "kl_p99", &r->kl_p99, path, err) ||
-        !lb_rep_number(traces, "ppl_base", &r->ppl_base, path, err) || !lb_rep_number(traces, "ppl", &r->ppl, path, err) ||
-        !lb_rep_number(loops, "mean", &r->loops, path, err) || !lb_rep_number(length, "mean", &r->length, path, err) ||
+        !lb_rep_number(top1, "mean", &r->kl_top1, path, err) ||
+        !lb_rep_number(traces, "kl_p99", &r->kl_p99, path, err) ||
+        !lb_rep_number(traces, "ppl_base", &r->ppl_base, path, err) ||
+        !lb_rep_number(traces, "ppl", &r->ppl, path, err) || !lb_rep_number(loops, "mean", &r->loops, path, err) ||
+        !lb_rep_number(length, "mean", &r->length, path, err) ||
         !lb_rep_number(length, "stderr", &r->length_se, path, err))
         return false;
     list_ = json_object_get(traces, "kl_by_position");
@@ -195,7 +199,8 @@ static bool read_doctor(lb_rep_run *r, const char *path, lb_err *err)
         lb_rep_kl *x = &r->kl[i];
         const json_t *next = json_array_get(list_, i + 1);
         snprintf(where, sizeof where, "%.600s: kl_by_position[%zu]", path, i);
-        if (!lb_json_get_real(o, "from", 0, 1e12, &x->begin, where, err) || !lb_rep_number(o, "kl", &x->mean, where, err))
+        if (!lb_json_get_real(o, "from", 0, 1e12, &x->begin, where, err) ||
+            !lb_rep_number(o, "kl", &x->mean, where, err))
             return false;
         x->end = next ? json_number_value(json_object_get(next, "from")) : 2 * x->begin; /* they double */
         x->p99 = NAN;

@@ -12,6 +12,7 @@ static void points(lb_buf *b, double v, double se)
     double p = 100 * v;
     lb_buf_fmt(b, "%s%.1f", p <= -0.05 ? "−" : "", fabs(p));
     if (isfinite(se)) lb_buf_fmt(b, " ± %.1f", 100 * se);
+    else lb_buf_str(b, " ± ?");
 }
 
 static void baseline(const lb_rep *r, lb_buf *b)

@@ -132,8 +132,8 @@ static void outlier_line(lb_plot *p, int series, const char *name, const lb_rep_
         if (!worst) continue;
         const lb_rep_spread *s = after ? &worst->after : &worst->before;
         lb_plot_point q = {.x = l, .y = v, .lo = NAN, .hi = NAN};
-        snprintf(q.tip, sizeof q.tip, "%.80s, block %d, %.20s: %.3g, %.3g times the median", name, l, worst->site, s->max,
-                 v);
+        snprintf(q.tip, sizeof q.tip, "%.80s, block %d, %.20s: %.3g, %.3g times the median", name, l, worst->site,
+                 s->max, v);
         lb_plot_add_point(p, series, &q);
     }
 }
@@ -142,7 +142,8 @@ bool lb_report_moves_first(const lb_rep *r, int run)
 {
     const lb_rep_run *x = &r->runs[run];
     for (int j = 0; j < run; j++)
-        if (r->runs[j].n_site && strcmp(r->runs[j].base, x->base) == 0 && strcmp(r->runs[j].transform, x->transform) == 0)
+        if (r->runs[j].n_site && strcmp(r->runs[j].base, x->base) == 0 &&
+            strcmp(r->runs[j].transform, x->transform) == 0)
             return false;
     return x->n_site > 0;
 }

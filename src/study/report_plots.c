@@ -325,7 +325,8 @@ static void say_how_many(lb_figure *o, int n, int of)
 bool lb_report_level_plot(const lb_rep *r, lb_figure *o)
 {
     int run[MAX_LINES], of = 0, n = worst_runs(r, run, &of);
-    lb_figure_start(o, LB_PLOT_XY, "levels", "Accuracy by level", "Mean over the benchmarks that have the level, with 95 % intervals");
+    lb_figure_start(o, LB_PLOT_XY, "levels", "Accuracy by level",
+                    "Mean over the benchmarks that have the level, with 95 % intervals");
     lb_figure_axis(&o->plot.y, "accuracy, %", LB_LINEAR);
     level_axis(&o->plot);
     const lb_rep_run *base = NULL;

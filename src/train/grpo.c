@@ -294,8 +294,11 @@ static bool step_writing(lb_stage *s, lb_step_log *log, lb_err *err)
     if (s->step % st->updates == 0 && !write_batch(s, w, log, err)) return false;
     s->held = (s->step + 1) % st->updates != 0;
     double mismatch = 0;
-    log->loss = 0, log->entropy = 0, log->ratio = 0, log->clipped = 0;
+    log->loss = 0;
+    if (w->n_seq) log->entropy = 0;
+    if (w->n_seq && st->kind == LB_STAGE_GRPO) log->ratio = log->clipped = 0;
     if (w->reference) log->k3 = 0;
+    if (st->kind == LB_STAGE_OPD) log->kl_forward = log->kl_reverse = 0;
     for (int i = 0; i < w->n_seq; i++) {
         const sequence *q = &w->seq[i];
         lb_docs docs = docs_of(w, q);
@@ -305,6 +308,7 @@ static bool step_writing(lb_stage *s, lb_step_log *log, lb_err *err)
         if (!lb_model_grad_loss(lb_student_model(s->x->student), &docs, &a, &sums, err)) return false;
         double share = sums.weight / w->norm;
         log->loss += sums.loss, log->tokens += q->n_tok, log->entropy += share * sums.entropy;
+        if (st->kind == LB_STAGE_OPD) log->kl_forward += share * sums.kl_forward, log->kl_reverse += share * sums.kl_reverse;
         if (st->kind == LB_STAGE_GRPO) log->ratio += share * sums.ratio, log->clipped += share * sums.clipped;
         if (w->reference) log->k3 += share * sums.k3;
         for (int j = q->first; j < q->first + q->n_tok; j++)

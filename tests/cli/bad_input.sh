@@ -51,7 +51,7 @@ rows() { printf '%s\n' "$1" >"$dir/data/abacus/chain.jsonl"; expect 3 "$2" "$LOW
 rows '' 'no rows'
 rows '{"problem": "x"}' "chain.jsonl:1: 'answer' is missing"
 rows '{"problem": 3, "answer": "1"}' "'problem' is an integer"
-rows '[]' 'an array'
+rows '[]' 'has no rows'
 rows '{"problem": "x", "answer": "1", "level": 9}' 'level'
 rows "{\"problem\": \"$(printf 'a b %.0s' $(seq 3000))\", \"answer\": \"1\"}" 'context'
 expect 1 'nothere' "$LOWBIT" eval -q -m $M --tasks chain --data "$dir/nothere"

@@ -1,6 +1,6 @@
 /* golden/test_extract.c – what is extracted from completions as models write them.
  *
- * extract_cases.jsonl (tools/extract_cases.py): "kind" math, thinking or letter; "text"; "gold", the answer it means; "want",
+ * extract_cases.jsonl (tools/extract_cases.py): "kind" math, thinking or letter; "text"; "gold", what it means; "want",
  * what must be extracted. Without the last two the completion answers nothing. "found" and "right" are what math-verify
  * and lighteval make of it, for the record. LB_TEST_DATA says where the published data lies (../shared/data). */
 #include "test.h"
@@ -29,10 +29,11 @@ static bool one(void *arg, json_t *row, const char *where, lb_err *err)
     if (letter) lb_grade_letter(gold, &c, 4, &g), t->n_letter++;
     else lb_grade_math(gold, &c, &g), t->n_math++;
     t->n++;
-    bool as_wanted = answers ? g.verdict == LB_RIGHT && strcmp(g.extracted, word(row, "want")) == 0 : g.verdict != LB_RIGHT;
+    bool right = g.verdict == LB_RIGHT, as_wanted = answers ? right && !strcmp(g.extracted, word(row, "want")) : !right;
     if (!as_wanted) {
         t->bad++;
-        print_message("%s: '%s' (%d %s), wanted '%s' from\n%s\n", where, g.extracted, g.verdict, g.why, word(row, "want"), c.text);
+        print_message("%s: '%s' (%d %s), wanted '%s' from\n%s\n", where, g.extracted, g.verdict, g.why,
+                      word(row, "want"), c.text);
     }
     json_decref(row);
     return true;
@@ -84,7 +85,8 @@ static void the_rule_is_told(void **state)
         lb_answer_rule rule;
         char c = 'C';
         bool found = lb_answer_find_letter(letter[i].text, 4, &c, &rule);
-        if (rule != letter[i].rule || found != (rule != LB_RULE_NONE) || c != 'C') fail_msg("'%s': rule %d", letter[i].text, rule);
+        if (rule != letter[i].rule || found != (rule != LB_RULE_NONE) || c != 'C')
+            fail_msg("'%s': rule %d", letter[i].text, rule);
     }
     lb_buf_free(&a), lb_buf_free(&b);
 }
@@ -110,7 +112,8 @@ static bool one_solution(void *arg, json_t *row, const char *where, lb_err *err)
     for (char *p = text; t->bare && (p = strstr(p, "\\boxed")) != NULL;) memmove(p, p + 6, strlen(p + 6) + 1);
     lb_grade_math(gold, &(lb_completion){.text = text}, &g);
     t->n++, t->right += g.verdict == LB_RIGHT;
-    if (g.verdict != LB_RIGHT && !t->bare && t->wrong_shown++ < 5) print_message("%s: %s, '%s': %s\n", where, gold, g.extracted, g.why);
+    if (g.verdict != LB_RIGHT && !t->bare && t->wrong_shown++ < 5)
+        print_message("%s: %s, '%s': %s\n", where, gold, g.extracted, g.why);
     free(text), free(gold);
     json_decref(row);
     return true;
@@ -138,8 +141,8 @@ static void published_solutions_are_right(void **state)
               gsm = read_solutions("gsm8k/test.jsonl", (solutions){NULL, "answer", .n = 0}),
               aime = read_solutions("aime24/test.jsonl", (solutions){"answer", "solution", .n = 0});
     if (!math.n && !gsm.n && !aime.n) skip();
-    print_message("right: %d of %d of MATH-500, %d without their boxes, %d of %d of GSM8K, %d of %d of AIME 24\n", math.right,
-                  math.n, bare.right, gsm.right, gsm.n, aime.right, aime.n);
+    print_message("right: %d of %d of MATH-500, %d without their boxes, %d of %d of GSM8K, %d of %d of AIME 24\n",
+                  math.right, math.n, bare.right, gsm.right, gsm.n, aime.right, aime.n);
     assert_int_equal(math.right, math.n);
     assert_int_equal(gsm.right, gsm.n);
     assert_int_equal(aime.right, aime.n);
@@ -155,7 +158,8 @@ static int cleanup(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(completions_say_what_they_mean), cmocka_unit_test(the_rule_is_told),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(completions_say_what_they_mean),
+                                       cmocka_unit_test(the_rule_is_told),
                                        cmocka_unit_test(published_solutions_are_right)};
     return cmocka_run_group_tests(tests, NULL, cleanup);
 }

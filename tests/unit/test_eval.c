@@ -268,6 +268,81 @@ static void what_is_counted(void **state)
     assert_true(e.code == LB_EUSAGE && strstr(e.msg, "pass@5"));
 }
 
+/* The share of samples that are right and say something, with an error. */
+static bool own_number(const lb_bench *b, const lb_scored *s, size_t n, json_t *out, lb_err *err)
+{
+    double sum = 0;
+    if (strcmp(b->name, "chain") != 0 || n != ALL) return lb_fail(err, LB_EFAIL, "%zu samples of %s", n, b->name);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(s[i].item->bench == b && s[i].item->number == (int)i / PER + 1);
+        sum += s[i].right && *s[i].extracted;
+    }
+    json_object_set_new(out, "own", json_real(sum / (double)n));
+    json_object_set_new(out, "own_stderr", json_real(0.25));
+    return true;
+}
+
+static void a_benchmark_adds_its_own_numbers(void **state)
+{
+    (void)state;
+    fake f = {0};
+    lb_bench mine = *tasks[1];
+    const lb_bench *list[1] = {&mine};
+    lb_eval_opt o = options();
+    lb_eval_result r;
+    lb_err e = {0};
+    mine.metrics = own_number;
+    o.tasks = list, o.n_task = 1;
+    must_run("whole.sqlite", "m", &f, &o, &r);
+    json_t *j = lb_eval_json(&r);
+    const json_t *chain = json_object_get(json_object_get(j, "results"), "chain");
+    assert_true(json_real_value(json_object_get(chain, "own")) == r.tasks[0].accuracy);
+    assert_true(json_real_value(json_object_get(chain, "own_stderr")) == 0.25);
+    json_decref(j);
+    lb_eval_result_free(&r);
+    o.limit = N - 1; /* the hook refuses that: so does the run */
+    assert_false(run("whole.sqlite", "m", &f, &o, &r, &e));
+    assert_non_null(strstr(e.msg, "44 samples of chain"));
+}
+
+/* Items that share a question: three by three, as if MR-Ben's. */
+static bool by_three(const lb_bench *b, const lb_row *row, lb_item *out, bool *skip, lb_err *err)
+{
+    if (!tasks[1]->item(b, row, out, skip, err)) return false;
+    out->cluster = (out->number - 1) / 3;
+    return true;
+}
+
+static void items_that_share_a_question_are_one_problem(void **state)
+{
+    (void)state;
+    fake f = {0};
+    lb_bench mine = *tasks[1];
+    const lb_bench *list[1] = {&mine};
+    lb_eval_opt o = options();
+    lb_eval_result r, plain;
+    lb_err e = {0};
+    o.n_task = 1, o.tasks = tasks + 1;
+    must_run("whole.sqlite", "m", &f, &o, &plain);
+    mine.item = by_three, o.tasks = list;
+    o.pass_k[o.n_pass_k++] = 1;
+    must_run("whole.sqlite", "m", &f, &o, &r);
+    const lb_task_result *t = &r.tasks[0];
+    double mean[N / 3] = {0}, sq = 0;
+    for (int i = 0; i < ALL; i++) mean[i / PER / 3] += t->outcomes[i].correct / (3.0 * PER);
+    for (int i = 0; i < N / 3; i++) sq += (mean[i] - t->accuracy) * (mean[i] - t->accuracy);
+    double se = sqrt(sq / (N / 3 - 1) / (N / 3));
+    assert_true(t->accuracy == plain.tasks[0].accuracy && fabs(t->accuracy_stderr - se) < 1e-12);
+    assert_true(fabs(t->k[0].stderr_value - se) < 1e-12 && fabs(se - plain.tasks[0].accuracy_stderr) > 1e-4);
+    lb_eval_drop d;
+    assert_ok(lb_eval_drop_of(&r, &r, &d, &e), e);
+    assert_int_equal(d.mean.n_problem, N / 3);
+    lb_eval_drop_free(&d);
+    assert_false(lb_eval_drop_of(&r, &plain, &d, &e)); /* another benchmark, as far as one can tell */
+    lb_eval_result_free(&r);
+    lb_eval_result_free(&plain);
+}
+
 static void equal_answers_vote_together(void **state)
 {
     (void)state;
@@ -543,6 +618,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_counted),
+        cmocka_unit_test(a_benchmark_adds_its_own_numbers),
+        cmocka_unit_test(items_that_share_a_question_are_one_problem),
         cmocka_unit_test(equal_answers_vote_together),
         cmocka_unit_test(an_older_grader_is_read_again),
         cmocka_unit_test(lost_samples_are_asked_for_again),

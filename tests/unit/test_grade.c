@@ -185,8 +185,8 @@ static void forms(void **state)
         lb_grade g;
         lb_answer_compare(row[i].gold, row[i].answer, &g);
         if ("WRU"[g.verdict] != row[i].want)
-            fail_msg("%s: %s || %s: %c (%s), wanted %c", row[i].category, row[i].gold, row[i].answer, "WRU"[g.verdict], g.why,
-                     row[i].want);
+            fail_msg("%s: %s || %s: %c (%s), wanted %c", row[i].category, row[i].gold, row[i].answer, "WRU"[g.verdict],
+                     g.why, row[i].want);
         assert_true(g.verdict == LB_RIGHT ? !g.why[0] || !strncmp(g.why, "equal at ", 9) : g.why[0]);
         /* strict implies counted implies lenient */
         assert_true(g.strict != LB_RIGHT || g.verdict == LB_RIGHT);
@@ -285,7 +285,8 @@ static void whole_completions(void **state)
 {
     (void)state;
     lb_grade g;
-    lb_grade_math("\\frac{89}{42}", &(lb_completion){.text = "3 + 4</think>The answer is $\\boxed{\\dfrac{178}{84}}$.", .in_thinking = true}, &g);
+    lb_completion c = {.text = "3 + 4</think>The answer is $\\boxed{\\dfrac{178}{84}}$.", .in_thinking = true};
+    lb_grade_math("\\frac{89}{42}", &c, &g);
     assert_int_equal(g.verdict, LB_RIGHT);
     assert_string_equal(g.extracted, "\\dfrac{178}{84}");
     assert_string_equal(g.why, "");
@@ -325,8 +326,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(part_after_thinking), cmocka_unit_test(last_box), cmocka_unit_test(final_answer),
-        cmocka_unit_test(option_letters), cmocka_unit_test(code_blocks), cmocka_unit_test(verdicts), cmocka_unit_test(forms),
-        cmocka_unit_test(equality_is_reflexive_and_symmetric_on_scalars), cmocka_unit_test(hostile_answers_cost_little),
+        cmocka_unit_test(option_letters), cmocka_unit_test(code_blocks), cmocka_unit_test(verdicts),
+        cmocka_unit_test(forms), cmocka_unit_test(equality_is_reflexive_and_symmetric_on_scalars), cmocka_unit_test(hostile_answers_cost_little),
         cmocka_unit_test(whole_completions),
     };
     return cmocka_run_group_tests(tests, NULL, cleanup);

@@ -216,6 +216,7 @@ static void hostile_texts_stay_texts(void **state)
     free(whole);
     assert_true(has(h, "---e--b-.html", "../e&amp;&lt;b&gt;"));
     assert_true(has(h, "index.html", "<b>1</b> samples are not graded yet"));
+    assert_true(has(h, "index.html", "<small class=\"o\">3 of 4 problems</small>")); /* of B */
     write_pages(at("h.sqlite"), at("none"), (lb_pages_opt){.text_kb = -1}, &n); /* that is, none */
     assert_false(has(at("none"), "chain.p1.html", "Thinking"));
     assert_true(has(at("none"), "chain.p1.html", "right"));
