@@ -120,7 +120,15 @@ double lb_remote_wait_s(const lb_remote_opt *o, uint64_t who, int tries)
     return w * (0.5 + 0.5 * lb_rng_uniform(lb_rng_key_of(0, who, 0), (uint64_t)tries));
 }
 
-lb_remote_fault lb_remote_call_fault(const lb_http_call *c, const lb_buf *body, char *why, size_t cap)
+void lb_remote_hide_key(const lb_remote *r, char *text)
+{
+    size_t n = r->key ? strlen(r->key) : 0;
+    if (n < 4) return; /* such a key hides nothing, and would be found in any text */
+    for (char *p = text; (p = strstr(p, r->key)) != NULL; p += n) memset(p, '*', n);
+}
+
+lb_remote_fault lb_remote_call_fault(const lb_remote *r, const lb_http_call *c, const lb_buf *body, char *why,
+                                     size_t cap)
 {
     static const lb_remote_fault faults[] = {[LB_HTTP_CONNECT] = LB_REMOTE_CONNECT,
                                              [LB_HTTP_DROPPED] = LB_REMOTE_DROPPED,
@@ -136,6 +144,7 @@ lb_remote_fault lb_remote_call_fault(const lb_http_call *c, const lb_buf *body, 
         return LB_REMOTE_TOO_LARGE;
     }
     lb_remote_error_text(lb_buf_cstr(body), body->n, text, sizeof text);
+    lb_remote_hide_key(r, text);
     if (c->status < 400)
         snprintf(why, cap, "HTTP %d: redirected to %s; if that is the server, give its URL", c->status,
                  *c->location ? c->location : "nowhere");
@@ -164,7 +173,7 @@ static bool get(lb_remote *r, lb_http *http, const char *url, answer *a, lb_err 
         lb_http_cancel(http, &a->call);
         if (!ok || !lb_buf_ok(&a->body, "a server's answer", err)) return false;
         if (a->call.end == LB_HTTP_WHOLE && a->call.status >= 200 && a->call.status < 300) return true;
-        lb_remote_fault f = lb_remote_call_fault(&a->call, &a->body, why, sizeof why);
+        lb_remote_fault f = lb_remote_call_fault(r, &a->call, &a->body, why, sizeof why);
         if (f == LB_REMOTE_REFUSED || f == LB_REMOTE_CONTEXT || (f == LB_REMOTE_SERVER && a->call.status == 501))
             return true;
         double wait = lb_remote_wait_s(&r->o, 0, tries);
@@ -253,7 +262,7 @@ static bool unlisted(lb_remote *r, const answer *a, const char *wanted, lb_err *
 {
     char why[700];
     int s = a->call.status;
-    lb_remote_call_fault(&a->call, &a->body, why, sizeof why);
+    lb_remote_call_fault(r, &a->call, &a->body, why, sizeof why);
     if (s == 401 || s == 403)
         return lb_fail(
             err, LB_EIO,
@@ -356,6 +365,7 @@ lb_remote *lb_remote_open(const lb_remote_opt *o, lb_err *err)
         ok = set_url(r, o->url, err) && check_key(key, err) && (r->http = lb_http_open(&h, err)) &&
              (probe = lb_http_open(&quick, err));
     }
+    if (ok && o->api_key && *o->api_key && !(r->key = strdup(o->api_key))) ok = lb_fail_mem(err, 0, "a server");
     if (ok && !(r->about = json_object())) ok = lb_fail_mem(err, 0, "a server");
     ok = ok && ask_model(r, probe, o->model, err) && ask_self(r, probe, err) && identify(r, err);
     lb_http_close(probe);
@@ -373,6 +383,7 @@ void lb_remote_close(lb_remote *r)
     free(r->root);
     free(r->chat);
     free(r->model);
+    free(r->key);
     free(r);
 }
 

@@ -184,9 +184,10 @@ static void on_end(lb_http_call *c)
         f = lb_remote_parse_end(&s->parse, &reply);
         snprintf(raw, sizeof raw, "%s", s->parse.why);
     } else {
-        f = lb_remote_call_fault(c, &s->error, raw, sizeof raw);
+        f = lb_remote_call_fault(s->run->r, c, &s->error, raw, sizeof raw);
     }
     lb_remote_one_line(raw, strlen(raw), why, sizeof why);
+    lb_remote_hide_key(s->run->r, why);
     lb_remote_parse_free(&s->parse);
     free(s->text);
     s->text = NULL;

@@ -82,7 +82,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         if args.key and self.headers.get("Authorization") != "Bearer " + args.key:
-            return self.error(401, "Incorrect API key provided")
+            return self.error(401, "Incorrect API key provided: %s" % self.headers.get("Authorization"))
         if self.path == "/v1/models" and not args.no_list:
             now = int(time.time())  # changes, as it does for real servers: no part of an identity
             return self.send(200, json.dumps({"object": "list", "data": [
@@ -95,7 +95,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         global flying
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if args.key and self.headers.get("Authorization") != "Bearer " + args.key:
-            return self.error(401, "Incorrect API key provided")
+            return self.error(401, "Incorrect API key provided: %s" % self.headers.get("Authorization"))
         if self.path != "/v1/chat/completions":
             return self.error(404, "no such path")
         with lock:

@@ -87,7 +87,7 @@ same "$dir/k.sqlite" 'a killed evaluation ends in other samples'
 quit
 
 # ---- a server that dies in the middle and comes back ----
-serve --delay 0.05
+serve --delay 0.15
 { until_rows "$dir/d.sqlite" 5 $$; kill -9 "$server"; } 2>/dev/null &
 killer=$!
 expect 1 'requests in a row failed, the last after 2 tries \(connect\).*the same command continues' eval_ "$dir/d.sqlite" --parallel 2 --retries 1 --max-failed 3

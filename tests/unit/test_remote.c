@@ -387,7 +387,7 @@ static void test_run_ends(void **state)
 static void test_server_dies(void **state)
 {
     (void)state;
-    fake f = start("--delay 0.05");
+    fake f = start("--delay 0.2");
     lb_remote_opt o = quick(f.url);
     o.max_retries = 2, o.max_failed = 4;
     lb_remote *r = open_ok(&o);
