@@ -17,6 +17,7 @@
 #include "num/fp4.h"
 #include "quant/quantize.h"
 #include "study/shape.h"
+#include "train/student.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -351,6 +352,7 @@ static double step_flops(const lb_model_grad *m, const lb_docs *d)
 }
 
 typedef struct train_step {
+    lb_student *student;             /* NULL: without quantizers; else m is its model */
     lb_model_grad *m;
     lb_optim *optim;
     lb_docs docs;
@@ -403,6 +405,16 @@ static bool train_steps(opts *o, lb_exec *ex, train_step *t, const char *dir, co
     return true;
 }
 
+/* With --scheme, through the quantizers of a student. */
+static bool open_student(opts *o, lb_exec *ex, const char *dir, const char *scheme, train_step *t, lb_err *err)
+{
+    lb_train_stage st = {.kind = LB_STAGE_SFT, .train = LB_TRAIN_ALL, .lr = 1e-5};
+    const lb_student_opt so = {.model_dir = dir, .train = LB_TRAIN_ALL, .keep = o->keep};
+    if (!lb_scheme_parse(scheme, &st.scheme, err) || !(t->student = lb_student_open(&so, ex, err))) return false;
+    t->m = lb_student_model(t->student);
+    return lb_student_stage(t->student, &st, err);
+}
+
 /* Documents of 512 random tokens, cross-entropy, everything trained. */
 static bool bench_train(opts *o, lb_exec *ex, lb_err *err)
 {
@@ -413,8 +425,12 @@ static bool bench_train(opts *o, lb_exec *ex, lb_err *err)
     int n = (int)o->tokens, n_doc = (n + DOC - 1) / DOC;
     int *ids = lb_alloc((size_t)n, 2 * sizeof *ids, "tokens", err);
     int *begin = ids ? lb_alloc((size_t)n_doc + 1, sizeof *begin, "tokens", err) : NULL;
+    const char *scheme = o->scheme;
     train_step t = {0};
-    bool ok = ids && begin && bench_model(o, ex, dir, sizeof dir, err) && (t.m = lb_model_grad_open(dir, ex, &opt, err));
+    o->scheme = NULL; /* the folder is the float model in any case */
+    bool ok = ids && begin && bench_model(o, ex, dir, sizeof dir, err);
+    if (ok && scheme) ok = open_student(o, ex, dir, scheme, &t, err);
+    else if (ok) ok = (t.m = lb_model_grad_open(dir, ex, &opt, err)) != NULL;
     if (!ok) goto done;
     const lb_config *c = lb_model_grad_config(t.m);
     for (int i = 0; i < 2 * n; i++) ids[i] = (int)(lb_mix64((uint64_t)i) % (uint64_t)c->n_vocab);
@@ -428,7 +444,8 @@ static bool bench_train(opts *o, lb_exec *ex, lb_err *err)
     ok = ok && train_steps(o, ex, &t, dir, &plan, err);
 done:
     lb_optim_close(t.optim);
-    lb_model_grad_close(t.m);
+    if (t.student) lb_student_close(t.student);
+    else lb_model_grad_close(t.m);
     free(ids);
     free(begin);
     return ok;
@@ -444,7 +461,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         LB_MODEL_ARG(o.c),
         {"shape", 0, LB_ARG_STR, &o.shape, "NAME", "decode, prefill, train: random weights in this shape (qwen3-0.6b)", 0, 0,
          false},
-        {"scheme", 0, LB_ARG_STR, &o.scheme, "SCHEME", "quantized by rtn, such as w4g128 (default: 16 bits)", 0, 0,
+        {"scheme", 0, LB_ARG_STR, &o.scheme, "SCHEME", "quantized by rtn, such as w4g128 (default: 16 bits); train: through these quantizers", 0, 0,
          false},
         {"tensor", 0, LB_ARG_LIST, &o.tensor, "lm_head=SCHEME", "quantize the head as well", 0, 0, false},
         {"dir", 0, LB_ARG_STR, &o.dir, "DIR", "where such models are kept (out/bench)", 0, 0, false},
