@@ -74,14 +74,17 @@ static bool bench_attn(opts *o, lb_exec *ex, lb_err *err)
     if (!lb_kv_spec_parse(o->kv ? o->kv : "bf16", &spec, err)) return false;
     lb_kv_spec_text(&spec, name);
     lb_kv_layer how = lb_kv_shape(&spec, 1, 1), beside = lb_kv_shape(&bf16, 1, 1);
-    if (!lb_bench_attn(ex, &how, r, err) || !lb_bench_attn(ex, &beside, plain, err) || !lb_limit_read(ex, 0, 5, &bw, err))
+    if (!lb_bench_attn(ex, &how, r, err) || !lb_bench_attn(ex, &beside, plain, err) ||
+        !lb_limit_read(ex, 0, 5, &bw, err))
         return false;
     if (!o->c.json)
-        printf("decode attention, one layer of 16 heads, 8 kv heads of 128, %s cache, beside %.1f GB/s\n", name, bw.median);
+        printf("decode attention, one layer of 16 heads, 8 kv heads of 128, %s cache, beside %.1f GB/s\n", name,
+               bw.median);
     for (int i = 0; i < LB_BENCH_ATTN_ROWS; i++) {
         if (!o->c.json)
             printf("  %2d sequences × %5d positions  %-8s %8.1f µs  %6.2f GB/s  %3.0f %%  %5.2f × bf16\n", r[i].n_seq,
-                   r[i].n_ctx, r[i].impl, 1e6 * r[i].t_s, r[i].gb_s, 100 * r[i].gb_s / bw.median, plain[i].t_s / r[i].t_s);
+                   r[i].n_ctx, r[i].impl, 1e6 * r[i].t_s, r[i].gb_s, 100 * r[i].gb_s / bw.median,
+                   plain[i].t_s / r[i].t_s);
         row(o,
             json_pack("{s:s, s:s, s:i, s:i, s:s, s:f, s:f, s:f, s:f}", "what", "attn", "kv", name, "n_seq", r[i].n_seq,
                       "n_ctx", r[i].n_ctx, "impl", r[i].impl, "t_s", r[i].t_s, "gb_s", r[i].gb_s, "share",
@@ -393,15 +396,17 @@ static bool train_steps(opts *o, lb_exec *ex, train_step *t, const char *dir, co
     for (int i = 1; i < n; i++) best = fmin(best, all[i]);
     double gf = flops / s / 1e9;
     if (!o->c.json)
-        printf("train %d tokens: %.3f s a step (best %.3f, n %d; AdamW %.3f of it), %.1f tok/s, %.1f GFLOP/s = %.0f %% of the "
-               "f32 peak %.1f beside it (best step %.0f %%); %.2f GB planned, tape %.2f planned and %.2f held; %s, %s\n",
-               t->docs.n_tok, s, best, n, s - lb_median(way, (size_t)n), t->docs.n_tok / s, gf, 100 * gf / peak, peak,
-               100 * flops / best / 1e9 / peak, (double)plan->total / 1e9, (double)plan->tape / 1e9, (double)held.tape / 1e9,
-               dir, lb_exec_name(ex));
-    row(o, json_pack("{s:s, s:s, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "what", "train", "model", dir, "n_tok",
-                     t->docs.n_tok, "keep", o->keep, "t_s", s, "t_s_best", best, "t_s_adamw", s - lb_median(way, (size_t)n),
-                     "tok_s", t->docs.n_tok / s, "gflop_s", gf, "peak_gflop_s", peak, "bytes_planned", (double)plan->total,
-                     "tape_held", (double)held.tape));
+        printf(
+            "train %d tokens: %.3f s a step (best %.3f, n %d; AdamW %.3f of it), %.1f tok/s, %.1f GFLOP/s = %.0f %% of "
+            "the "
+            "f32 peak %.1f beside it (best step %.0f %%); %.2f GB planned, tape %.2f planned and %.2f held; %s, %s\n",
+            t->docs.n_tok, s, best, n, s - lb_median(way, (size_t)n), t->docs.n_tok / s, gf, 100 * gf / peak, peak,
+            100 * flops / best / 1e9 / peak, (double)plan->total / 1e9, (double)plan->tape / 1e9,
+            (double)held.tape / 1e9, dir, lb_exec_name(ex));
+    row(o, json_pack("{s:s, s:s, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "what", "train", "model", dir,
+                     "n_tok", t->docs.n_tok, "keep", o->keep, "t_s", s, "t_s_best", best, "t_s_adamw",
+                     s - lb_median(way, (size_t)n), "tok_s", t->docs.n_tok / s, "gflop_s", gf, "peak_gflop_s", peak,
+                     "bytes_planned", (double)plan->total, "tape_held", (double)held.tape));
     return true;
 }
 
@@ -459,15 +464,15 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     const char *what = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
     lb_arg table[] = {
         LB_MODEL_ARG(o.c),
-        {"shape", 0, LB_ARG_STR, &o.shape, "NAME", "decode, prefill, train: random weights in this shape (qwen3-0.6b)", 0, 0,
-         false},
-        {"scheme", 0, LB_ARG_STR, &o.scheme, "SCHEME", "quantized by rtn, such as w4g128 (default: 16 bits); train: through these quantizers", 0, 0,
-         false},
+        {"shape", 0, LB_ARG_STR, &o.shape, "NAME", "decode, prefill, train: random weights in this shape (qwen3-0.6b)",
+         0, 0, false},
+        {"scheme", 0, LB_ARG_STR, &o.scheme, "SCHEME",
+         "quantized by rtn, such as w4g128 (default: 16 bits); train: through these quantizers", 0, 0, false},
         {"tensor", 0, LB_ARG_LIST, &o.tensor, "lm_head=SCHEME", "quantize the head as well", 0, 0, false},
         {"dir", 0, LB_ARG_STR, &o.dir, "DIR", "where such models are kept (out/bench)", 0, 0, false},
         {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "decode: positions before (16)", 0, 1 << 24, false},
-        {"tokens", 0, LB_ARG_INT, &o.tokens, "N", "prefill: length of the prompt; train: tokens of a step (512)", 1, 1 << 16,
-         false},
+        {"tokens", 0, LB_ARG_INT, &o.tokens, "N", "prefill: length of the prompt; train: tokens of a step (512)", 1,
+         1 << 16, false},
         {"keep", 0, LB_ARG_FLAG, &o.keep, NULL, "train: keep all activations, no checkpoint per block", 0, 0, false},
         {"act", 0, LB_ARG_INT, &o.act, "BITS", "matmul: also with activations of 8 or 4 bits (16)", 4, 16, false},
         {"group", 0, LB_ARG_INT, &o.group, "N", "matmul: columns per scale of integers, 0: a row (128)", 0, 1 << 20,
@@ -493,7 +498,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     else if (strcmp(what, "train") == 0) ok = bench_train(&o, ex, err);
     else if (strcmp(what, "decode") == 0 || strcmp(what, "prefill") == 0) ok = bench_whole(&o, ex, what[0] == 'p', err);
     else
-        ok = lb_fail(err, LB_EUSAGE, "bench '%s' is not known; there are membw, peak, matmul, attn, decode, prefill and "
+        ok = lb_fail(err, LB_EUSAGE,
+                     "bench '%s' is not known; there are membw, peak, matmul, attn, decode, prefill and "
                      "train",
                      what);
     if (ok && o.c.json) {
@@ -506,5 +512,6 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     return ok;
 }
 
-const lb_command lb_cmd_bench = {"bench", "share of what the machine can do: membw, peak, matmul, attn, decode, prefill or train",
-                                 "lowbit bench decode --scheme w4g128", run};
+const lb_command lb_cmd_bench = {
+    "bench", "share of what the machine can do: membw, peak, matmul, attn, decode, prefill or train",
+    "lowbit bench decode --scheme w4g128", run};

@@ -14,8 +14,9 @@ static void say(void *arg, const char *line)
 
 static json_t *to_json(const char *out, const lb_train_report *r)
 {
-    json_t *j = json_pack("{s:s, s:i, s:I, s:i, s:i, s:i, s:s}", "output", out, "traces", r->n_doc, "trace_tokens", (json_int_t)r->n_tok,
-                          "traces_too_long", r->n_long, "traces_empty", r->n_empty, "traces_unfinished", r->n_unthinking, "version", lb_version());
+    json_t *j = json_pack("{s:s, s:i, s:I, s:i, s:i, s:i, s:s}", "output", out, "traces", r->n_doc, "trace_tokens",
+                          (json_int_t)r->n_tok, "traces_too_long", r->n_long, "traces_empty", r->n_empty,
+                          "traces_unfinished", r->n_unthinking, "version", lb_version());
     for (int i = 0; j && r->evaluated && i < LB_TRAIN_EVALS; i++) {
         if (i == LB_TRAIN_START && !r->has_start) continue;
         json_t *e = lb_eval_json(&r->eval[i]);
@@ -38,7 +39,8 @@ static void print(const char *out, const lb_train_report *r)
         const lb_eval_result *e = &r->eval[i];
         if (i == LB_TRAIN_START && !r->has_start) continue;
         double truncated = 0, tokens = 0;
-        for (int k = 0; k < e->n_task; k++) truncated += e->tasks[k].truncated / e->n_task, tokens += e->tasks[k].tokens_mean / e->n_task;
+        for (int k = 0; k < e->n_task; k++)
+            truncated += e->tasks[k].truncated / e->n_task, tokens += e->tasks[k].tokens_mean / e->n_task;
         printf("%-8s %8.1f%% %6.1f%%", names[i], 100 * e->average, 100 * e->average_stderr);
         lb_eval_drop d;
         if (i != LB_TRAIN_MODEL && lb_eval_drop_of(e, &r->eval[LB_TRAIN_MODEL], &d, NULL)) {
@@ -59,11 +61,15 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     bool done;
     lb_arg table[] = {
         LB_MODEL_ARG(c),
-        {"recipe", 0, LB_ARG_STR, &recipe, "FILE", "what to do: recipes/reasoning-qat.json; docs/training.md has every key", 0, 0, false},
-        {"output", 'o', LB_ARG_STR, &o.out_dir, "DIR", "the trained model; what is finished is kept in DIR.partial meanwhile", 0, 0, false},
+        {"recipe", 0, LB_ARG_STR, &recipe, "FILE",
+         "what to do: recipes/reasoning-qat.json; docs/training.md has every key", 0, 0, false},
+        {"output", 'o', LB_ARG_STR, &o.out_dir, "DIR",
+         "the trained model; what is finished is kept in DIR.partial meanwhile", 0, 0, false},
         {"data", 0, LB_ARG_STR, &o.data_dir, "DIR", "folder of the benchmarks (default: data)", 0, 0, false},
-        {"db", 0, LB_ARG_STR, &o.db_path, "FILE", "results database of the evaluation (default: in the output)", 0, 0, false},
-        {"allow-weak-sandbox", 0, LB_ARG_FLAG, &o.allow_weak_sandbox, "", "run programs without namespaces where the kernel has none", 0, 0, false},
+        {"db", 0, LB_ARG_STR, &o.db_path, "FILE", "results database of the evaluation (default: in the output)", 0, 0,
+         false},
+        {"allow-weak-sandbox", 0, LB_ARG_FLAG, &o.allow_weak_sandbox, "",
+         "run programs without namespaces where the kernel has none", 0, 0, false},
         LB_COMMON_ARGS(c),
         {0},
     };
@@ -71,7 +77,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (!lb_cmd_start(&lb_cmd_train, table, &c, argc, argv, &done, err)) return false;
     if (done) return true;
     if (!lb_cmd_need_model(&c, err)) return false;
-    if (!recipe || !*recipe) return lb_fail(err, LB_EUSAGE, "no recipe: --recipe FILE, such as recipes/reasoning-qat.json");
+    if (!recipe || !*recipe)
+        return lb_fail(err, LB_EUSAGE, "no recipe: --recipe FILE, such as recipes/reasoning-qat.json");
     if (!o.out_dir || !*o.out_dir) return lb_fail(err, LB_EUSAGE, "no output: -o DIR");
     lb_train_recipe *r = calloc(1, sizeof *r);
     lb_train_report *rep = calloc(1, sizeof *rep);
@@ -79,7 +86,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     o.model_dir = c.model;
     if (!c.quiet) o.remark = say;
     bool ok = r && rep ? lb_train_recipe_load(r, recipe, err) : lb_fail_mem(err, sizeof *rep, "the recipe");
-    ok = ok && lb_cmd_progress(&c, &o.progress, err) && (ex = lb_cmd_exec(&c, err)) != NULL && lb_train_run(r, &o, ex, rep, err);
+    ok = ok && lb_cmd_progress(&c, &o.progress, err) && (ex = lb_cmd_exec(&c, err)) != NULL &&
+         lb_train_run(r, &o, ex, rep, err);
     if (ok && c.json) ok = lb_cmd_print_json(to_json(o.out_dir, rep), err);
     else if (ok) print(o.out_dir, rep);
     if (rep) lb_train_report_free(rep);
@@ -90,5 +98,6 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     return ok;
 }
 
-const lb_command lb_cmd_train = {"train", "train back what the bits cost: distillation, reinforcement learning",
-                                 "lowbit train -m models/abacus-5m --recipe recipes/reasoning-qat.json -o out/abacus-w2-qat", run};
+const lb_command lb_cmd_train = {
+    "train", "train back what the bits cost: distillation, reinforcement learning",
+    "lowbit train -m models/abacus-5m --recipe recipes/reasoning-qat.json -o out/abacus-w2-qat", run};

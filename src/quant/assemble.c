@@ -102,10 +102,23 @@ static bool set_keys(const char *to, const key *keys, int n, lb_err *err)
     return ok;
 }
 
+/* Whether the output has a head of its own, in floats or packed. */
+static bool has_head(const assembly *a)
+{
+    const lb_store *s = a->layers[a->n - 1];
+    const char *head = a->r->cfg->arch->names->lm_head;
+    size_t n = strlen(head);
+    for (size_t i = 0; i < lb_store_count(s); i++) {
+        const char *name = lb_store_at(s, i)->name;
+        if (strncmp(name, head, n) == 0 && name[n] == '.') return true;
+    }
+    return false;
+}
+
 static bool write_config(const assembly *a, const char *from, const char *to, lb_err *err)
 {
     const lb_quant_run *r = a->r;
-    bool own_head = lb_store_count(a->layers[a->n - 1]) > 0 && r->cfg->tied;
+    bool own_head = r->cfg->tied && has_head(a);
     key keys[] = {{"lowbit", lb_online_json(&r->online)}, {"tie_word_embeddings", own_head ? json_false() : NULL}};
     json_t *qc = NULL;
     bool ok = !r->plan.n_quantized || (qc = lb_plan_ct_json(&r->plan, r->cfg, err)) != NULL;

@@ -90,7 +90,8 @@ static void rows(void *arg, int row0, int row1)
             range_of(w, n, &lo, &hi);
             if (s->clips) best_clip(s, w, k0, n, d, &lo, &hi);
             for (int k = 0; k < n; k++) w[k] = clamped(w[k], lo, hi);
-            lb_grid grid = lb_grid_minmax(w, n, q->bits, j->scheme.sym, 1, q->scale_type); /* of what training will see */
+            lb_grid grid =
+                lb_grid_minmax(w, n, q->bits, j->scheme.sym, 1, q->scale_type); /* of what training will see */
             q->scales[i] = grid.scale, q->zeros[i] = (uint8_t)grid.zero;
             for (int k = 0; k < n; k++) q->codes[at + (size_t)k] = (uint8_t)lb_grid_code(&grid, w[k]);
             if (j->latent) memcpy(j->latent + at, w, (size_t)n * sizeof *w);
@@ -112,6 +113,9 @@ static bool solve(const lb_quant_job *job, lb_qmat *out, lb_err *err)
     return !atomic_load(&s.no_memory) || lb_fail(err, LB_ENOMEM, "%s: no memory for a group", job->name);
 }
 
-const lb_method lb_method_bitdistiller = {.name = "bitdistiller", .paper = "arXiv:2402.10631",
-                                          .about = "clips both ends of each group by the layer's output; a start for training",
-                                          .needs = LB_NEEDS_HESSIAN, .solve = solve};
+const lb_method lb_method_bitdistiller = {
+    .name = "bitdistiller",
+    .paper = "arXiv:2402.10631",
+    .about = "clips both ends of each group by the layer's output; a start for training",
+    .needs = LB_NEEDS_HESSIAN,
+    .solve = solve};

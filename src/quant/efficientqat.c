@@ -31,8 +31,11 @@ static void weight(void *arg, lb_grad *g, lb_block_linear which, lb_var **w, lb_
     layer *l = &((blockap *)arg)->l[which];
     if (!l->q) return;
     *w = lb_grad_weight_grid(g, lb_grad_param(g, &l->p[WEIGHT]),
-                             &(lb_weight_grid){.bits = l->q->bits, .group = l->q->group, .scale_type = l->q->scale_type,
-                                               .scale = lb_grad_param(g, &l->p[SCALE]), .zero = lb_grad_param(g, &l->p[ZERO])});
+                             &(lb_weight_grid){.bits = l->q->bits,
+                                               .group = l->q->group,
+                                               .scale_type = l->q->scale_type,
+                                               .scale = lb_grad_param(g, &l->p[SCALE]),
+                                               .zero = lb_grad_param(g, &l->p[ZERO])});
 }
 
 /* ---- start and end ---- */
@@ -58,7 +61,8 @@ static void start_rows(void *arg, int row0, int row1)
 static void restart(blockap *r)
 {
     for (int j = 0; j < LB_BLOCK_LINEARS; j++)
-        for (int i = 0; r->l[j].q && i < N_PARAM; i++) lb_exec_put(r->ex, r->l[j].p[i].v, r->l[j].first[i], count(&r->l[j], i) * sizeof(float));
+        for (int i = 0; r->l[j].q && i < N_PARAM; i++)
+            lb_exec_put(r->ex, r->l[j].p[i].v, r->l[j].first[i], count(&r->l[j], i) * sizeof(float));
 }
 
 static bool layer_init(blockap *r, layer *l, bool clip, lb_err *err)
@@ -66,8 +70,9 @@ static bool layer_init(blockap *r, layer *l, bool clip, lb_err *err)
     const lb_qmat *q = l->q;
     if (!q) return true;
     if (q->group < 1 || q->k % q->group != 0)
-        return lb_fail(err, LB_EUSAGE, "%s: efficientqat wants groups that divide the row, found groups of %d in %d columns", l->from->name,
-                       q->group, q->k);
+        return lb_fail(err, LB_EUSAGE,
+                       "%s: efficientqat wants groups that divide the row, found groups of %d in %d columns",
+                       l->from->name, q->group, q->k);
     l->n_group = q->k / q->group;
     for (int i = 0; i < N_PARAM; i++)
         if (!lb_param_init(&l->p[i], r->ex, q->n, i == WEIGHT ? q->k : l->n_group, l->from->name, err) ||
@@ -85,7 +90,11 @@ static void code_rows(void *arg, int row0, int row1)
     lb_qmat *q = l->q;
     for (size_t i = (size_t)row0 * (size_t)l->n_group; i < (size_t)row1 * (size_t)l->n_group; i++) {
         float most = (float)((1 << q->bits) - 1), z = nearbyintf(l->p[ZERO].v[i]);
-        lb_grid g = {lb_grid_stored(l->p[SCALE].v[i], q->scale_type), (int)(z < 0 ? 0 : z > most ? most : z), (int)most};
+        lb_grid g = {lb_grid_stored(l->p[SCALE].v[i], q->scale_type),
+                     (int)(z < 0      ? 0
+                           : z > most ? most
+                                      : z),
+                     (int)most};
         q->scales[i] = g.scale, q->zeros[i] = (uint8_t)g.zero;
         for (size_t j = i * (size_t)q->group; j < (i + 1) * (size_t)q->group; j++) {
             l->from->w[j] = l->p[WEIGHT].v[j];
@@ -114,13 +123,15 @@ static bool add_params(blockap *r, lb_optim *o, const lb_efficientqat_opt *opt, 
         const lb_optim_group w = {.lr = opt->lr > 0 ? opt->lr : l->q->bits == 2 ? 2e-5f : 1e-5f},
                              s = {.lr = opt->lr_grid, .lo = 1e-8f, .hi = 1e4f},
                              z = {.lr = l->sym ? 0 : opt->lr_grid};
-        ok = ok && lb_optim_add(o, &l->p[WEIGHT], &w, err) && lb_optim_add(o, &l->p[SCALE], &s, err) && lb_optim_add(o, &l->p[ZERO], &z, err);
+        ok = ok && lb_optim_add(o, &l->p[WEIGHT], &w, err) && lb_optim_add(o, &l->p[SCALE], &s, err) &&
+             lb_optim_add(o, &l->p[ZERO], &z, err);
     }
     return ok;
 }
 
 /* Adds up the gradients of the mean loss over a batch. */
-static bool gradients(lb_recon *d, const lb_recon_hooks *h, int first, const lb_efficientqat_opt *o, lb_optim *optim, lb_err *err)
+static bool gradients(lb_recon *d, const lb_recon_hooks *h, int first, const lb_efficientqat_opt *o, lb_optim *optim,
+                      lb_err *err)
 {
     for (int i = 0; i < o->batch; i += o->micro) {
         lb_var *loss = lb_recon_loss(d, first + i, o->micro, h);
@@ -156,13 +167,16 @@ static bool fill_defaults(lb_efficientqat_opt *o, const lb_recon_data *d, lb_err
     if (o->clip_norm == 0) o->clip_norm = 0.3f;
     if (o->micro == 0) o->micro = lb_recon_micro(o->batch, d->len);
     if (o->batch < 1 || o->micro < 1 || o->batch % o->micro != 0)
-        return lb_fail(err, LB_EUSAGE, "efficientqat: a batch of %d sequences cannot be taken %d at a time", o->batch, o->micro);
-    return d->n_seq >= o->batch || lb_fail(err, LB_EUSAGE, "efficientqat: %d calibration sequences are less than one batch of %d", d->n_seq, o->batch);
+        return lb_fail(err, LB_EUSAGE, "efficientqat: a batch of %d sequences cannot be taken %d at a time", o->batch,
+                       o->micro);
+    return d->n_seq >= o->batch ||
+           lb_fail(err, LB_EUSAGE, "efficientqat: %d calibration sequences are less than one batch of %d", d->n_seq,
+                   o->batch);
 }
 
 bool lb_efficientqat_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, const lb_efficientqat_opt *opt,
-                           lb_qmat *const out[LB_BLOCK_LINEARS], const bool sym[LB_BLOCK_LINEARS], lb_efficientqat_report *rep,
-                           lb_err *err)
+                           lb_qmat *const out[LB_BLOCK_LINEARS], const bool sym[LB_BLOCK_LINEARS],
+                           lb_efficientqat_report *rep, lb_err *err)
 {
     lb_efficientqat_opt o = *opt;
     lb_efficientqat_report got = {0};
@@ -177,7 +191,8 @@ bool lb_efficientqat_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data,
     }
     d.rounding = o.rounding;
     if (ok) restart(&r);
-    ok = ok && lb_recon_measure(&d, &h, &got.start, err) && train(&r, &d, &h, &o, err) && lb_recon_measure(&d, &h, &got.end, err);
+    ok = ok && lb_recon_measure(&d, &h, &got.start, err) && train(&r, &d, &h, &o, err) &&
+         lb_recon_measure(&d, &h, &got.end, err);
     if (ok && got.end > got.start) restart(&r), got.end = got.start;
     if (ok) got.power = lb_recon_power(&d);
     lb_recon_close(&d);
@@ -189,7 +204,8 @@ bool lb_efficientqat_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data,
 }
 
 /* Per weight and per grid number a value, a gradient, two moments and the start. */
-size_t lb_efficientqat_bytes(const lb_config *c, const lb_efficientqat_opt *opt, int group, int n_seq, int len, bool has_target)
+size_t lb_efficientqat_bytes(const lb_config *c, const lb_efficientqat_opt *opt, int group, int n_seq, int len,
+                             bool has_target)
 {
     size_t rows, n = lb_recon_weights(c, &rows), bytes = 0, groups = group > 0 ? n / (size_t)group + rows : rows;
     int batch = opt->batch > 0 ? opt->batch : 2, micro = opt->micro > 0 ? opt->micro : lb_recon_micro(batch, len);

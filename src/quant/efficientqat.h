@@ -16,7 +16,7 @@ typedef struct lb_efficientqat_opt { /* zero means default in every field */
     int epochs;                      /* passes over the sequences (2); less than 0: none */
     int batch;                       /* sequences of a step (2) */
     int micro;                       /* sequences on the tape at once, divides batch (lb_recon_micro) */
-    float lr, lr_grid;               /* of weights (2e-5 at 2 bits, else 1e-5), of scales and zero points (1e-4); cosine to
+    float lr, lr_grid; /* of weights (2e-5 at 2 bits, else 1e-5), of scales and zero points (1e-4); cosine to
                                       * a twentieth */
     float clip_norm;                 /* of the gradients (0.3) */
     bool clip_mse;                   /* start from the clip that lb_grid_mse finds; otherwise from full ranges */
@@ -33,7 +33,8 @@ typedef struct lb_efficientqat_report {
  * b's weights become the trained ones. If training made the error larger, the start is the result. Errors and
  * determinism as lb_autoround_block. */
 bool lb_efficientqat_block(lb_exec *ex, lb_qblock *b, const lb_recon_data *data, const lb_efficientqat_opt *opt,
-                           lb_qmat *const out[LB_BLOCK_LINEARS], const bool sym[LB_BLOCK_LINEARS], lb_efficientqat_report *rep,
-                           lb_err *err);
-size_t lb_efficientqat_bytes(const lb_config *c, const lb_efficientqat_opt *opt, int group, int n_seq, int len, bool has_target);
+                           lb_qmat *const out[LB_BLOCK_LINEARS], const bool sym[LB_BLOCK_LINEARS],
+                           lb_efficientqat_report *rep, lb_err *err);
+size_t lb_efficientqat_bytes(const lb_config *c, const lb_efficientqat_opt *opt, int group, int n_seq, int len,
+                             bool has_target);
 #endif

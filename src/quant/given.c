@@ -25,7 +25,8 @@ static bool model(lb_quant_run *r, lb_err *err)
 {
     const lb_given *g = r->o->given;
     size_t d = (size_t)r->cfg->d_model, n = (size_t)r->cfg->n_vocab * d;
-    return copy(g->embed, n, &r->embed, err) && copy(g->head, n, &r->head, err) && copy(g->final_norm, d, &r->final_norm, err);
+    return copy(g->embed, n, &r->embed, err) && copy(g->head, n, &r->head, err) &&
+           copy(g->final_norm, d, &r->final_norm, err);
 }
 
 static bool block(lb_quant_run *r, lb_qblock *b, lb_err *err) { return r->o->given->block(r->o->given->arg, b, err); }
@@ -53,9 +54,18 @@ static bool solve(const lb_quant_job *job, lb_qmat *q, lb_err *err)
     return true;
 }
 
-static bool solve_fp4(const lb_quant_job *job, lb_fp4mat *q, lb_err *err) { return lb_method_find("rtn", err)->solve_fp4(job, q, err); }
+static bool solve_fp4(const lb_quant_job *job, lb_fp4mat *q, lb_err *err)
+{
+    return lb_method_find("rtn", err)->solve_fp4(job, q, err);
+}
 
-static const lb_method given = {.name = "trained", .paper = "arXiv:2601.14888", .about = "weights that were trained", .check = check,
-                                .model = model, .block = block, .solve = solve, .solve_fp4 = solve_fp4};
+static const lb_method given = {.name = "trained",
+                                .paper = "arXiv:2601.14888",
+                                .about = "weights that were trained",
+                                .check = check,
+                                .model = model,
+                                .block = block,
+                                .solve = solve,
+                                .solve_fp4 = solve_fp4};
 
 lb_chain lb_given_chain(void) { return (lb_chain){.transform = {&given}, .n_transform = 1, .solver = &given}; }

@@ -14,7 +14,8 @@ bool lb_ckpt_save(const char *path, const lb_ckpt_array *a, size_t n, const json
     int64_t shape = (int64_t)strlen(text);
     lb_st_writer *w = lb_st_writer_open(path, 0, err);
     bool ok = w && lb_st_writer_declare(w, STATE, LB_U8, 1, &shape, err);
-    for (size_t i = 0; ok && i < n; i++) ok = lb_st_writer_declare(w, a[i].name, LB_F32, 1, (int64_t[]){(int64_t)a[i].n}, err);
+    for (size_t i = 0; ok && i < n; i++)
+        ok = lb_st_writer_declare(w, a[i].name, LB_F32, 1, (int64_t[]){(int64_t)a[i].n}, err);
     ok = ok && lb_st_writer_begin(w, err) && lb_st_writer_put(w, STATE, text, (size_t)shape, err);
     for (size_t i = 0; ok && i < n; i++) ok = lb_st_writer_put(w, a[i].name, a[i].v, a[i].n * sizeof(float), err);
     ok = ok && lb_st_writer_commit(w, err);
@@ -47,7 +48,8 @@ bool lb_ckpt_load(const char *path, const lb_ckpt_array *a, size_t n, lb_err *er
     for (size_t i = 0; ok && i < n; i++) {
         const lb_tensor *t = lb_store_need(s, a[i].name, err);
         ok = t && lb_tensor_check_shape(t, (int64_t[]){(int64_t)a[i].n}, 1, "the run", err) &&
-             (t->dtype == LB_F32 || lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted F32", path, a[i].name, lb_dtype_name(t->dtype)));
+             (t->dtype == LB_F32 ||
+              lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted F32", path, a[i].name, lb_dtype_name(t->dtype)));
     }
     for (size_t i = 0; ok && i < n; i++) memcpy(a[i].v, lb_store_find(s, a[i].name)->data, a[i].n * sizeof(float));
     lb_store_close(s);

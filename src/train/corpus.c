@@ -42,12 +42,15 @@ bool lb_corpus_load(lb_corpus *c, const lb_target *t, const char *path, int max_
     bool think = false, ok = (c->p = lb_alloc((size_t)all.n, sizeof *c->p, "the documents", err)) != NULL;
     for (int i = 0; close >= 0 && i < all.n; i++) think |= closes_thinking(&all.p[i], close);
     for (int i = 0; ok && i < all.n; i++) {
-        if (think && all.p[i].ids.n > (size_t)all.p[i].n_prompt && !closes_thinking(&all.p[i], close)) c->n_unthinking++;
+        if (think && all.p[i].ids.n > (size_t)all.p[i].n_prompt && !closes_thinking(&all.p[i], close))
+            c->n_unthinking++;
         else ok = add(c, t, &all.p[i], max_tok, err);
     }
     if (ok && c->n == 0)
-        ok = lb_fail(err, LB_EFORMAT, "%s: none of %d traces can be trained on: %d are longer than %d tokens, %d are empty, "
-                     "%d do not finish their thinking", path, all.n, c->n_long, max_tok, c->n_empty, c->n_unthinking);
+        ok = lb_fail(err, LB_EFORMAT,
+                     "%s: none of %d traces can be trained on: %d are longer than %d tokens, %d are empty, "
+                     "%d do not finish their thinking",
+                     path, all.n, c->n_long, max_tok, c->n_empty, c->n_unthinking);
     lb_traces_free(&all);
     if (!ok) lb_corpus_free(c);
     return ok;
@@ -76,7 +79,7 @@ struct lb_packer {
     int *next;                   /* [n] of a document: the one behind it in its sequence, or −1 */
     int *first, *last, *used;    /* [n] of a sequence: its documents, its tokens */
     int n_pack;
-    int *ids, *target, *begin;   /* of the one dealt: [n_tok], [n_tok], [n+1] */
+    int *ids, *target, *begin, *doc; /* of the one dealt: [n_tok], [n_tok], [n+1], [n] */
 };
 
 static void shuffle(lb_packer *p)
@@ -132,8 +135,9 @@ lb_packer *lb_packer_open(const lb_corpus *c, int n_tok, bool prompt_loss, uint6
     size_t n = (size_t)c->n, t = (size_t)n_tok;
     if (!p) return NULL;
     *p = (lb_packer){.c = c, .n_tok = n_tok, .prompt_loss = prompt_loss, .seed = seed};
-    int **arrays[] = {&p->order, &p->next, &p->first, &p->last, &p->used};
-    bool ok = (p->ids = lb_alloc(t, sizeof(int), "a sequence", err)) && (p->target = lb_alloc(t, sizeof(int), "a sequence", err)) &&
+    int **arrays[] = {&p->doc, &p->order, &p->next, &p->first, &p->last, &p->used};
+    bool ok = (p->ids = lb_alloc(t, sizeof(int), "a sequence", err)) &&
+              (p->target = lb_alloc(t, sizeof(int), "a sequence", err)) &&
               (p->begin = lb_alloc(n + 1, sizeof(int), "a sequence", err));
     for (size_t i = 0; ok && i < sizeof arrays / sizeof *arrays; i++)
         ok = (*arrays[i] = lb_alloc(n, sizeof(int), "the packing", err)) != NULL;
@@ -148,13 +152,14 @@ lb_packer *lb_packer_open(const lb_corpus *c, int n_tok, bool prompt_loss, uint6
 void lb_packer_close(lb_packer *p)
 {
     if (!p) return;
-    int *arrays[] = {p->order, p->next, p->first, p->last, p->used, p->ids, p->target, p->begin};
+    int *arrays[] = {p->order, p->next, p->first, p->last, p->used, p->ids, p->target, p->begin, p->doc};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) free(arrays[i]);
     free(p);
 }
 
-static void lay_out(lb_packer *p, const lb_doc *d, lb_packed *out)
+static void lay_out(lb_packer *p, int doc, lb_packed *out)
 {
+    const lb_doc *d = &p->c->p[doc];
     int *target = p->target + out->n_tok;
     memcpy(p->ids + out->n_tok, d->ids, (size_t)d->n * sizeof(int));
     for (int i = 0; i < d->n; i++) {
@@ -162,6 +167,7 @@ static void lay_out(lb_packer *p, const lb_doc *d, lb_packed *out)
         target[i] = asked ? d->ids[i + 1] : -1;
         out->n_target += asked;
     }
+    p->doc[out->n_doc] = doc;
     p->begin[out->n_doc++] = out->n_tok;
     out->n_tok += d->n;
 }
@@ -169,8 +175,8 @@ static void lay_out(lb_packer *p, const lb_doc *d, lb_packed *out)
 bool lb_packer_next(lb_packer *p, lb_packed *out, lb_err *err)
 {
     if (p->at.next == p->n_pack && !lb_packer_seek(p, (lb_pack_state){p->at.epoch + 1, 0}, err)) return false;
-    *out = (lb_packed){.ids = p->ids, .begin = p->begin, .target = p->target};
-    for (int doc = p->first[p->at.next++]; doc >= 0; doc = p->next[doc]) lay_out(p, &p->c->p[doc], out);
+    *out = (lb_packed){.ids = p->ids, .begin = p->begin, .target = p->target, .doc = p->doc};
+    for (int doc = p->first[p->at.next++]; doc >= 0; doc = p->next[doc]) lay_out(p, doc, out);
     p->begin[out->n_doc] = out->n_tok;
     return true;
 }
@@ -185,7 +191,8 @@ bool lb_packer_seek(lb_packer *p, lb_pack_state s, lb_err *err)
         pack_epoch(p);
     }
     if (s.next > p->n_pack)
-        return lb_fail(err, LB_EFORMAT, "sequence %lld of epoch %lld, which has %d", (long long)s.next, (long long)s.epoch, p->n_pack);
+        return lb_fail(err, LB_EFORMAT, "sequence %lld of epoch %lld, which has %d", (long long)s.next,
+                       (long long)s.epoch, p->n_pack);
     p->at.next = s.next;
     return true;
 }

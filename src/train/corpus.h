@@ -32,6 +32,7 @@ typedef struct lb_packed {
     int n_tok, n_doc;
     int *ids;                        /* [n_tok] */
     int *begin;                      /* [n_doc+1]; the last is n_tok */
+    int *doc;                        /* [n_doc] which of the corpus they are */
     int *target;                     /* [n_tok] the token that should follow; −1: none is asked for */
     int n_target;                    /* targets that are not −1 */
 } lb_packed;

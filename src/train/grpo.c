@@ -37,7 +37,8 @@ typedef struct writing {
 static void free_batch(writing *w)
 {
     for (int i = 0; i < w->n; i++) lb_rollout_free(&w->r[i]);
-    void *all[] = {w->r, w->ids, w->target, w->begin, w->weight, w->advantage, w->old_logp, w->ref_logp, w->sampled, w->rows, w->seq};
+    void *all[] = {w->r,        w->ids,      w->target,  w->begin, w->weight, w->advantage,
+                   w->old_logp, w->ref_logp, w->sampled, w->rows,  w->seq};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     w->r = NULL, w->n = 0, w->n_seq = 0;
     w->ids = w->target = w->begin = NULL, w->seq = NULL, w->rows = NULL;
@@ -98,18 +99,24 @@ static bool open_reference(lb_stage *s, writing *w, lb_err *err)
 static lb_rollout_opt rollout_opt(const lb_stage *s, uint64_t round)
 {
     const lb_train_stage *st = s->st;
-    return (lb_rollout_opt){.max_new = st->max_new, .seed = (uint64_t)s->x->recipe->seed + (uint64_t)s->index, .round = round, .stop = s->x->stop,
-                            .sampling = {.temperature = (float)st->sample_temperature, .top_p = (float)st->top_p, .repetition_penalty = 1}};
+    return (lb_rollout_opt){
+        .max_new = st->max_new,
+        .seed = (uint64_t)s->x->recipe->seed + (uint64_t)s->index,
+        .round = round,
+        .stop = s->x->stop,
+        .sampling = {.temperature = (float)st->sample_temperature, .top_p = (float)st->top_p, .repetition_penalty = 1}};
 }
 
 /* Samples of the packed student: it is written and opened like any other model. */
-static bool sample(lb_stage *s, const lb_item *const *items, int n_item, int group, uint64_t round, lb_rollout *out, lb_err *err)
+static bool sample(lb_stage *s, const lb_item *const *items, int n_item, int group, uint64_t round, lb_rollout *out,
+                   lb_err *err)
 {
     writing *w = s->own;
     lb_target t = {0};
     lb_rollout_opt o = rollout_opt(s, round);
     char *dir = lb_path_join(s->x->dir, "rollout", err);
-    bool ok = dir && lb_student_export(s->x->student, dir, s->st->name, err) && lb_target_open(&t, dir, s->x->ex, err) &&
+    bool ok = dir && lb_student_export(s->x->student, dir, s->st->name, err) &&
+              lb_target_open(&t, dir, s->x->ex, err) &&
               lb_rollout_run(&t, &w->practice, items, n_item, group, &o, out, err);
     lb_target_close(&t);
     free(dir);
@@ -120,7 +127,8 @@ static bool pick(lb_stage *s, int n, const lb_item ***out, lb_err *err)
 {
     writing *w = s->own;
     const lb_item **items = *out = lb_alloc((size_t)n, sizeof *items, "the problems", err);
-    for (int i = 0; items && i < n; i++) items[i] = lb_practice_at(&w->practice, (uint64_t)s->x->recipe->seed + (uint64_t)s->index, w->dealt + i);
+    for (int i = 0; items && i < n; i++)
+        items[i] = lb_practice_at(&w->practice, (uint64_t)s->x->recipe->seed + (uint64_t)s->index, w->dealt + i);
     return items != NULL;
 }
 
@@ -140,9 +148,13 @@ static bool gate(lb_stage *s, lb_err *err)
     free(r);
     if (!ok) return false;
     double p = (double)right / n;
-    return p >= st->gate || lb_fail(err, LB_EGATE, "stage %s does not start: the model solves %.1f%% ± %.1f%% of %d problems, the gate is %.0f%%. From so "
-                                    "weak a start reinforcement learning finds nothing to reward and collapses (arXiv:2601.14888, table 2): "
-                                    "distil first, or lower 'gate'", st->name, 100 * p, 100 * sqrt(p * (1 - p) / n), n, 100 * st->gate);
+    return p >= st->gate ||
+           lb_fail(
+               err, LB_EGATE,
+               "stage %s does not start: the model solves %.1f%% ± %.1f%% of %d problems, the gate is %.0f%%. From so "
+               "weak a start reinforcement learning finds nothing to reward and collapses (arXiv:2601.14888, table 2): "
+               "distil first, or lower 'gate'",
+               st->name, 100 * p, 100 * sqrt(p * (1 - p) / n), n, 100 * st->gate);
 }
 
 static bool open_writing(lb_stage *s, lb_err *err)
@@ -154,7 +166,9 @@ static bool open_writing(lb_stage *s, lb_err *err)
     bool ok = lb_practice_load(&w->practice, st->prompts, st->task, x->data_dir, x->allow_weak_sandbox, err);
     if (ok && st->kind == LB_STAGE_OPD)
         ok = lb_stage_teacher(s, err) &&
-             (w->h_teacher = lb_exec_alloc(x->ex, (size_t)st->seq_tokens * (size_t)lb_model_grad_config(x->teacher)->d_model, sizeof *w->h_teacher, "the teacher's states", err));
+             (w->h_teacher =
+                  lb_exec_alloc(x->ex, (size_t)st->seq_tokens * (size_t)lb_model_grad_config(x->teacher)->d_model,
+                                sizeof *w->h_teacher, "the teacher's states", err));
     if (ok && st->kl > 0) ok = open_reference(s, w, err);
     if (!ok) close_writing(s);
     return ok;
@@ -176,11 +190,16 @@ static void advantages(const lb_train_stage *st, const lb_rollout *r, int group,
 static bool alloc_batch(writing *w, size_t n_tok, lb_err *err)
 {
     size_t n = (size_t)w->n;
-    return (w->ids = lb_alloc(n_tok, sizeof(int), "the batch", err)) && (w->target = lb_alloc(n_tok, sizeof(int), "the batch", err)) &&
-           (w->begin = lb_alloc(2 * n, sizeof(int), "the batch", err)) && (w->weight = lb_alloc(n_tok, sizeof(float), "the batch", err)) &&
-           (w->advantage = lb_alloc(n_tok, sizeof(float), "the batch", err)) && (w->old_logp = lb_alloc(n_tok, sizeof(float), "the batch", err)) &&
-           (w->ref_logp = lb_alloc(n_tok, sizeof(float), "the batch", err)) && (w->sampled = lb_alloc(n_tok, sizeof(float), "the batch", err)) &&
-           (w->rows = lb_alloc(n_tok, sizeof *w->rows, "the batch", err)) && (w->seq = lb_alloc(n, sizeof *w->seq, "the batch", err));
+    return (w->ids = lb_alloc(n_tok, sizeof(int), "the batch", err)) &&
+           (w->target = lb_alloc(n_tok, sizeof(int), "the batch", err)) &&
+           (w->begin = lb_alloc(2 * n, sizeof(int), "the batch", err)) &&
+           (w->weight = lb_alloc(n_tok, sizeof(float), "the batch", err)) &&
+           (w->advantage = lb_alloc(n_tok, sizeof(float), "the batch", err)) &&
+           (w->old_logp = lb_alloc(n_tok, sizeof(float), "the batch", err)) &&
+           (w->ref_logp = lb_alloc(n_tok, sizeof(float), "the batch", err)) &&
+           (w->sampled = lb_alloc(n_tok, sizeof(float), "the batch", err)) &&
+           (w->rows = lb_alloc(n_tok, sizeof *w->rows, "the batch", err)) &&
+           (w->seq = lb_alloc(n, sizeof *w->seq, "the batch", err));
 }
 
 /* One sample behind the others of the last sequence, or in a new one. A row asks for the token after it. */
@@ -217,7 +236,9 @@ static bool pack(lb_stage *s, writing *w, lb_step_log *log, lb_err *err)
         n_tok += (size_t)w->r[i].n;
         right += w->r[i].right, cut += w->r[i].truncated, length += w->r[i].n - w->r[i].n_prompt;
         if (w->r[i].n > st->seq_tokens)
-            return lb_fail(err, LB_EUSAGE, "a sample of %d tokens does not fit in seq_tokens %d: raise it, or lower max_new", w->r[i].n, st->seq_tokens);
+            return lb_fail(err, LB_EUSAGE,
+                           "a sample of %d tokens does not fit in seq_tokens %d: raise it, or lower max_new", w->r[i].n,
+                           st->seq_tokens);
     }
     if (!alloc_batch(w, n_tok, err)) return false;
     w->norm = 0, w->n_seq = 0;
@@ -229,7 +250,8 @@ static bool pack(lb_stage *s, writing *w, lb_step_log *log, lb_err *err)
         for (int i = 0; i < st->group; i++) lay_out(w, &w->r[g + i], a[i], st->seq_tokens, &at, &docs);
     }
     if (w->n_seq) w->begin[docs] = w->seq[w->n_seq - 1].n_tok;
-    log->pass = (double)right / w->n, log->reward = log->pass, log->truncated = (double)cut / w->n, log->length = length / w->n;
+    log->pass = (double)right / w->n, log->reward = log->pass, log->truncated = (double)cut / w->n,
+    log->length = length / w->n;
     log->kept = (double)kept * st->group / w->n;
     return true;
 }
@@ -246,7 +268,10 @@ static bool measure(lb_stage *s, writing *w, lb_student *by, float *out, lb_err 
         const sequence *q = &w->seq[i];
         lb_docs docs = docs_of(w, q);
         lb_vocab_sums sums;
-        lb_vocab_loss a = {.target = w->target + q->first, .weight = w->weight + q->first, .ce = 1, .rows = w->rows + q->first,
+        lb_vocab_loss a = {.target = w->target + q->first,
+                           .weight = w->weight + q->first,
+                           .ce = 1,
+                           .rows = w->rows + q->first,
                            .temperature = (float)s->st->sample_temperature};
         if (!lb_model_grad_measure(lb_student_model(by), &docs, &a, &sums, err)) return false;
         for (int j = 0; j < q->n_tok; j++) out[q->first + j] = w->rows[q->first + j].logp;
@@ -260,7 +285,8 @@ static bool write_batch(lb_stage *s, writing *w, lb_step_log *log, lb_err *err)
     const lb_item **items = NULL;
     free_batch(w);
     w->r = lb_alloc((size_t)st->n_prompt * (size_t)st->group, sizeof *w->r, "the samples", err);
-    bool ok = w->r && pick(s, st->n_prompt, &items, err) && sample(s, items, st->n_prompt, st->group, (uint64_t)(s->step / st->updates), w->r, err);
+    bool ok = w->r && pick(s, st->n_prompt, &items, err) &&
+              sample(s, items, st->n_prompt, st->group, (uint64_t)(s->step / st->updates), w->r, err);
     if (ok) w->n = st->n_prompt * st->group, w->dealt += st->n_prompt;
     free(items);
     ok = ok && pack(s, w, log, err);
@@ -272,7 +298,10 @@ static bool write_batch(lb_stage *s, writing *w, lb_step_log *log, lb_err *err)
 static lb_vocab_loss loss_of(const lb_stage *s, const writing *w, const sequence *q)
 {
     const lb_train_stage *st = s->st;
-    lb_vocab_loss a = {.target = w->target + q->first, .weight = w->weight + q->first, .norm = w->norm, .rows = w->rows + q->first,
+    lb_vocab_loss a = {.target = w->target + q->first,
+                       .weight = w->weight + q->first,
+                       .norm = w->norm,
+                       .rows = w->rows + q->first,
                        .temperature = (float)st->sample_temperature};
     if (st->kind == LB_STAGE_OPD) {
         a.teacher = (lb_teacher){.h = w->h_teacher, .head = lb_model_grad_head(s->x->teacher)};
@@ -280,9 +309,12 @@ static lb_vocab_loss loss_of(const lb_stage *s, const writing *w, const sequence
         a.ce = (float)st->ce;
         return a;
     }
-    a.policy = (lb_policy){.advantage = w->advantage + q->first, .old_logp = st->updates > 1 ? w->old_logp + q->first : NULL,
-                           .ref_logp = w->reference ? w->ref_logp + q->first : NULL, .clip_low = (float)st->clip_low,
-                           .clip_high = (float)st->clip_high, .kl = (float)st->kl};
+    a.policy = (lb_policy){.advantage = w->advantage + q->first,
+                           .old_logp = st->updates > 1 ? w->old_logp + q->first : NULL,
+                           .ref_logp = w->reference ? w->ref_logp + q->first : NULL,
+                           .clip_low = (float)st->clip_low,
+                           .clip_high = (float)st->clip_high,
+                           .kl = (float)st->kl};
     return a;
 }
 
@@ -304,11 +336,13 @@ static bool step_writing(lb_stage *s, lb_step_log *log, lb_err *err)
         lb_docs docs = docs_of(w, q);
         lb_vocab_loss a = loss_of(s, w, q);
         lb_vocab_sums sums;
-        if (st->kind == LB_STAGE_OPD && !lb_model_grad_infer(s->x->teacher, &docs, w->h_teacher, err)) return lb_wrap(err, "the teacher");
+        if (st->kind == LB_STAGE_OPD && !lb_model_grad_infer(s->x->teacher, &docs, w->h_teacher, err))
+            return lb_wrap(err, "the teacher");
         if (!lb_model_grad_loss(lb_student_model(s->x->student), &docs, &a, &sums, err)) return false;
         double share = sums.weight / w->norm;
         log->loss += sums.loss, log->tokens += q->n_tok, log->entropy += share * sums.entropy;
-        if (st->kind == LB_STAGE_OPD) log->kl_forward += share * sums.kl_forward, log->kl_reverse += share * sums.kl_reverse;
+        if (st->kind == LB_STAGE_OPD)
+            log->kl_forward += share * sums.kl_forward, log->kl_reverse += share * sums.kl_reverse;
         if (st->kind == LB_STAGE_GRPO) log->ratio += share * sums.ratio, log->clipped += share * sums.clipped;
         if (w->reference) log->k3 += share * sums.k3;
         for (int j = q->first; j < q->first + q->n_tok; j++)
@@ -332,8 +366,11 @@ static bool load_writing(lb_stage *s, const json_t *o, lb_err *err)
     const char *hash;
     char hex[33];
     lb_hash_hex(w->practice.hash, hex);
-    if (!lb_json_get_int(o, "dealt", 0, INT64_MAX, &w->dealt, "the checkpoint", err) || !lb_json_get_str(o, "problems", &hash, "the checkpoint", err)) return false;
-    return strcmp(hash, hex) == 0 || lb_fail(err, LB_EUSAGE, "%s has changed since the checkpoint was written", s->st->prompts);
+    if (!lb_json_get_int(o, "dealt", 0, INT64_MAX, &w->dealt, "the checkpoint", err) ||
+        !lb_json_get_str(o, "problems", &hash, "the checkpoint", err))
+        return false;
+    return strcmp(hash, hex) == 0 ||
+           lb_fail(err, LB_EUSAGE, "%s has changed since the checkpoint was written", s->st->prompts);
 }
 
 const lb_stage_row lb_stage_rollout = {open_writing, step_writing, save_writing, load_writing, close_writing};

@@ -13,7 +13,8 @@ static const char *const kinds[] = {"sft", "kd", "opd", "grpo", NULL};
 static const char *const divergences[] = {"forward", "reverse", "js", "cakld", NULL};
 static const char *const scales[] = {"minmax", "clip", "static", "learned", NULL};
 static const char *const schedules[] = {"cosine", "linear", "wsd", "constant", NULL};
-static const char *const parts[] = {"linears", "biases", "norms", "routers", "embed", "head", "scales", "transforms", NULL};
+static const char *const parts[] = {"linears", "biases", "norms",      "routers", "embed",
+                                    "head",    "scales", "transforms", NULL};
 
 const char *lb_stage_kind_name(lb_stage_kind k) { return kinds[k]; }
 
@@ -29,7 +30,8 @@ typedef struct field {
     unsigned kinds;              /* of stages that have it: 1 << kind; 0: all */
 } field;
 
-static bool one_of(const char *text, const char *const *names, int *out, const char *key, const char *where, lb_err *err)
+static bool one_of(const char *text, const char *const *names, int *out, const char *key, const char *where,
+                   lb_err *err)
 {
     lb_buf list = {0};
     for (*out = 0; names[*out]; ++*out) {
@@ -78,7 +80,8 @@ static bool read_field(const json_t *o, const field *f, void *to, const char *wh
     case BOOL: return lb_json_opt_bool(o, f->key, at, where, err);
     case OBJECT:
         *(const json_t **)at = v;
-        return json_is_object(v) || lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted an object", where, f->key, lb_json_kind(v));
+        return json_is_object(v) ||
+               lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted an object", where, f->key, lb_json_kind(v));
     case FLAGS: return read_flags(v, f, at, where, err);
     default: break;
     }
@@ -163,19 +166,45 @@ static const field stage_fields[] = {
  * be another model, ten times as far from the teacher. */
 static lb_scales default_scales(const char *method)
 {
-    bool ranges = strcmp(method, "none") == 0 || strcmp(method, "rtn") == 0 || strstr(method, "bitdistiller");
+    bool ranges = strcmp(method, "none") == 0 || strcmp(method, "rtn") == 0 || strcmp(method, "scratch") == 0 ||
+                  strstr(method, "bitdistiller");
     return ranges ? LB_SCALES_MINMAX : LB_SCALES_STATIC;
 }
 
 /* Reasoning-QAT, appendix A.1 and A.3; what it does not state is the field's convention (clip 0.2 and 0.28: DAPO). */
 static lb_train_stage stage_default(const lb_train_recipe *r, lb_stage_kind kind)
 {
-    lb_train_stage s = {.kind = kind, .scheme = r->scheme, .scales = default_scales(r->method), .train = LB_TRAIN_LINEARS | LB_TRAIN_SCALES,
-                        .steps = 6000, .warmup = 180, .lr = 2e-5, .lr_scales = 1e-4, .lr_transforms = 5e-5, .lr_clips = 5e-4,
-                        .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .clip_norm = 1, .schedule = LB_LR_COSINE, .decay = 0.2,
-                        .tokens = 32 * 8192, .seq_tokens = 8192, .temperature = 1, .beta = 0.5, .drop_equal = true,
-                        .n_prompt = 64, .group = 8, .max_new = 32768, .sample_temperature = 1, .top_p = 1,
-                        .clip_low = 0.2, .clip_high = 0.28, .updates = 1, .gate = 0.2, .gate_samples = 256};
+    lb_train_stage s = {.kind = kind,
+                        .scheme = r->scheme,
+                        .scales = default_scales(r->method),
+                        .train = LB_TRAIN_LINEARS | LB_TRAIN_SCALES,
+                        .steps = 6000,
+                        .warmup = 180,
+                        .lr = 2e-5,
+                        .lr_scales = 1e-4,
+                        .lr_transforms = 5e-5,
+                        .lr_clips = 5e-4,
+                        .beta1 = 0.9,
+                        .beta2 = 0.95,
+                        .eps = 1e-8,
+                        .clip_norm = 1,
+                        .schedule = LB_LR_COSINE,
+                        .decay = 0.2,
+                        .tokens = 32 * 8192,
+                        .seq_tokens = 8192,
+                        .temperature = 1,
+                        .beta = 0.5,
+                        .drop_equal = true,
+                        .n_prompt = 64,
+                        .group = 8,
+                        .max_new = 32768,
+                        .sample_temperature = 1,
+                        .top_p = 1,
+                        .clip_low = 0.2,
+                        .clip_high = 0.28,
+                        .updates = 1,
+                        .gate = 0.2,
+                        .gate_samples = 256};
     if (kind == LB_STAGE_GRPO) s.steps = 250, s.warmup = 8, s.lr = 5e-7;
     if (kind == LB_STAGE_OPD) s.group = 1, s.divergence = LB_KL_REVERSE;
     return s;
@@ -188,20 +217,24 @@ static bool read_stage(lb_train_recipe *r, const json_t *o, int i, const char *i
     lb_train_stage *s = &r->stages[i];
     snprintf(where, sizeof where, "%.600s: stages[%d]", in, i);
     if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
-    if (!json_object_get(o, "kind")) return lb_fail(err, LB_EFORMAT, "%s: 'kind' is missing; there are sft, kd, opd, grpo", where);
+    if (!json_object_get(o, "kind"))
+        return lb_fail(err, LB_EFORMAT, "%s: 'kind' is missing; there are sft, kd, opd, grpo", where);
     if (!read_field(o, &stage_fields[0], &kind, where, err)) return false;
     *s = stage_default(r, (lb_stage_kind)kind);
     if (!read_object(o, stage_fields, N(stage_fields), 1u << kind, s, where, err)) return false;
     snprintf(s->name, sizeof s->name, "%d-%s", i + 1, kinds[kind]);
     bool writes = WRITES >> kind & 1;
     if (writes && !s->prompts) s->prompts = r->trace_prompts;
-    if (writes && !s->prompts) return lb_fail(err, LB_EFORMAT, "%s: 'prompts' is missing, and so are those of 'traces'", where);
+    if (writes && !s->prompts)
+        return lb_fail(err, LB_EFORMAT, "%s: 'prompts' is missing, and so are those of 'traces'", where);
     if (s->kind == LB_STAGE_GRPO && s->group < 2)
-        return lb_fail(err, LB_EFORMAT, "%s: 'group' is 1: an advantage compares samples of one prompt, 2 or more", where);
+        return lb_fail(err, LB_EFORMAT, "%s: 'group' is 1: an advantage compares samples of one prompt, 2 or more",
+                       where);
     if (s->warmup > s->steps) s->warmup = s->steps;
     if (!writes && s->seq_tokens > s->tokens) s->seq_tokens = s->tokens;
     if (!writes && s->tokens % s->seq_tokens)
-        return lb_fail(err, LB_EFORMAT, "%s: 'tokens' is %d, which is no multiple of 'seq_tokens', %d", where, s->tokens, s->seq_tokens);
+        return lb_fail(err, LB_EFORMAT, "%s: 'tokens' is %d, which is no multiple of 'seq_tokens', %d", where,
+                       s->tokens, s->seq_tokens);
     return true;
 }
 
@@ -234,12 +267,15 @@ static bool read_top(lb_train_recipe *r, const char *where, lb_err *err)
     json_object_del(top, "traces");
     json_object_del(top, "start");
     json_object_del(top, "stages");
-    bool ok = read_object(top, top_fields, N(top_fields), 0, r, where, err); /* a shallow copy: values are the document's */
+    bool ok =
+        read_object(top, top_fields, N(top_fields), 0, r, where, err); /* a shallow copy: values are the document's */
     json_decref(top);
     if (!ok) return false;
     if (!r->name) return lb_fail(err, LB_EFORMAT, "%s: 'name' is missing", where);
-    if (!lb_is_plain_name(r->name)) return lb_fail(err, LB_EFORMAT, "%s: 'name' is '%.80s', which is no plain file name", where, r->name);
-    return json_object_get(r->doc, "scheme") || lb_fail(err, LB_EFORMAT, "%s: 'scheme' is missing, such as \"w2g128\"", where);
+    if (!lb_is_plain_name(r->name))
+        return lb_fail(err, LB_EFORMAT, "%s: 'name' is '%.80s', which is no plain file name", where, r->name);
+    return json_object_get(r->doc, "scheme") ||
+           lb_fail(err, LB_EFORMAT, "%s: 'scheme' is missing, such as \"w2g128\"", where);
 }
 
 static bool read_part(lb_train_recipe *r, const char *key, const field *fields, size_t n, const char *in, lb_err *err)
@@ -252,8 +288,16 @@ static bool read_part(lb_train_recipe *r, const char *key, const field *fields, 
 
 bool lb_train_recipe_parse(lb_train_recipe *r, const json_t *doc, const char *where, lb_err *err)
 {
-    *r = (lb_train_recipe){.doc = json_incref((json_t *)doc), .about = "", .seed = 42, .trace_n_prompt = 4096, .trace_samples = 1,
-                           .trace_seed = 1, .method = "gptq", .calib = "traces", .calib_n = 128, .calib_len = 2048,
+    *r = (lb_train_recipe){.doc = json_incref((json_t *)doc),
+                           .about = "",
+                           .seed = 42,
+                           .trace_n_prompt = 4096,
+                           .trace_samples = 1,
+                           .trace_seed = 1,
+                           .method = "gptq",
+                           .calib = "traces",
+                           .calib_n = 128,
+                           .calib_len = 2048,
                            .keep_every = 100};
     if (!json_is_object(doc)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(doc));
     if (!read_top(r, where, err) || !read_part(r, "traces", trace_fields, N(trace_fields), where, err) ||
@@ -270,7 +314,9 @@ bool lb_train_recipe_parse(lb_train_recipe *r, const json_t *doc, const char *wh
         if (!read_stage(r, o, (int)i, where, err)) return false;
         bool reads = !(WRITES >> r->stages[i].kind & 1);
         if (reads && !r->trace_file && !r->trace_prompts)
-            return lb_fail(err, LB_EFORMAT, "%s: stages[%zu] learns from traces, but 'traces' names neither 'file' nor 'prompts'", where, i);
+            return lb_fail(err, LB_EFORMAT,
+                           "%s: stages[%zu] learns from traces, but 'traces' names neither 'file' nor 'prompts'", where,
+                           i);
     }
     return true;
 }
@@ -329,4 +375,7 @@ static bool differs(const json_t *a, const json_t *b, const char *at, char out[2
     return true;
 }
 
-bool lb_train_recipe_differs(const json_t *now, const json_t *then, char out[256]) { return differs(now, then, "", out); }
+bool lb_train_recipe_differs(const json_t *now, const json_t *then, char out[256])
+{
+    return differs(now, then, "", out);
+}

@@ -91,7 +91,8 @@ typedef struct lb_train_recipe {
     int64_t trace_seed;
     const json_t *trace_where;   /* {KEY: TEXT}: only prompts that have these, or NULL */
     /* start */
-    const char *method;          /* "gptq", "rtn", "flatquant+gptq"; "none": the weights as they are */
+    const char *method;          /* "gptq", "rtn", "flatquant+gptq"; "none": the weights as they
+                                    are; "scratch": drawn anew */
     const char *calib;           /* source: "traces" (default), a file, or benchmarks */
     int calib_n, calib_len;
     const json_t *method_options;/* {KEY: TEXT} or NULL */
@@ -103,7 +104,8 @@ typedef struct lb_train_recipe {
 
 /* LB_EFORMAT names file, stage and key. Free it whatever the result. */
 bool lb_train_recipe_load(lb_train_recipe *r, const char *path, lb_err *err);
-bool lb_train_recipe_parse(lb_train_recipe *r, const json_t *doc, const char *where, lb_err *err);   /* doc: a reference is kept */
+bool lb_train_recipe_parse(lb_train_recipe *r, const json_t *doc, const char *where,
+                           lb_err *err); /* doc: a reference is kept */
 void lb_train_recipe_free(lb_train_recipe *r);
 /* Where two recipes differ: "stages[0].lr: 1e-05, was 2e-05" into out; false if they do not. */
 bool lb_train_recipe_differs(const json_t *now, const json_t *then, char out[256]);

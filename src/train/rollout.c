@@ -48,7 +48,9 @@ static bool sort_row(void *arg, json_t *row, const char *where, lb_err *err)
     const char *name = name_of(row, s->task);
     part *p = name ? part_of(s, name, where, err) : NULL;
     char *text = p ? json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
-    if (!name) lb_fail(err, LB_EFORMAT, "%s: neither 'task' nor 'family' says which benchmark's prompt and grader it wants", where);
+    if (!name)
+        lb_fail(err, LB_EFORMAT, "%s: neither 'task' nor 'family' says which benchmark's prompt and grader it wants",
+                where);
     if (text) {
         lb_buf_str(&p->text, text);
         lb_buf_byte(&p->text, '\n');
@@ -68,7 +70,9 @@ static bool load_file(lb_practice *p, const char *path, const char *task, lb_err
     ok = ok && (s.n > 0 || lb_fail(err, LB_EFORMAT, "%s has no problems", path)) &&
          (p->sets = lb_alloc((size_t)s.n, sizeof *p->sets, "the problems", err)) != NULL;
     for (int i = 0; i < s.n; i++) {
-        if (ok) ok = lb_items_parse(s.parts[i].bench, 0, s.parts[i].text.p, s.parts[i].text.n, path, NULL, &p->sets[p->n_set], err);
+        if (ok)
+            ok = lb_items_parse(s.parts[i].bench, 0, s.parts[i].text.p, s.parts[i].text.n, path, NULL,
+                                &p->sets[p->n_set], err);
         p->n_set += ok;
         lb_buf_free(&s.parts[i].text);
     }
@@ -79,7 +83,8 @@ static bool load_benches(lb_practice *p, const char *names, const char *data_dir
 {
     const lb_bench **list = NULL;
     int n;
-    bool ok = lb_benches_of(names, &list, &n, err) && (p->sets = lb_alloc((size_t)n, sizeof *p->sets, "the problems", err)) != NULL;
+    bool ok = lb_benches_of(names, &list, &n, err) &&
+              (p->sets = lb_alloc((size_t)n, sizeof *p->sets, "the problems", err)) != NULL;
     for (int i = 0; ok && i < n; i++) {
         ok = lb_items_load(list[i], data_dir, NULL, &p->sets[i], err);
         p->n_set += ok;
@@ -88,11 +93,12 @@ static bool load_benches(lb_practice *p, const char *names, const char *data_dir
     return ok;
 }
 
-bool lb_practice_load(lb_practice *p, const char *source, const char *task, const char *data_dir, bool allow_weak_sandbox,
-                      lb_err *err)
+bool lb_practice_load(lb_practice *p, const char *source, const char *task, const char *data_dir,
+                      bool allow_weak_sandbox, lb_err *err)
 {
     *p = (lb_practice){0};
-    bool code = false, ok = lb_file_exists(source) ? load_file(p, source, task, err) : load_benches(p, source, data_dir, err);
+    bool code = false,
+         ok = lb_file_exists(source) ? load_file(p, source, task, err) : load_benches(p, source, data_dir, err);
     size_t n = 0;
     for (int i = 0; i < p->n_set; i++) n += (size_t)p->sets[i].n;
     ok = ok && (p->p = lb_alloc(n, sizeof *p->p, "the problems", err)) != NULL;
@@ -104,7 +110,8 @@ bool lb_practice_load(lb_practice *p, const char *source, const char *task, cons
             code |= it->bench->runs_code;
         }
     if (ok && code)
-        ok = (p->sandbox = lb_sandbox_open(NULL, allow_weak_sandbox, err)) != NULL || lb_wrap(err, "%s has problems that want programs run", source);
+        ok = (p->sandbox = lb_sandbox_open(NULL, allow_weak_sandbox, err)) != NULL ||
+             lb_wrap(err, "%s has problems that want programs run", source);
     if (!ok) lb_practice_free(p);
     return ok;
 }
@@ -192,10 +199,19 @@ static bool prepare(batch *b, job *j, const lb_rollout_opt *o, int sample)
 {
     const lb_item *it = j->out->item;
     lb_hash unused;
-    if (!lb_target_prompt(b->t, NULL, it->prompt, NULL, &j->prompt, &j->in_thinking, &unused, b->err)) return lb_wrap(b->err, "problem %s", it->id);
+    if (!lb_target_prompt(b->t, NULL, it->prompt, NULL, &j->prompt, &j->in_thinking, &unused, b->err))
+        return lb_wrap(b->err, "problem %s", it->id);
     j->batch = b;
-    j->r = (lb_request){.prompt = j->prompt.p, .n_prompt = (int)j->prompt.n, .sampling = o->sampling, .max_new = o->max_new,
-                        .stop = b->t->gen.eos, .n_stop = b->t->gen.n_eos, .want_logprobs = true, .user = j, .on_token = on_token, .on_done = on_done,
+    j->r = (lb_request){.prompt = j->prompt.p,
+                        .n_prompt = (int)j->prompt.n,
+                        .sampling = o->sampling,
+                        .max_new = o->max_new,
+                        .stop = b->t->gen.eos,
+                        .n_stop = b->t->gen.n_eos,
+                        .want_logprobs = true,
+                        .user = j,
+                        .on_token = on_token,
+                        .on_done = on_done,
                         .key = lb_rng_key_of(o->seed, it->hash.lo ^ lb_mix64(o->round), (uint64_t)sample)};
     return true;
 }

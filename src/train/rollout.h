@@ -17,8 +17,8 @@ typedef struct lb_practice {
 
 /* `source` is a comma list of benchmarks below data_dir, or a JSON-lines file. A row of a file is a problem of the benchmark
  * that its "task" or "family" names, of `task` if it names none (NULL: such a row is LB_EFORMAT). */
-bool lb_practice_load(lb_practice *p, const char *source, const char *task, const char *data_dir, bool allow_weak_sandbox,
-                      lb_err *err);
+bool lb_practice_load(lb_practice *p, const char *source, const char *task, const char *data_dir,
+                      bool allow_weak_sandbox, lb_err *err);
 void lb_practice_free(lb_practice *p);
 /* Which problem is the i-th (0 …) of a training of that seed: every problem once, in random order, then anew. */
 const lb_item *lb_practice_at(const lb_practice *p, uint64_t seed, int64_t i);

@@ -26,9 +26,14 @@ bool lb_stage_teacher(lb_stage *s, lb_err *err)
 {
     lb_train_ctx *x = s->x;
     const char *dir = x->recipe->teacher ? x->recipe->teacher : x->model_dir;
-    if (!x->teacher && !(x->teacher = lb_model_grad_open(dir, x->ex, &(lb_model_grad_opt){0}, err))) return lb_wrap(err, "the teacher");
-    int v = lb_model_grad_config(x->teacher)->n_vocab, want = lb_model_grad_config(lb_student_model(x->student))->n_vocab;
-    return v == want || lb_fail(err, LB_EUSAGE, "the teacher %s has a vocabulary of %d, the model one of %d: distributions cannot be compared", dir, v, want);
+    if (!x->teacher && !(x->teacher = lb_model_grad_open(dir, x->ex, &(lb_model_grad_opt){0}, err)))
+        return lb_wrap(err, "the teacher");
+    int v = lb_model_grad_config(x->teacher)->n_vocab,
+        want = lb_model_grad_config(lb_student_model(x->student))->n_vocab;
+    return v == want ||
+           lb_fail(err, LB_EUSAGE,
+                   "the teacher %s has a vocabulary of %d, the model one of %d: distributions cannot be compared", dir,
+                   v, want);
 }
 
 lb_distill lb_stage_divergence(const lb_train_stage *st, double gamma)
@@ -50,21 +55,33 @@ static bool open_optim(lb_stage *s, lb_err *err)
     const lb_train_stage *st = s->st;
     size_t n;
     const lb_student_param *p = lb_student_params(s->x->student, &n);
-    s->optim = lb_optim_open(s->x->ex, &(lb_optim_opt){.kind = LB_OPTIM_ADAMW, .beta1 = (float)st->beta1, .beta2 = (float)st->beta2, .eps = (float)st->eps}, err);
+    s->optim = lb_optim_open(
+        s->x->ex,
+        &(lb_optim_opt){
+            .kind = LB_OPTIM_ADAMW, .beta1 = (float)st->beta1, .beta2 = (float)st->beta2, .eps = (float)st->eps},
+        err);
     s->idle = lb_optim_open(s->x->ex, &(lb_optim_opt){.kind = LB_OPTIM_SIGN}, err);
     bool ok = s->optim && s->idle;
     int trained = 0;
     for (size_t i = 0; ok && i < n; i++) {
-        lb_optim_group g = {.lr = (float)p[i].lr, .lo = p[i].lo, .hi = p[i].hi, .weight_decay = p[i].decays ? (float)st->weight_decay : 0};
+        lb_optim_group g = {.lr = (float)p[i].lr,
+                            .lo = p[i].lo,
+                            .hi = p[i].hi,
+                            .weight_decay = p[i].decays ? (float)st->weight_decay : 0};
         trained += p[i].lr > 0;
         ok = lb_optim_add(p[i].lr > 0 ? s->optim : s->idle, p[i].p, &g, err);
     }
-    return ok && (trained || lb_fail(err, LB_EUSAGE, "stage %s trains nothing: 'train' and the learning rates leave no parameter", st->name));
+    return ok &&
+           (trained || lb_fail(err, LB_EUSAGE,
+                               "stage %s trains nothing: 'train' and the learning rates leave no parameter", st->name));
 }
 
 /* ---- checkpoints ---- */
 
-static char *checkpoint_path(const lb_train_ctx *x, lb_err *err) { return lb_path_join(x->dir, "checkpoint.safetensors", err); }
+static char *checkpoint_path(const lb_train_ctx *x, lb_err *err)
+{
+    return lb_path_join(x->dir, "checkpoint.safetensors", err);
+}
 
 typedef struct arrays {
     lb_ckpt_array *p;            /* host copies, owned */
@@ -114,9 +131,9 @@ static json_t *state_of(const lb_stage *s)
     char model[33];
     lb_train_ctx *x = s->x;
     snprintf(model, sizeof model, "%s", x->base->hash);
-    return json_pack("{s:i, s:i, s:i, s:I, s:s, s:o?, s:O}", "stage", s->index, "step", s->step, "optim_steps", lb_optim_steps(s->optim),
-                     "log_bytes", (json_int_t)lseek(x->log_fd, 0, SEEK_END), "model", model, "kind",
-                     s->row->save ? s->row->save(s) : NULL, "recipe", x->recipe->doc);
+    return json_pack("{s:i, s:i, s:i, s:I, s:s, s:o?, s:O}", "stage", s->index, "step", s->step, "optim_steps",
+                     lb_optim_steps(s->optim), "log_bytes", (json_int_t)lseek(x->log_fd, 0, SEEK_END), "model", model,
+                     "kind", s->row->save ? s->row->save(s) : NULL, "recipe", x->recipe->doc);
 }
 
 static bool save(const lb_stage *s, lb_err *err)
@@ -144,15 +161,18 @@ static bool load(lb_stage *s, const json_t *state, lb_err *err)
     int64_t step, steps, bytes;
     char *path = checkpoint_path(x, err);
     float **device = path ? device_list(s, err) : NULL;
-    bool ok = device && list_arrays(s, &a, device, err) && lb_json_get_int(state, "step", 0, s->st->steps, &step, path, err) &&
+    bool ok = device && list_arrays(s, &a, device, err) &&
+              lb_json_get_int(state, "step", 0, s->st->steps, &step, path, err) &&
               lb_json_get_int(state, "optim_steps", 0, INT32_MAX, &steps, path, err) &&
-              lb_json_get_int(state, "log_bytes", 0, INT64_MAX, &bytes, path, err) && lb_ckpt_load(path, a.p, a.n, err) &&
+              lb_json_get_int(state, "log_bytes", 0, INT64_MAX, &bytes, path, err) &&
+              lb_ckpt_load(path, a.p, a.n, err) &&
               (!s->row->load || s->row->load(s, json_object_get(state, "kind"), err));
     for (size_t i = 0; ok && i < a.n; i++) lb_exec_put(x->ex, device[i], a.p[i].v, a.p[i].n * sizeof(float));
     if (ok) {
         s->step = (int)step;
         lb_optim_set_steps(s->optim, (int)steps);
-        if (lseek(x->log_fd, 0, SEEK_END) > bytes && ftruncate(x->log_fd, bytes) != 0) ok = lb_fail_io(err, "train.jsonl");
+        if (lseek(x->log_fd, 0, SEEK_END) > bytes && ftruncate(x->log_fd, bytes) != 0)
+            ok = lb_fail_io(err, "train.jsonl");
     }
     free_arrays(&a);
     free(device);
@@ -169,11 +189,14 @@ bool lb_stage_resume(lb_train_ctx *x, int *index, lb_err *err)
         json_t *state = lb_ckpt_state(path, err);
         int64_t stage;
         const char *model;
-        ok = state && lb_json_get_int(state, "stage", 0, x->recipe->n_stage - 1, &stage, path, err) && lb_json_get_str(state, "model", &model, path, err);
+        ok = state && lb_json_get_int(state, "stage", 0, x->recipe->n_stage - 1, &stage, path, err) &&
+             lb_json_get_str(state, "model", &model, path, err);
         if (ok && lb_train_recipe_differs(x->recipe->doc, json_object_get(state, "recipe"), differs))
-            ok = lb_fail(err, LB_EUSAGE, "%s is of another recipe (%s): give the old one, or another output", x->dir, differs);
+            ok = lb_fail(err, LB_EUSAGE, "%s is of another recipe (%s): give the old one, or another output", x->dir,
+                         differs);
         if (ok && strcmp(model, x->base->hash) != 0)
-            ok = lb_fail(err, LB_EUSAGE, "%s is of another model than %s is now: give the old one, or another output", x->dir, x->model_dir);
+            ok = lb_fail(err, LB_EUSAGE, "%s is of another model than %s is now: give the old one, or another output",
+                         x->dir, x->model_dir);
         if (ok) *index = (int)stage;
         json_decref(state);
     }
@@ -191,11 +214,25 @@ static void add_real(json_t *o, const char *key, double v)
 static bool write_log(const lb_stage *s, const lb_step_log *l, double lr, double norm, double seconds, lb_err *err)
 {
     json_t *o = json_pack("{s:s, s:i}", "stage", s->st->name, "step", s->step + 1);
-    const struct { const char *key; double v; } all[] = {
-        {"loss", l->loss}, {"grad_norm", norm}, {"lr", lr}, {"ce", l->ce}, {"kl", l->kl_forward}, {"kl_reverse", l->kl_reverse},
-        {"entropy", l->entropy}, {"reward", l->reward}, {"pass", l->pass}, {"length", l->length}, {"truncated", l->truncated},
-        {"kept", l->kept}, {"ratio", l->ratio}, {"clipped", l->clipped}, {"k3", l->k3}, {"mismatch", l->mismatch},
-        {"tokens", l->tokens}, {"tokens_per_s", seconds > 0 ? l->tokens / seconds : NAN}};
+    const struct { const char *key; double v;
+    } all[] = {{"loss", l->loss},
+               {"grad_norm", norm},
+               {"lr", lr},
+               {"ce", l->ce},
+               {"kl", l->kl_forward},
+               {"kl_reverse", l->kl_reverse},
+               {"entropy", l->entropy},
+               {"reward", l->reward},
+               {"pass", l->pass},
+               {"length", l->length},
+               {"truncated", l->truncated},
+               {"kept", l->kept},
+               {"ratio", l->ratio},
+               {"clipped", l->clipped},
+               {"k3", l->k3},
+               {"mismatch", l->mismatch},
+               {"tokens", l->tokens},
+               {"tokens_per_s", seconds > 0 ? l->tokens / seconds : NAN}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) add_real(o, all[i].key, all[i].v);
     char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(o);
@@ -233,8 +270,8 @@ static bool blame(const lb_stage *s, lb_err *err)
             for (size_t j = 0; j < count; j++)
                 if (!isfinite(v[j])) {
                     free(v);
-                    return lb_wrap(err, "%s, step %d: %s of '%s' is not finite; the last checkpoint is kept", s->st->name, s->step + 1,
-                                   g ? "the gradient" : "the value", p[i].name);
+                    return lb_wrap(err, "%s, step %d: %s of '%s' is not finite; the last checkpoint is kept",
+                                   s->st->name, s->step + 1, g ? "the gradient" : "the value", p[i].name);
                 }
         }
         free(v);
@@ -280,7 +317,9 @@ static bool run(lb_stage *s, lb_err *err)
         bool stop = stopped(s->x);
         if (s->held) continue;
         if ((stop || s->step % every == 0 || s->step == s->st->steps) && !save(s, err)) return false;
-        if (stop && s->step < s->st->steps) return lb_fail(err, LB_ESTOPPED, "stopped in stage %s after step %d; the same command continues", s->st->name, s->step);
+        if (stop && s->step < s->st->steps)
+            return lb_fail(err, LB_ESTOPPED, "stopped in stage %s after step %d; the same command continues",
+                           s->st->name, s->step);
     }
     return true;
 }
@@ -288,7 +327,10 @@ static bool run(lb_stage *s, lb_err *err)
 bool lb_stage_run(lb_train_ctx *x, int index, lb_err *err)
 {
     const lb_train_stage *st = &x->recipe->stages[index];
-    lb_stage s = {.x = x, .st = st, .row = st->kind == LB_STAGE_SFT || st->kind == LB_STAGE_KD ? &lb_stage_distil : &lb_stage_rollout, .index = index};
+    lb_stage s = {.x = x,
+                  .st = st,
+                  .row = st->kind == LB_STAGE_SFT || st->kind == LB_STAGE_KD ? &lb_stage_distil : &lb_stage_rollout,
+                  .index = index};
     int at;
     char *path = checkpoint_path(x, err);
     json_t *state = NULL;
@@ -296,7 +338,8 @@ bool lb_stage_run(lb_train_ctx *x, int index, lb_err *err)
         free(path);
         return false;
     }
-    bool opened = false, ok = lb_student_stage(x->student, st, err) && open_optim(&s, err) && (opened = s.row->open(&s, err));
+    bool opened = false,
+         ok = lb_student_stage(x->student, st, err) && open_optim(&s, err) && (opened = s.row->open(&s, err));
     if (ok && at == index) ok = (state = lb_ckpt_state(path, err)) != NULL && load(&s, state, err);
     if (ok && x->progress) lb_progress_reuse(x->progress, s.step);
     ok = ok && run(&s, err);

@@ -16,7 +16,8 @@ static lb_var *apply(const lb_site_grad *t, lb_grad *g, lb_var *x)
     if (t->kind == LB_TRANSFORM_NONE || !x) return x;
     int n = x->n, k = x->k;
     lb_param *p[] = {(lb_param *)&t->scale, (lb_param *)&t->a, (lb_param *)&t->b};
-    if (t->scale.v) x = lb_grad_scale(g, lb_grad_view(g, x, n * (k / t->scale.k), t->scale.k), lb_grad_param(g, p[0]), false);
+    if (t->scale.v)
+        x = lb_grad_scale(g, lb_grad_view(g, x, n * (k / t->scale.k), t->scale.k), lb_grad_param(g, p[0]), false);
     if (t->a.v || t->b.v) {
         int row = t->na * t->nb;
         x = lb_grad_view(g, x, n * (k / row), row);
@@ -46,9 +47,13 @@ static lb_var *rounded(const lb_student *s, lb_grad *g, lb_wquant *q, lb_var *w)
     int group = c->group > 0 ? c->group : 0;
     lb_var *a = q->a.v ? lb_grad_param(g, &q->a) : NULL, *b = q->b.v ? lb_grad_param(g, &q->b) : NULL;
     if (s->stage.scales == LB_SCALES_STATIC || s->stage.scales == LB_SCALES_LEARNED)
-        return lb_grad_weight_grid(g, w, &(lb_weight_grid){.bits = c->w_bits, .group = group, .scale_type = s->scale_type, .scale = a, .zero = b});
-    return lb_grad_weight_fq(g, w, &(lb_weight_fq){.bits = c->w_bits, .group = group, .sym = c->sym, .scale_type = s->scale_type,
-                                                   .c_hi = a, .c_lo = b});
+        return lb_grad_weight_grid(
+            g, w,
+            &(lb_weight_grid){.bits = c->w_bits, .group = group, .scale_type = s->scale_type, .scale = a, .zero = b});
+    return lb_grad_weight_fq(
+        g, w,
+        &(lb_weight_fq){
+            .bits = c->w_bits, .group = group, .sym = c->sym, .scale_type = s->scale_type, .c_hi = a, .c_lo = b});
 }
 
 static void weight(void *arg, lb_grad *g, lb_block_linear which, lb_var **w, lb_var **bias)
@@ -73,7 +78,8 @@ static lb_var *head(void *arg, lb_grad *g, lb_block_head which, lb_var *x)
     if (which == LB_BLOCK_HEAD_K) x = apply(&l->site[LB_SITE_K_ROPE], g, x);
     if (bits >= 16) return x;
     int len = s->cfg->d_head < LB_KV_GROUP ? s->cfg->d_head : LB_KV_GROUP;
-    return lb_grad_act_fq(g, x, &(lb_act_fq){.bits = bits, .len = len, .kv = true, .clip_lo = s->kv.clip, .clip_hi = s->kv.clip});
+    return lb_grad_act_fq(
+        g, x, &(lb_act_fq){.bits = bits, .len = len, .kv = true, .clip_lo = s->kv.clip, .clip_hi = s->kv.clip});
 }
 
 /* ---- opening ---- */
@@ -93,7 +99,8 @@ static bool list_weights(lb_student *s, lb_err *err)
         size_t len = strlen(t->name);
         lb_wquant *q = &s->quant[k++];
         q->w = t->p;
-        if (len < 8 || len - 7 >= sizeof q->module) return lb_fail(err, LB_EUNSUPPORTED, "tensor '%s' has a name of %zu bytes", t->name, len);
+        if (len < 8 || len - 7 >= sizeof q->module)
+            return lb_fail(err, LB_EUNSUPPORTED, "tensor '%s' has a name of %zu bytes", t->name, len);
         memcpy(q->module, t->name, len - 7); /* without ".weight" */
     }
     return true;
@@ -114,8 +121,10 @@ static bool link_layers(lb_student *s, lb_err *err)
         l->s = s;
         bool moe = lb_config_is_moe_layer(s->cfg, i);
         for (int w = 0; w < LB_BLOCK_LINEARS; w++)
-            if (!moe || w < LB_BLOCK_GATE) l->dense[w] = of_param(s, lb_model_grad_linear(s->m, i, -1, (lb_block_linear)w));
-        if (moe) l->experts = of_param(s, lb_model_grad_linear(s->m, i, 0, LB_BLOCK_GATE)); /* they follow one another */
+            if (!moe || w < LB_BLOCK_GATE)
+                l->dense[w] = of_param(s, lb_model_grad_linear(s->m, i, -1, (lb_block_linear)w));
+        if (moe)
+            l->experts = of_param(s, lb_model_grad_linear(s->m, i, 0, LB_BLOCK_GATE)); /* they follow one another */
         const lb_block_hooks h = {.arg = l, .input = input, .weight = weight, .head = head, .expert = expert};
         lb_model_grad_hook(s->m, i, &h);
     }
@@ -128,10 +137,12 @@ lb_student *lb_student_open(const lb_student_opt *o, lb_exec *ex, lb_err *err)
     if (!s) return NULL;
     *s = (lb_student){.o = *o, .ex = ex};
     s->stage.scheme = (lb_scheme){.w_bits = 16, .a_bits = 16, .kv_bits = 16};
-    const lb_model_grad_opt mo = {.train = o->train & LB_TRAIN_ALL, .keep = o->keep, .max_bytes = o->max_bytes, .d_teacher = o->d_teacher};
+    const lb_model_grad_opt mo = {
+        .train = o->train & LB_TRAIN_ALL, .keep = o->keep, .max_bytes = o->max_bytes, .d_teacher = o->d_teacher};
     bool ok = (s->model_dir = strdup(o->model_dir)) && (!o->start_dir || (s->start_dir = strdup(o->start_dir)));
     if (!ok) lb_fail_mem(err, 0, "the student");
-    ok = ok && (s->m = lb_model_grad_open(o->model_dir, ex, &mo, err)) != NULL;
+    ok = ok && (s->m = o->scratch ? lb_model_grad_new(o->scratch, ex, &mo, o->seed, 0, err)
+                                  : lb_model_grad_open(o->model_dir, ex, &mo, err)) != NULL;
     if (ok) {
         s->cfg = lb_model_grad_config(s->m);
         s->scale_type = s->cfg->dtype;
@@ -145,7 +156,8 @@ lb_student *lb_student_open(const lb_student_opt *o, lb_exec *ex, lb_err *err)
 void lb_student_close(lb_student *s)
 {
     if (!s) return;
-    for (size_t i = 0; i < s->n_quant && s->quant; i++) lb_param_free(&s->quant[i].a, s->ex), lb_param_free(&s->quant[i].b, s->ex);
+    for (size_t i = 0; i < s->n_quant && s->quant; i++)
+        lb_param_free(&s->quant[i].a, s->ex), lb_param_free(&s->quant[i].b, s->ex);
     for (int i = 0; s->layers && i < s->cfg->n_layer; i++)
         for (int j = 0; j < LB_N_SITE; j++) {
             lb_site_grad *t = &s->layers[i].site[j];
@@ -165,6 +177,21 @@ void lb_student_close(lb_student *s)
 
 lb_model_grad *lb_student_model(lb_student *s) { return s->m; }
 
+bool lb_student_plan(const lb_config *c, lb_exec *ex, const lb_train_stage *st, unsigned train, int d_teacher,
+                     int n_doc, const int *begin, lb_model_plan *out, lb_err *err)
+{
+    lb_student s = {.ex = ex, .cfg = c, .stage = *st, .scale_type = c->dtype};
+    s.stage.scales = LB_SCALES_MINMAX; /* scales take nothing on the tape to speak of */
+    lb_wquant *q = lb_alloc((size_t)(3 * c->n_expert + 1), sizeof *q, "the plan", err);
+    lb_student_layer l = {.s = &s, .experts = q};
+    for (int i = 0; i < LB_BLOCK_LINEARS; i++) l.dense[i] = q;
+    const lb_block_hooks h = {.arg = &l, .input = input, .weight = weight, .head = head, .expert = expert};
+    const lb_model_grad_opt o = {.train = train & LB_TRAIN_ALL, .d_teacher = d_teacher};
+    bool ok = q && lb_model_grad_bytes(c, ex, &o, n_doc, begin, &h, out, err);
+    free(q);
+    return ok;
+}
+
 bool lb_student_rounded(lb_student *s, int layer, int e, lb_block_linear which, float *out, lb_err *err)
 {
     lb_grad *g = lb_model_grad_tape(s->m);
@@ -172,7 +199,8 @@ bool lb_student_rounded(lb_student *s, int layer, int e, lb_block_linear which, 
     lb_param *p = lb_model_grad_linear(s->m, layer, e, which);
     if (!p) return lb_fail(err, LB_EUSAGE, "layer %d has no such linear", layer);
     lb_grad_reset(g);
-    lb_var *w = rounded(s, g, e < 0 ? l->dense[which] : &l->experts[3 * e + (which - LB_BLOCK_GATE)], lb_grad_param(g, p));
+    lb_var *w =
+        rounded(s, g, e < 0 ? l->dense[which] : &l->experts[3 * e + (which - LB_BLOCK_GATE)], lb_grad_param(g, p));
     if (!lb_grad_ok(g, err)) return false;
     lb_exec_get(s->ex, out, w->v, (size_t)p->n * (size_t)p->k * sizeof *out);
     return true;
@@ -207,7 +235,8 @@ static bool range_grid(lb_student *s, lb_wquant *q, const lb_scheme *c, lb_err *
 {
     int n = q->w->n, k = q->w->k, group = c->group > 0 ? c->group : k;
     size_t count = (size_t)n * (size_t)k;
-    float *w = lb_alloc(count, sizeof *w, q->module, err), *scale = lb_alloc((size_t)n * (size_t)q->n_group, 2 * sizeof *scale, q->module, err);
+    float *w = lb_alloc(count, sizeof *w, q->module, err),
+          *scale = lb_alloc((size_t)n * (size_t)q->n_group, 2 * sizeof *scale, q->module, err);
     bool ok = w && scale;
     if (ok) {
         float *zero = scale + (size_t)n * (size_t)q->n_group;
@@ -216,7 +245,8 @@ static bool range_grid(lb_student *s, lb_wquant *q, const lb_scheme *c, lb_err *
             lb_grid g = lb_grid_minmax(w + (size_t)i * (size_t)group, group, c->w_bits, c->sym, 1, s->scale_type);
             scale[i] = g.scale, zero[i] = (float)g.zero;
         }
-        ok = fill(s, &q->a, n, q->n_group, q->module, scale, 0, err) && fill(s, &q->b, n, q->n_group, q->module, zero, 0, err);
+        ok = fill(s, &q->a, n, q->n_group, q->module, scale, 0, err) &&
+             fill(s, &q->b, n, q->n_group, q->module, zero, 0, err);
     }
     free(w);
     free(scale);
@@ -228,8 +258,9 @@ static bool stage_weight(lb_student *s, lb_wquant *q, const lb_train_stage *st, 
     const lb_scheme *c = &st->scheme;
     int group = c->group > 0 ? c->group : q->w->k;
     if (q->w->k % group)
-        return lb_fail(err, LB_EUNSUPPORTED, "'%s' has rows of %d, which groups of %d do not divide: training wants whole groups",
-                       q->module, q->w->k, group);
+        return lb_fail(err, LB_EUNSUPPORTED,
+                       "'%s' has rows of %d, which groups of %d do not divide: training wants whole groups", q->module,
+                       q->w->k, group);
     lb_param_free(&q->a, s->ex);
     lb_param_free(&q->b, s->ex);
     q->n_group = q->w->k / group;
@@ -304,7 +335,11 @@ static void put_site(lb_student *s, int layer, lb_site at)
     char module[64];
     snprintf(module, sizeof module, "layers.%d.%s", layer, lb_site_name(at));
     for (int i = 0; i < SITE_PARAMS; i++)
-        put(s, all[i], !(st->train & LB_TRAIN_TRANSFORMS) ? 0 : i < 3 ? st->lr_transforms : st->lr_clips, module, names[i]);
+        put(s, all[i],
+            !(st->train & LB_TRAIN_TRANSFORMS) ? 0
+            : i < 3                            ? st->lr_transforms
+                                               : st->lr_clips,
+            module, names[i]);
 }
 
 static bool list_params(lb_student *s, lb_err *err)
@@ -333,9 +368,11 @@ const lb_student_param *lb_student_params(const lb_student *s, size_t *n)
 bool lb_student_stage(lb_student *s, const lb_train_stage *st, lb_err *err)
 {
     const lb_scheme *c = &st->scheme;
-    if (c->format != LB_W_INT) return lb_fail(err, LB_EUNSUPPORTED, "block floats are not trained through; take an integer scheme");
+    if (c->format != LB_W_INT)
+        return lb_fail(err, LB_EUNSUPPORTED, "block floats are not trained through; take an integer scheme");
     if (s->kv.bits && s->kv.bits < 16 && s->kv.bits != c->kv_bits)
-        return lb_fail(err, LB_EUSAGE, "the start has a KV cache of %d bits, the stage one of %d", s->kv.bits, c->kv_bits);
+        return lb_fail(err, LB_EUSAGE, "the start has a KV cache of %d bits, the stage one of %d", s->kv.bits,
+                       c->kv_bits);
     for (size_t i = 0; !(s->staged && same_quantizers(&s->stage, st)) && i < s->n_quant; i++)
         if (!stage_weight(s, &s->quant[i], st, err)) return false;
     s->stage = *st;

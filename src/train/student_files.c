@@ -22,8 +22,8 @@ static bool take(lb_student *s, lb_param *p, const lb_tensor *t, lb_err *err)
     size_t n = (size_t)p->n * (size_t)p->k, bytes = lb_dtype_bytes(t->dtype);
     bool is_float = t->dtype == LB_F32 || t->dtype == LB_F16 || t->dtype == LB_BF16;
     if (!is_float || t->size_bytes / bytes != n)
-        return lb_fail(err, LB_EFORMAT, "%s: tensor '%s' has %zu numbers of type %s, wanted [%d,%d] floats", t->file, t->name,
-                       t->size_bytes / bytes, lb_dtype_name(t->dtype), p->n, p->k);
+        return lb_fail(err, LB_EFORMAT, "%s: tensor '%s' has %zu numbers of type %s, wanted [%d,%d] floats", t->file,
+                       t->name, t->size_bytes / bytes, lb_dtype_name(t->dtype), p->n, p->k);
     if (!lb_tensor_need_finite(t, err)) return false;
     float *v = lb_alloc(n, sizeof *v, t->name, err);
     for (size_t i = 0; v && i < n; i++) v[i] = lb_load_f32(t->data, t->dtype, i);
@@ -79,10 +79,12 @@ static int order_of(const lb_student *s, const char *name)
 static bool rotation(lb_student *s, lb_param *p, int n, lb_err *err)
 {
     float *h = lb_alloc((size_t)n * (size_t)n, 2 * sizeof *h, "a rotation", err), *t = h + (size_t)n * (size_t)n;
-    bool ok = h && (lb_hadamard_dense(n, h) || lb_fail(err, LB_EUNSUPPORTED, "there is no Hadamard matrix of order %d", n)) &&
-              lb_param_init(p, s->ex, n, n, "a rotation", err);
+    bool ok =
+        h && (lb_hadamard_dense(n, h) || lb_fail(err, LB_EUNSUPPORTED, "there is no Hadamard matrix of order %d", n)) &&
+        lb_param_init(p, s->ex, n, n, "a rotation", err);
     for (int i = 0; ok && i < n; i++)
-        for (int j = 0; j < n; j++) t[(size_t)j * (size_t)n + (size_t)i] = h[(size_t)i * (size_t)n + (size_t)j] / sqrtf((float)n);
+        for (int j = 0; j < n; j++)
+            t[(size_t)j * (size_t)n + (size_t)i] = h[(size_t)i * (size_t)n + (size_t)j] / sqrtf((float)n);
     if (ok) {
         lb_exec_put(s->ex, p->v, t, (size_t)n * (size_t)n * sizeof *t);
         lb_exec_free(s->ex, p->d);
@@ -96,7 +98,8 @@ static bool rotation(lb_student *s, lb_param *p, int n, lb_err *err)
 static bool hadamard(lb_student *s, lb_site_grad *t, int n, lb_err *err)
 {
     int m, log2p;
-    if (!lb_hadamard_split(n, &m, &log2p)) return lb_fail(err, LB_EUNSUPPORTED, "there is no Hadamard matrix of order %d", n);
+    if (!lb_hadamard_split(n, &m, &log2p))
+        return lb_fail(err, LB_EUNSUPPORTED, "there is no Hadamard matrix of order %d", n);
     t->na = m, t->nb = n / m;
     while (t->nb > t->na && t->nb % 2 == 0) t->na *= 2, t->nb /= 2;
     return rotation(s, &t->a, t->na, err) && rotation(s, &t->b, t->nb, err);
@@ -126,8 +129,10 @@ static bool take_site(lb_student *s, int layer, lb_site at, lb_err *err)
     if (!has_a) t->na = has_b ? t->k / t->nb : 0;
     if (!has_b) t->nb = t->na ? t->k / t->na : 0;
     if (t->na * t->nb != t->k)
-        return lb_fail(err, LB_EFORMAT, "%s: '%s' and '%s' are no factors of a transform of %d columns", s->start_dir, name[1], name[2], t->k);
-    return (!has_a || take_param(s, &t->a, t->na, t->na, name[1], err)) && (!has_b || take_param(s, &t->b, t->nb, t->nb, name[2], err));
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' and '%s' are no factors of a transform of %d columns", s->start_dir,
+                       name[1], name[2], t->k);
+    return (!has_a || take_param(s, &t->a, t->na, t->na, name[1], err)) &&
+           (!has_b || take_param(s, &t->b, t->nb, t->nb, name[2], err));
 }
 
 static bool take_config(lb_student *s, lb_err *err)
@@ -135,11 +140,13 @@ static bool take_config(lb_student *s, lb_err *err)
     char *path = lb_path_join(s->start_dir, "config.json", err);
     json_t *o = path ? lb_json_load(path, err) : NULL;
     const json_t *qc = json_object_get(o, "quantization_config");
-    bool ok = o && lb_online_parse(&s->online, o, path, err) && (!qc || (s->ct = lb_ct_config_parse(qc, path, err)) != NULL);
+    bool ok =
+        o && lb_online_parse(&s->online, o, path, err) && (!qc || (s->ct = lb_ct_config_parse(qc, path, err)) != NULL);
     if (ok && s->online.kv[0]) {
         ok = lb_kv_spec_parse(s->online.kv, &s->kv, err);
         if (ok && s->kv.bits < 16 && (s->kv.key != LB_KV_PER_TOKEN || s->kv.pre_rope))
-            ok = lb_fail(err, LB_EUNSUPPORTED, "%s: KV cache '%s' is not trained through: take kv4 or kv4-quarot", path, s->online.kv);
+            ok = lb_fail(err, LB_EUNSUPPORTED, "%s: KV cache '%s' is not trained through: take kv4 or kv4-quarot", path,
+                         s->online.kv);
     }
     if (ok && s->online.act.kind != LB_ACT_NONE && s->online.act.kind != LB_ACT_INT)
         ok = lb_fail(err, LB_EUNSUPPORTED, "%s: block floats are not trained through", path);
@@ -171,7 +178,8 @@ bool lb_student_start_grid(lb_student *s, lb_wquant *q, const lb_scheme *c, bool
     size_t n = (size_t)m.n * (size_t)lb_n_group(m.k, m.group);
     float *zero = lb_alloc(n, sizeof *zero, q->module, err);
     for (size_t i = 0; zero && i < n; i++) zero[i] = (float)m.zeros[i];
-    bool ok = zero && lb_param_init(&q->a, s->ex, m.n, q->n_group, q->module, err) && lb_param_init(&q->b, s->ex, m.n, q->n_group, q->module, err);
+    bool ok = zero && lb_param_init(&q->a, s->ex, m.n, q->n_group, q->module, err) &&
+              lb_param_init(&q->b, s->ex, m.n, q->n_group, q->module, err);
     if (ok) {
         lb_exec_put(s->ex, q->a.v, m.scales, n * sizeof *m.scales);
         lb_exec_put(s->ex, q->b.v, zero, n * sizeof *zero);
@@ -232,7 +240,8 @@ static bool give_site(lb_student *s, lb_qblock *b, lb_site at, lb_err *err)
 {
     const lb_site_grad *t = &s->layers[b->layer].site[at];
     if (at < LB_N_INPUT_SITE && s->stage.scheme.a_bits < 16)
-        for (int e = 0; e < 2; e++) b->clip[at][e] = t->c_hi.v ? lb_student_clip(s, e ? &t->c_hi : &t->c_lo) : t->clip[e];
+        for (int e = 0; e < 2; e++)
+            b->clip[at][e] = t->c_hi.v ? lb_student_clip(s, e ? &t->c_hi : &t->c_lo) : t->clip[e];
     if (t->kind == LB_TRANSFORM_NONE) return true;
     lb_transform *out = &b->in[at];
     *out = (lb_transform){.kind = t->kind, .k = t->k};
@@ -277,7 +286,8 @@ static void grid_of(const lb_student *s, const lb_wquant *q, float *scale, float
             scale[i] = lb_grid_stored(scale[i], s->scale_type);
             continue;
         }
-        float hi = 0, lo = 0, f_hi = (float)(1 / (1 + exp(-(double)scale[i]))), f_lo = (float)(1 / (1 + exp(-(double)zero[i])));
+        float hi = 0, lo = 0, f_hi = (float)(1 / (1 + exp(-(double)scale[i]))),
+              f_lo = (float)(1 / (1 + exp(-(double)zero[i])));
         for (int k = 0; k < group; k++) {
             float v = w[(size_t)i * (size_t)group + (size_t)k];
             hi = v > hi ? v : hi;
@@ -330,7 +340,9 @@ static bool give_outside(lb_student *s, lb_given *g, float *own[3], lb_err *err)
         const lb_model_tensor *t = lb_model_grad_tensor(s->m, i);
         for (int j = 0; j < 3; j++) {
             size_t len = strlen(names[j]), count = (size_t)t->p->n * (size_t)t->p->k;
-            if (strncmp(t->name, names[j], len) != 0 || strcmp(t->name + len, ".weight") != 0 || !(s->o.train & t->kind)) continue;
+            if (strncmp(t->name, names[j], len) != 0 || strcmp(t->name + len, ".weight") != 0 ||
+                !(s->o.train & t->kind))
+                continue;
             if (!(own[j] = lb_alloc(count, sizeof **own, t->name, err))) return false;
             get(s, t->p, own[j]);
             *to[j] = own[j];
@@ -353,7 +365,8 @@ static bool write_folder(lb_student *s, const char *dir, const char *name, lb_er
         most = n > most ? n : most;
     }
     float *room = lb_alloc(most, sizeof *room, "a parameter", err);
-    lb_quantize_opt o = {.chain = lb_given_chain(), .scheme = s->stage.scheme, .given = &g, .kv = s->online.kv[0] ? s->online.kv : NULL};
+    lb_quantize_opt o = {
+        .chain = lb_given_chain(), .scheme = s->stage.scheme, .given = &g, .kv = s->online.kv[0] ? s->online.kv : NULL};
     lb_quantize_report rep;
     bool ok = room && give_outside(s, &g, own, err);
     if (ok) g.hash = hash_params(s, room);
@@ -367,7 +380,8 @@ static bool write_folder(lb_student *s, const char *dir, const char *name, lb_er
 bool lb_student_export(lb_student *s, const char *out_dir, const char *name, lb_err *err)
 {
     char next[1024], partial[1040];
-    if (snprintf(next, sizeof next, "%s.next", out_dir) >= (int)sizeof next) return lb_fail(err, LB_EUSAGE, "the path '%.80s…' is too long", out_dir);
+    if (snprintf(next, sizeof next, "%s.next", out_dir) >= (int)sizeof next)
+        return lb_fail(err, LB_EUSAGE, "the path '%.80s…' is too long", out_dir);
     snprintf(partial, sizeof partial, "%s.partial", next);
     lb_remove_folder(next);
     lb_remove_folder(partial);

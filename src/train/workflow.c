@@ -52,7 +52,8 @@ static bool same_recipe(workflow *w, lb_err *err)
     json_t *was = lb_json_load(path, err);
     bool ok = was != NULL;
     if (ok && lb_train_recipe_differs(w->r->doc, was, differs))
-        ok = lb_fail(err, LB_EUSAGE, "%s is of another recipe (%s): give the old one, or another output", w->partial, differs);
+        ok = lb_fail(err, LB_EUSAGE, "%s is of another recipe (%s): give the old one, or another output", w->partial,
+                     differs);
     json_decref(was);
     return ok;
 }
@@ -62,7 +63,8 @@ static bool open_folder(workflow *w, lb_err *err)
     const char *out = w->o->out_dir;
     size_t n = strlen(out);
     while (n > 1 && out[n - 1] == '/') n--;
-    if (n == 0 || n > PATH - 100) return lb_fail(err, LB_EUSAGE, "no output folder, or one with a path of %zu bytes", n);
+    if (n == 0 || n > PATH - 100)
+        return lb_fail(err, LB_EUSAGE, "no output folder, or one with a path of %zu bytes", n);
     if (lb_is_folder(out) || lb_file_exists(out)) return lb_fail(err, LB_EUSAGE, "the output %s exists", out);
     snprintf(w->partial, sizeof w->partial, "%.*s.partial", (int)n, out);
     snprintf(w->traces, sizeof w->traces, "%.1000s/traces.jsonl", w->partial);
@@ -70,7 +72,8 @@ static bool open_folder(workflow *w, lb_err *err)
     if (!lb_mkdirs(w->partial, err)) return false;
     w->lock_fd = open(w->partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (w->lock_fd < 0) return lb_fail_io(err, "%s", w->partial);
-    if (flock(w->lock_fd, LOCK_EX | LOCK_NB) != 0) return lb_fail(err, LB_EIO, "another process trains in %s", w->partial);
+    if (flock(w->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return lb_fail(err, LB_EIO, "another process trains in %s", w->partial);
     return same_recipe(w, err);
 }
 
@@ -84,10 +87,20 @@ static bool open_log(workflow *w, lb_err *err)
 
 /* ---- traces ---- */
 
+/* Whether a post-training method makes the start. Rounding the model's weights to nearest is what training does in its
+ * first step anyway. */
+static bool quantizes_first(const lb_train_recipe *r)
+{
+    static const char *const none[] = {"none", "rtn", "scratch"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(r->method, none[i]) == 0) return false;
+    return true;
+}
+
 static bool reads_traces(const workflow *w)
 {
     const lb_train_recipe *r = w->r;
-    bool calib = strcmp(r->calib, "traces") == 0 && strcmp(r->method, "none") != 0 && strcmp(r->method, "rtn") != 0;
+    bool calib = strcmp(r->calib, "traces") == 0 && quantizes_first(r);
     for (int i = 0; i < r->n_stage; i++) calib |= r->stages[i].kind == LB_STAGE_SFT || r->stages[i].kind == LB_STAGE_KD;
     return calib;
 }
@@ -99,12 +112,19 @@ static bool make_traces(workflow *w, lb_err *err)
     lb_prompts list = {0};
     lb_trace_report rep;
     snprintf(selected, sizeof selected, "%s/prompts.jsonl", w->partial);
-    bool ok = !r->trace_where || lb_file_exists(selected) || lb_jsonl_select(r->trace_prompts, r->trace_where, r->trace_n_prompt, selected, err);
-    ok = ok && lb_prompts_load(r->trace_where ? selected : r->trace_prompts, data_dir(w), r->trace_n_prompt, &list, err);
+    bool ok = !r->trace_where || lb_file_exists(selected) ||
+              lb_jsonl_select(r->trace_prompts, r->trace_where, r->trace_n_prompt, selected, err);
+    ok =
+        ok && lb_prompts_load(r->trace_where ? selected : r->trace_prompts, data_dir(w), r->trace_n_prompt, &list, err);
     if (ok) {
-        remark(w, "traces: %d problems, %d sample%s each, by the model itself", list.n, r->trace_samples, r->trace_samples > 1 ? "s" : "");
-        lb_trace_opt o = {.prompts = &list, .n_sample = r->trace_samples, .seed = (uint64_t)r->trace_seed, .sampling = lb_target_sampling(&w->base),
-                          .max_new = r->trace_max_new, .stop = w->o->stop};
+        remark(w, "traces: %d problems, %d sample%s each, by the model itself", list.n, r->trace_samples,
+               r->trace_samples > 1 ? "s" : "");
+        lb_trace_opt o = {.prompts = &list,
+                          .n_sample = r->trace_samples,
+                          .seed = (uint64_t)r->trace_seed,
+                          .sampling = lb_target_sampling(&w->base),
+                          .max_new = r->trace_max_new,
+                          .stop = w->o->stop};
         lb_progress_start(&w->p, w->o->progress, "traces", (int64_t)list.n * r->trace_samples);
         ok = lb_trace_run(&w->base, &o, w->traces, &w->p, &rep, err);
         lb_progress_end(&w->p);
@@ -118,7 +138,8 @@ static bool traces(workflow *w, lb_err *err)
     if (!reads_traces(w)) return true;
     w->x.trace_file = w->r->trace_file ? w->r->trace_file : w->traces;
     if (!w->r->trace_file && !w->r->trace_prompts)
-        return lb_fail(err, LB_EUSAGE, "the start is calibrated on 'traces', but the recipe says neither 'file' nor 'prompts' of them");
+        return lb_fail(err, LB_EUSAGE,
+                       "the start is calibrated on 'traces', but the recipe says neither 'file' nor 'prompts' of them");
     return w->r->trace_file || make_traces(w, err);
 }
 
@@ -129,7 +150,8 @@ static bool spec_options(const json_t *o, lb_compress_spec *s, char text[][160],
     const char *key;
     json_t *v;
     json_object_foreach ((json_t *)o, key, v) {
-        if (!json_is_string(v) || s->n_opt == 32) return lb_fail(err, LB_EFORMAT, "start: options: '%s' wants a text, such as \"0.01\"", key);
+        if (!json_is_string(v) || s->n_opt == 32)
+            return lb_fail(err, LB_EFORMAT, "start: options: '%s' wants a text, such as \"0.01\"", key);
         snprintf(text[s->n_opt], 160, "%.60s=%.90s", key, json_string_value(v));
         s->opt[s->n_opt] = text[s->n_opt];
         s->n_opt++;
@@ -137,12 +159,11 @@ static bool spec_options(const json_t *o, lb_compress_spec *s, char text[][160],
     return true;
 }
 
-/* The post-training start, with the weights that it rounded. Round to nearest of the model's weights is what training
- * does in its first step anyway: nothing has to be made for it. */
+/* The post-training start, with the weights that it rounded. */
 static bool start(workflow *w, lb_err *err)
 {
     const lb_train_recipe *r = w->r;
-    w->has_start = strcmp(r->method, "none") != 0 && strcmp(r->method, "rtn") != 0;
+    w->has_start = quantizes_first(r);
     if (!w->has_start || lb_is_folder(w->start)) return true;
     static char options[32][160];
     char scheme[LB_SCHEME_TEXT];
@@ -153,13 +174,18 @@ static bool start(workflow *w, lb_err *err)
         free(s);
         return false;
     }
-    *s = (lb_compress_spec){.method = r->method, .scheme = scheme, .save_latent = true,
-                            .calib = {.source = strcmp(r->calib, "traces") == 0 ? w->x.trace_file : r->calib, .n_seq = r->calib_n, .n_tok = r->calib_len,
+    *s = (lb_compress_spec){.method = r->method,
+                            .scheme = scheme,
+                            .save_latent = true,
+                            .calib = {.source = strcmp(r->calib, "traces") == 0 ? w->x.trace_file : r->calib,
+                                      .n_seq = r->calib_n,
+                                      .n_tok = r->calib_len,
                                       .data_dir = data_dir(w)}};
     lb_quantize_report rep;
     int n = 0;
     remark(w, "start: %s %s", r->method, scheme);
-    bool ok = spec_options(r->method_options, s, options, err) && lb_compress_parse(q, s, err) && lb_compress_count(q, w->o->model_dir, &n, err);
+    bool ok = spec_options(r->method_options, s, options, err) && lb_compress_parse(q, s, err) &&
+              lb_compress_count(q, w->o->model_dir, &n, err);
     if (ok) {
         lb_progress_start(&w->p, w->o->progress, "layers", n);
         q->opt.progress = &w->p;
@@ -206,30 +232,62 @@ static int teacher_width(const workflow *w)
     return d;
 }
 
-/* What a step will take, printed before anything is loaded, and compared with what there is. */
-static bool plan_memory(workflow *w, lb_err *err)
+/* A sequence of n tokens in documents as long as the context allows; begin has room for n_doc+1. */
+static int split(int n, int ctx, int *begin, int room)
+{
+    int n_doc = (n + ctx - 1) / ctx < room ? (n + ctx - 1) / ctx : room;
+    for (int i = 0; i <= n_doc; i++) begin[i] = (int)((int64_t)n * i / n_doc);
+    return n_doc;
+}
+
+static bool plan_stage(const workflow *w, const lb_train_stage *st, lb_model_plan *out, lb_err *err)
 {
     const lb_config *c = &w->base.model->cfg;
-    lb_model_plan student, teacher = {0};
-    int n = longest(w->r), begin[2] = {0, n};
-    int docs[1025], n_doc = 1, ctx = lb_config_ctx(c);
-    while (n > ctx * n_doc && n_doc < 1024) n_doc++;
-    for (int i = 0; i <= n_doc; i++) docs[i] = (int)((int64_t)n * i / n_doc);
-    lb_model_grad_opt o = {.train = trained(w->r) & LB_TRAIN_ALL, .d_teacher = distils(w->r) ? teacher_width(w) : 0};
-    if (!lb_model_grad_bytes(c, w->ex, &o, n_doc, docs, NULL, &student, err)) return false;
-    if (distils(w->r) && !lb_model_grad_bytes(c, w->ex, &(lb_model_grad_opt){0}, 1, begin[1] > ctx ? (int[]){0, ctx} : begin, NULL, &teacher, err)) return false;
-    double total = (double)student.total + (double)(teacher.weights + teacher.tape), have = (double)lb_mem_available();
-    remark(w, "memory: %.2f GB: weights %.2f, gradients %.2f, moments %.2f, a step of %d tokens %.2f, vocabulary %.2f, teacher %.2f", total / 1e9,
-           (double)student.weights / 1e9, (double)student.gradients / 1e9, (double)student.moments / 1e9, n, (double)student.tape / 1e9,
-           (double)student.loss / 1e9, (double)(teacher.weights + teacher.tape) / 1e9);
+    int begin[257], n_doc = split(st->seq_tokens, lb_config_ctx(c), begin, 256);
+    return lb_student_plan(c, w->ex, st, trained(w->r), distils(w->r) ? teacher_width(w) : 0, n_doc, begin, out, err);
+}
+
+/* The teacher: weights, and one document at a time without a way back. */
+static bool plan_teacher(const workflow *w, lb_model_plan *out, lb_err *err)
+{
+    lb_config own, *c = &w->base.model->cfg;
+    bool ok = !w->r->teacher || lb_config_load(&own, w->r->teacher, err);
+    if (ok && w->r->teacher) c = &own;
+    int begin[257], n_doc = ok ? split(longest(w->r), lb_config_ctx(c), begin, 256) : 0;
+    ok = ok && lb_model_grad_bytes(c, w->ex, &(lb_model_grad_opt){0}, n_doc, begin, NULL, out, err);
+    if (w->r->teacher) lb_config_free(&own);
+    return ok;
+}
+
+/* What the largest step will take, printed before anything is loaded, and compared with what there is. */
+static bool plan_memory(workflow *w, lb_err *err)
+{
+    lb_model_plan most = {0}, one, teacher = {0};
+    for (int i = 0; i < w->r->n_stage; i++) {
+        if (!plan_stage(w, &w->r->stages[i], &one, err)) return lb_wrap(err, "stage %s", w->r->stages[i].name);
+        if (one.total > most.total) most = one;
+    }
+    if (distils(w->r) && !plan_teacher(w, &teacher, err)) return lb_wrap(err, "the teacher");
+    double total = (double)most.total + (double)(teacher.weights + teacher.tape), have = (double)lb_mem_available();
+    remark(w,
+           "memory: %.2f GB: weights %.2f, gradients %.2f, moments %.2f, a step of %d tokens %.2f, vocabulary %.2f, "
+           "teacher %.2f",
+           total / 1e9, (double)most.weights / 1e9, (double)most.gradients / 1e9, (double)most.moments / 1e9,
+           longest(w->r), (double)most.tape / 1e9, (double)most.loss / 1e9,
+           (double)(teacher.weights + teacher.tape) / 1e9);
     return have <= 0 || total <= have ||
-           lb_fail(err, LB_ENOMEM, "training needs %.1f GB, %.1f GB are free: lower seq_tokens", total / 1e9, have / 1e9);
+           lb_fail(err, LB_ENOMEM, "training needs %.1f GB, %.1f GB are free: lower seq_tokens", total / 1e9,
+                   have / 1e9);
 }
 
 static bool stages(workflow *w, lb_err *err)
 {
     const lb_train_recipe *r = w->r;
-    lb_student_opt o = {.model_dir = w->o->model_dir, .start_dir = w->has_start ? w->start : NULL, .train = trained(r),
+    lb_student_opt o = {.model_dir = w->o->model_dir,
+                        .start_dir = w->has_start ? w->start : NULL,
+                        .train = trained(r),
+                        .scratch = strcmp(r->method, "scratch") == 0 ? &w->base.model->cfg : NULL,
+                        .seed = (uint64_t)r->seed,
                         .d_teacher = distils(r) ? teacher_width(w) : 0};
     int64_t steps = 0;
     int at;
@@ -281,12 +339,16 @@ static bool eval_opt(const workflow *w, lb_eval_opt *o, const lb_bench ***tasks,
     size_t i;
     *data = data_dir(w);
     if (!lb_json_opt_str(e, "tasks", &names, where, err) || !lb_json_opt_str(e, "data", data, where, err) ||
-        !lb_json_opt_int(e, "limit", 0, 1 << 20, &limit, where, err) || !lb_json_opt_int(e, "samples", 1, 4096, &samples, where, err) ||
-        !lb_json_opt_int(e, "max_new", 0, 1 << 28, &max_new, where, err) || !lb_benches_of(names, tasks, &o->n_task, err))
+        !lb_json_opt_int(e, "limit", 0, 1 << 20, &limit, where, err) ||
+        !lb_json_opt_int(e, "samples", 1, 4096, &samples, where, err) ||
+        !lb_json_opt_int(e, "max_new", 0, 1 << 28, &max_new, where, err) ||
+        !lb_benches_of(names, tasks, &o->n_task, err))
         return false;
-    o->tasks = *tasks, o->data_dir = *data, o->limit = (int)limit, o->n_sample = (int)samples, o->max_new = (int)max_new;
+    o->tasks = *tasks, o->data_dir = *data, o->limit = (int)limit, o->n_sample = (int)samples,
+    o->max_new = (int)max_new;
     json_array_foreach (seeds, i, v) {
-        if (!json_is_integer(v) || i >= LB_MAX_SEEDS) return lb_fail(err, LB_EFORMAT, "eval: 'seeds' wants up to %d whole numbers", LB_MAX_SEEDS);
+        if (!json_is_integer(v) || i >= LB_MAX_SEEDS)
+            return lb_fail(err, LB_EFORMAT, "eval: 'seeds' wants up to %d whole numbers", LB_MAX_SEEDS);
         o->seeds[o->n_seed++] = json_integer_value(v);
     }
     if (o->n_seed == 0) o->seeds[0] = 42, o->seeds[1] = 43, o->seeds[2] = 44, o->n_seed = 3;
@@ -294,7 +356,8 @@ static bool eval_opt(const workflow *w, lb_eval_opt *o, const lb_bench ***tasks,
     return true;
 }
 
-static bool evaluate_one(workflow *w, const char *dir, const char *label, lb_eval_opt o, lb_db *db, lb_eval_result *out, lb_err *err)
+static bool evaluate_one(workflow *w, const char *dir, const char *label, lb_eval_opt o, lb_db *db, lb_eval_result *out,
+                         lb_err *err)
 {
     lb_target t = {0};
     int64_t total;
@@ -342,9 +405,11 @@ static void count_traces(workflow *w, lb_train_report *rep)
 {
     lb_corpus c;
     if (!w->x.trace_file || !lb_corpus_load(&c, &w->base, w->x.trace_file, longest(w->r), NULL)) return;
-    rep->n_doc = c.n, rep->n_tok = c.n_tok, rep->n_long = c.n_long, rep->n_empty = c.n_empty, rep->n_unthinking = c.n_unthinking;
-    remark(w, "traces: %d to train on, %lld tokens; left out: %d too long, %d empty, %d without the end of their thinking", c.n, (long long)c.n_tok,
-           c.n_long, c.n_empty, c.n_unthinking);
+    rep->n_doc = c.n, rep->n_tok = c.n_tok, rep->n_long = c.n_long, rep->n_empty = c.n_empty,
+    rep->n_unthinking = c.n_unthinking;
+    remark(w,
+           "traces: %d to train on, %lld tokens; left out: %d too long, %d empty, %d without the end of their thinking",
+           c.n, (long long)c.n_tok, c.n_long, c.n_empty, c.n_unthinking);
     lb_corpus_free(&c);
 }
 
@@ -355,10 +420,18 @@ bool lb_train_run(const lb_train_recipe *r, const lb_train_opt *o, lb_exec *ex, 
     *rep = (lb_train_report){0};
     if (!w) return false;
     *w = (workflow){.r = r, .o = o, .ex = ex, .lock_fd = -1};
-    w->x = (lb_train_ctx){.recipe = r, .model_dir = o->model_dir, .data_dir = data_dir(w), .dir = w->partial, .ex = ex, .base = &w->base,
-                          .allow_weak_sandbox = o->allow_weak_sandbox, .progress = &w->p, .log_fd = -1, .stop = o->stop};
-    bool ok = open_folder(w, err) && lb_target_open(&w->base, o->model_dir, ex, err) && lb_target_hash(&w->base, err) && plan_memory(w, err) &&
-              open_log(w, err) && traces(w, err) && start(w, err);
+    w->x = (lb_train_ctx){.recipe = r,
+                          .model_dir = o->model_dir,
+                          .data_dir = data_dir(w),
+                          .dir = w->partial,
+                          .ex = ex,
+                          .base = &w->base,
+                          .allow_weak_sandbox = o->allow_weak_sandbox,
+                          .progress = &w->p,
+                          .log_fd = -1,
+                          .stop = o->stop};
+    bool ok = open_folder(w, err) && lb_target_open(&w->base, o->model_dir, ex, err) && lb_target_hash(&w->base, err) &&
+              plan_memory(w, err) && open_log(w, err) && traces(w, err) && start(w, err);
     if (ok) count_traces(w, rep);
     ok = ok && stages(w, err) && export(w, dir, err) && evaluate(w, dir, rep, err);
     if (ok && rename(dir, o->out_dir) != 0) ok = lb_fail_io(err, "%s cannot be renamed to %s", dir, o->out_dir);

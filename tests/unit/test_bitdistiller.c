@@ -2,7 +2,8 @@
 #include "solver.h"
 #include "quant/grid.h"
 
-static lb_qmat solve(const char *method, const char *name, const layer *l, lb_exec *ex, int bits, int group, bool sym, float *latent)
+static lb_qmat solve(const char *method, const char *name, const layer *l, lb_exec *ex, int bits, int group, bool sym,
+                     float *latent)
 {
     lb_err e = {0};
     lb_qmat q = qmat_new(bits, l->n, l->k, group, LB_BF16);
@@ -73,6 +74,7 @@ static void queries_and_keys_keep_their_ranges(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(never_worse_than_the_full_range), cmocka_unit_test(queries_and_keys_keep_their_ranges)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(never_worse_than_the_full_range),
+                                       cmocka_unit_test(queries_and_keys_keep_their_ranges)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,7 +72,8 @@ static void the_block_comes_nearer(void **state)
                 lb_grid grid = {q->scales[g], q->zeros[g], (1 << q->bits) - 1};
                 assert_true(q->scales[g] == lb_from_bf16(lb_to_bf16(q->scales[g])));
                 if (sym) assert_int_equal(q->zeros[g], 1 << (q->bits - 1));
-                for (size_t j = 32 * g; j < 32 * g + 32; j++) assert_int_equal(q->codes[j], lb_grid_code(&grid, l->w[j]));
+                for (size_t j = 32 * g; j < 32 * g + 32; j++)
+                    assert_int_equal(q->codes[j], lb_grid_code(&grid, l->w[j]));
             }
         }
         close_rig(&r);
@@ -117,7 +118,8 @@ static void bad_calls_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_block_comes_nearer), cmocka_unit_test(threads_do_not_matter),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_block_comes_nearer),
+                                       cmocka_unit_test(threads_do_not_matter),
                                        cmocka_unit_test(bad_calls_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

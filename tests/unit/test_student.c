@@ -36,8 +36,12 @@ static int teardown(void **state)
 static lb_train_stage stage_of(const char *scheme, lb_scales scales)
 {
     lb_err err = {0};
-    lb_train_stage st = {.kind = LB_STAGE_KD, .name = "test", .scales = scales, .train = LB_TRAIN_LINEARS | LB_TRAIN_SCALES,
-                         .lr = 1e-3, .lr_scales = 1e-3};
+    lb_train_stage st = {.kind = LB_STAGE_KD,
+                         .name = "test",
+                         .scales = scales,
+                         .train = LB_TRAIN_LINEARS | LB_TRAIN_SCALES,
+                         .lr = 1e-3,
+                         .lr_scales = 1e-3};
     assert_ok(lb_scheme_parse(scheme, &st.scheme, &err), err);
     return st;
 }
@@ -70,9 +74,11 @@ static void weights_are_the_same_numbers(fixture *f, const char *scheme, lb_scal
     assert_ok(lb_student_export(s, f->dir, "test", &err), err);
     lb_store *store = lb_store_open(f->dir, &err);
     assert_ok(store != NULL, err);
-    static const char *const modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                                          "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"};
-    const lb_ct_scheme ct = {.bits = st.scheme.w_bits, .group = st.scheme.group > 0 ? st.scheme.group : 0, .symmetric = st.scheme.sym};
+    static const char *const modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                          "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                          "mlp.down_proj"};
+    const lb_ct_scheme ct = {
+        .bits = st.scheme.w_bits, .group = st.scheme.group > 0 ? st.scheme.group : 0, .symmetric = st.scheme.sym};
     for (int layer = 0; layer < 6; layer += 5)
         for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
             lb_param *p = lb_model_grad_linear(lb_student_model(s), layer, -1, (lb_block_linear)i);
@@ -103,7 +109,8 @@ static void packed_weights_are_those_of_the_tape(void **state)
     static const char *const schemes[] = {"w2g128", "w3g64s", "w4g-1s", "w8g128"};
     for (int i = 0; i < 4; i++)
         for (int scales = LB_SCALES_MINMAX; scales <= LB_SCALES_LEARNED; scales++)
-            if (i < 2 || scales == LB_SCALES_MINMAX || scales == LB_SCALES_LEARNED) weights_are_the_same_numbers(f, schemes[i], (lb_scales)scales);
+            if (i < 2 || scales == LB_SCALES_MINMAX || scales == LB_SCALES_LEARNED)
+                weights_are_the_same_numbers(f, schemes[i], (lb_scales)scales);
 }
 
 /* Logits of the exported model on its own kernels against the tape's. */
@@ -144,7 +151,8 @@ static void logits_agree(fixture *f, const char *scheme, double most)
         row[i] = sqrt(e / all2);
     }
     double median = lb_median(row, N); /* of rows: where one code falls to the other side, all rows behind it move */
-    if (!(median < most)) fail_msg("%s: rows of logits differ by %.2g in the median, more than %.2g", scheme, median, most);
+    if (!(median < most))
+        fail_msg("%s: rows of logits differ by %.2g in the median, more than %.2g", scheme, median, most);
     free(h);
     free(tape);
     lb_forward_close(fw);
@@ -176,7 +184,8 @@ static void what_has_no_gradient_is_refused(void **state)
     assert_false(lb_student_stage(s, &st, &err)); /* 96 does not divide rows of 256 */
     assert_non_null(strstr(err.msg, "groups of 96"));
     lb_student_close(s);
-    assert_null(lb_student_open(&(lb_student_opt){.model_dir = ABACUS_DIR, .start_dir = ABACUS_DIR, .train = st.train}, f->ex, &err));
+    assert_null(lb_student_open(&(lb_student_opt){.model_dir = ABACUS_DIR, .start_dir = ABACUS_DIR, .train = st.train},
+                                f->ex, &err));
     assert_non_null(strstr(err.msg, "--save-latent"));
 }
 

@@ -75,8 +75,10 @@ static void differences_are_named(void **state)
 {
     (void)state;
     lb_err err = {0};
-    static const char *const text[] = {HEAD "{\"kind\":\"kd\",\"lr\":1e-05}]}", HEAD "{\"kind\":\"kd\",\"lr\":2e-05,\"steps\":7}]}"};
-    json_t *a = lb_json_parse(text[0], strlen(text[0]), "a", &err), *b = lb_json_parse(text[1], strlen(text[1]), "b", &err);
+    static const char *const text[] = {HEAD "{\"kind\":\"kd\",\"lr\":1e-05}]}",
+                                       HEAD "{\"kind\":\"kd\",\"lr\":2e-05,\"steps\":7}]}"};
+    json_t *a = lb_json_parse(text[0], strlen(text[0]), "a", &err),
+           *b = lb_json_parse(text[1], strlen(text[1]), "b", &err);
     char out[256];
     assert_false(lb_train_recipe_differs(a, a, out));
     assert_true(lb_train_recipe_differs(a, b, out));
@@ -119,7 +121,10 @@ static int teardown(void **state)
 
 static const char *trace_line(char *out, size_t size, const char *text, const char *finish)
 {
-    snprintf(out, size, "{\"prompt\":\"<|im_start|>user\\n1+1<|im_end|>\\n<|im_start|>assistant\\n<think>\",\"text\":\"%s\",\"finish\":\"%s\"}\n", text, finish);
+    snprintf(out, size,
+             "{\"prompt\":\"<|im_start|>user\\n1+1<|im_end|>\\n<|im_start|>assistant\\n<think>\",\"text\":\"%s\","
+             "\"finish\":\"%s\"}\n",
+             text, finish);
     return out;
 }
 
@@ -138,7 +143,8 @@ static void what_cannot_be_learned_is_left_out(void **state)
     fixture *f = *state;
     lb_err err = {0};
     lb_corpus c;
-    static const char *const texts[] = {"1+1=2</think>2", "", "1+1", "1+1=2 so 2 so 2 so 2 so 2 so 2 so 2 so 2 so 2</think>2"};
+    static const char *const texts[] = {"1+1=2</think>2", "", "1+1",
+                                        "1+1=2 so 2 so 2 so 2 so 2 so 2 so 2 so 2 so 2</think>2"};
     write_traces(f, texts, "stop", 4);
     assert_ok(lb_corpus_load(&c, &f->t, f->path, 32, &err), err);
     assert_int_equal(c.n, 1);
@@ -240,8 +246,8 @@ static void a_checkpoint_comes_back_to_the_bit(void **state)
     char path[96];
     snprintf(path, sizeof path, "/tmp/lowbit-ckpt-%d.safetensors", (int)getpid());
     float w[5] = {1, -0.0f, 1e-40f, 3.4e38f, 0.1f}, m[3] = {1, 2, 3}, w2[5], m2[3];
-    lb_ckpt_array out[] = {{"w", w, 5}, {"m", m, 3}}, in[] = {{"w", w2, 5}, {"m", m2, 3}}, other[] = {{"w", w2, 5}, {"m", m2, 2}},
-                  absent[] = {{"v", w2, 5}};
+    lb_ckpt_array out[] = {{"w", w, 5}, {"m", m, 3}}, in[] = {{"w", w2, 5}, {"m", m2, 3}},
+                  other[] = {{"w", w2, 5}, {"m", m2, 2}}, absent[] = {{"v", w2, 5}};
     lb_err err = {0};
     json_t *s = json_pack("{s:i, s:f}", "step", 7, "loss", 0.1);
     assert_ok(lb_ckpt_save(path, out, 2, s, &err) && lb_ckpt_load(path, in, 2, &err), err);
