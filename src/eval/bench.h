@@ -101,7 +101,8 @@ struct lb_bench {
     const char *prompt_from;     /* whose prompt it is, in words */
     bool runs_code;
     bool keeps_no_row;           /* lb_item.row stays NULL (rows of megabytes) */
-    const char *cluster_key;     /* rows alike under this key share a question (row->group wins); or NULL */
+    const char *cluster_key;     /* rows alike under this key share a question (row->group wins), and their ids are its
+                                  * id, '/' and the rest; or NULL */
     size_t max_line;             /* bytes of a row; 0: LB_JSONL_MAX_LINE */
     void *own;                   /* a row's private data (lb_bench_from_file) */
 

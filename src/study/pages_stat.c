@@ -33,7 +33,7 @@ static bool share_of(const lb_pages *p, const lb_pages_task *t, int c, share wha
         const lb_pages_sample *s = lb_pages_at(p, t, i, c, &count);
         for (size_t j = 0; j < count; j++) {
             int v = says(&s[j], what);
-            if (v >= 0) x[n++] = (lb_outcome){.problem = i, .correct = v == 1};
+            if (v >= 0) x[n++] = (lb_outcome){.problem = t->problems[i].question, .correct = v == 1};
             else all = all && s[j].verdict < 0;
         }
     }
@@ -142,7 +142,8 @@ static size_t outcomes(const lb_pages *p, const lb_pages_task *t, int i, int c, 
     size_t n, m = 0;
     const lb_pages_sample *s = lb_pages_at(p, t, i, c, &n);
     for (size_t j = 0; j < n; j++)
-        if (s[j].verdict >= 0) out[m++] = (lb_outcome){.problem = i, .correct = s[j].verdict == LB_RIGHT};
+        if (s[j].verdict >= 0)
+            out[m++] = (lb_outcome){.problem = t->problems[i].question, .correct = s[j].verdict == LB_RIGHT};
     return m;
 }
 
