@@ -45,8 +45,10 @@ static void print_task(const lb_eval_result *r, const lb_task_result *t)
     print_value(t->bench->name, t->accuracy, t->accuracy_stderr, (size_t)t->n);
     printf(" %6d %8.1f%% %6.1f%% %8.1f %7d  ", t->n, 100 * t->truncated, 100 * t->think_closed, t->tokens_mean, t->unknown);
     for (int s = 0; s < r->n_seed; s++) printf(" %.1f", 100 * t->per_seed[s]);
-    printf(";");
-    for (int l = 0; l < LB_N_LEVEL; l++) {
+    bool levels = false;
+    for (int l = 0; l < LB_N_LEVEL; l++) levels = levels || t->level_n[l];
+    printf(levels ? ";" : "");
+    for (int l = 0; levels && l < LB_N_LEVEL; l++) {
         if (t->level_n[l]) printf(" %.2f", t->by_level[l]);
         else printf(" –");
     }
@@ -98,20 +100,24 @@ void lb_eval_print(const lb_eval_result *r)
 
 static void print_drop(const char *name, const lb_paired *d, double seen)
 {
-    printf("%-14s %+8.2f %7.2f  %+6.2f – %+6.2f  ", name, 100 * d->diff, 100 * d->stderr_diff, 100 * d->lo, 100 * d->hi);
+    printf("%-14s %+8.2f ", name, 100 * d->diff);
+    if (isnan(d->stderr_diff)) printf("%9s  %8s%9s", "–  ", "–", ""); /* one problem */
+    else printf("%7.2f  %+6.2f – %+6.2f  ", 100 * d->stderr_diff, 100 * d->lo, 100 * d->hi);
     if (d->p < 0.0001) printf(" <0.0001");
     else printf("%8.4f", d->p);
     printf("  %-10s %6zu ", isnan(d->p_mcnemar) ? "sign flips" : "McNemar", d->n_problem);
     if (isnan(d->p_mcnemar)) printf("     –     ");
     else printf("%4zu / %-4zu", d->only_a, d->only_b);
-    printf(" %8.2f\n", 100 * seen);
+    if (seen > 0) printf(" %8.2f\n", 100 * seen);
+    else printf("       –\n"); /* no difference anywhere, or a single problem */
 }
 
 void lb_eval_print_drop(const lb_eval_result *r, const lb_eval_result *base, const lb_eval_drop *d, const char *name)
 {
     const double z = 1.959963984540054 + 0.8416212335729143; /* as lb_stats_detectable */
-    printf("\nagainst %s (%.8s), which has %.1f%% ± %.1f%% on these problems; drops in points\n", name, base->model,
-           100 * base->average, 100 * base->average_stderr);
+    printf("\nagainst %s (%.8s), which has %.1f%%", name, base->model, 100 * base->average);
+    if (!isnan(base->average_stderr)) printf(" ± %.1f%%", 100 * base->average_stderr);
+    printf(" on these problems; drops in points\n");
     printf("%-14s %8s %6s±  %-15s  %8s  %-10s %6s %11s %8s\n", "task", "drop", "", "95 %", "p", "test", "n",
            "only b/this", "seen");
     for (int k = 0; k < r->n_task; k++)
@@ -128,7 +134,9 @@ static void print_need(const char *when, const lb_spread *s, double points)
 {
     double d = points / 100, k = lb_stats_samples_needed(s, d);
     if (!(s->total > 0)) { /* NaN: one sample of each; 0: outcomes that never vary */
-        printf("  %s: cannot be told from these samples\n", when);
+        printf("  %s: cannot be told, as %s\n", when,
+               !isnan(s->total) ? "no outcome varies"
+               : s->n_problem > 1 ? "there is one sample of each problem" : "there is one problem");
         return;
     }
     printf("  %s: %.0f problems; ", when, lb_stats_problems_needed(s, d));
@@ -140,10 +148,12 @@ static void print_need(const char *when, const lb_spread *s, double points)
 
 bool lb_eval_print_power(const lb_eval_result *r, const lb_eval_drop *d, double points, lb_err *err)
 {
-    printf("\na difference of %g points, to be seen with 80 %% power at the 5 %% level, needs\n", points);
+    printf("\na difference of %g point%s, to be seen with 80 %% power at the 5 %% level, needs\n", points,
+           points == 1 ? "" : "s");
     for (int k = 0; k < r->n_task; k++) {
         lb_spread one;
-        printf("%s (%d samples of each problem)\n", r->tasks[k].bench->name, r->n_seed * r->n_sample);
+        int m = r->n_seed * r->n_sample;
+        printf("%s (%d sample%s of each problem)\n", r->tasks[k].bench->name, m, m == 1 ? "" : "s");
         if (d) {
             print_need("by the measured differences", &d->spreads[k], points);
             continue;

@@ -160,6 +160,8 @@ char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err
 
 /* *dst = a copy of s, which replaces what was there. */
 bool lb_item_set(char **dst, const char *s, lb_err *err);
+/* What messages call an item: its id, or its number if it has none. Returns out. */
+const char *lb_item_called(const lb_item *it, char out[80]);
 /* The hash of prompt and gold. */
 lb_hash lb_item_hash(const lb_item *it);
 #endif

@@ -256,8 +256,10 @@ static char *find_source(const lb_source *s, const char *data_dir, lb_err *err)
         lb_buf_fmt(&tried, "%s%s", i ? ", " : "", s->files[i]);
         free(path);
     }
-    lb_fail(err, LB_EIO, "no %s in '%.200s': none of %.400s; from %.300s", s->name, data_dir, lb_buf_cstr(&tried),
-            s->url);
+    if (s->whole_path) lb_fail(err, LB_EIO, "there is no file %.400s, which %s names", lb_buf_cstr(&tried), s->url);
+    else
+        lb_fail(err, LB_EIO, "no %s in '%.200s': none of %.400s; from %.300s", s->name, data_dir, lb_buf_cstr(&tried),
+                s->url);
     lb_buf_free(&tried);
     return NULL;
 }
@@ -275,7 +277,7 @@ char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err
         return copy;
     }
     char *path = find_source(b->sources[i], data_dir, err);
-    if (!path) lb_wrap(err, "task %s (--data names the folder)", b->name);
+    if (!path) lb_wrap(err, b->own ? "task %s" : "task %s (--data names the folder)", b->name);
     return path;
 }
 
@@ -313,4 +315,11 @@ void lb_code_tests_free(lb_code_tests *t)
     free(t->p);
     json_decref(t->doc);
     memset(t, 0, sizeof *t);
+}
+
+const char *lb_item_called(const lb_item *it, char out[80])
+{
+    if (*it->id) snprintf(out, 80, "%.79s", it->id);
+    else snprintf(out, 80, "%d", it->number);
+    return out;
 }

@@ -144,6 +144,8 @@ static bool compare(const diffs *t, int n_task, int n_boot, uint64_t seed, lb_pa
     if (single) out->only_a = t[0].only_a, out->only_b = t[0].only_b;
     out->p_mcnemar = single ? lb_stats_mcnemar(out->only_a, out->only_b) : NAN;
     out->p = single ? out->p_mcnemar : sign_flips(t, n_task, out->diff, seed);
+    out->lo = out->hi = NAN;
+    if (isnan(out->stderr_diff)) return true; /* resamples of one problem are all alike */
     return bootstrap(t, n_task, n_boot > 0 ? n_boot : N_BOOT, seed, &out->lo, &out->hi, err);
 }
 
