@@ -108,11 +108,11 @@ typedef struct reading {
     size_t n, cap;
 } reading;
 
-static int by_hash(lb_hash a, lb_hash b) { return lb_rep_hash_order(&a, &b); }
+static int by_hash(lb_hash a, lb_hash b) { return lb_hash_order(&a, &b); }
 
 static bool wanted(const lb_pages_col *c, const lb_pages_cell *cell, const lb_sample_key *k)
 {
-    if (cell->prompts && !bsearch(&k->prompt, cell->prompts, cell->n_prompt, sizeof k->prompt, lb_rep_hash_order))
+    if (cell->prompts && !bsearch(&k->prompt, cell->prompts, cell->n_prompt, sizeof k->prompt, lb_hash_order))
         return false;
     bool seed = c->n_seed == 0;
     for (int i = 0; i < c->n_seed; i++) seed = seed || c->seeds[i] == k->seed;
