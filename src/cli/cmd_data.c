@@ -121,6 +121,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (done) return true;
     if (c.model)
         return lb_fail(err, LB_EUSAGE, "unexpected '%s'; --tasks names benchmarks, --data their folder", c.model);
+    if (show && l.check) return lb_fail(err, LB_EUSAGE, "--check reads every row, --show one: ask for them one after the other");
     if (show && !tasks && !file) return lb_fail(err, LB_EUSAGE, "--show wants --tasks or --task-file");
     const lb_bench **list = NULL;
     lb_bench *own = NULL;
@@ -135,13 +136,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         ok = show ? show_item(b, &l, show, err) : look_at(&l, b, err);
     }
     if (ok && own) ok = show ? show_item(own, &l, show, err) : look_at(&l, own, err);
-    if (ok && l.json) {
-        json_t *j = json_pack("{s:O}", show ? "items" : "files", l.files);
-        char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-        if (text) puts(text);
-        free(text);
-        json_decref(j);
-    }
+    if (ok && l.json)
+        ok = lb_cmd_print_json(json_pack("{s:O}", show ? "items" : "files", l.files), err);
     if (ok && *l.bad) ok = lb_fail(err, LB_EIO, "%s", l.bad);
     json_decref(l.files);
     lb_bench_free(own);

@@ -281,13 +281,37 @@ char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err
     return path;
 }
 
+/* "2024-08" or "2024-08-01". */
+static bool is_date(const char *s)
+{
+    static const char shape[] = "dddd-dd-dd";
+    size_t n = strlen(s);
+    if (n != 7 && n != 10) return false;
+    for (size_t i = 0; i < n; i++)
+        if (shape[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != '-') return false;
+    int month = (s[5] - '0') * 10 + s[6] - '0', day = n == 10 ? (s[8] - '0') * 10 + s[9] - '0' : 1;
+    return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
+static bool check_dates(const lb_items_opt *o, lb_err *err)
+{
+    const char *date[] = {o->from, o->to};
+    for (int i = 0; i < 2; i++)
+        if (date[i] && !is_date(date[i]))
+            return lb_fail(err, LB_EUSAGE, "--%s '%.40s' is no date, wanted 2024-08-01 or 2024-08", i ? "to" : "from", date[i]);
+    if (o->from && o->to && strncmp(o->from, o->to, strlen(o->to)) > 0)
+        return lb_fail(err, LB_EUSAGE, "--from %s is after --to %s", o->from, o->to);
+    return true;
+}
+
 bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *opt, lb_items *out, lb_err *err)
 {
     static const lb_items_opt none = {0};
     int n_source = 0;
     while (b->sources[n_source]) n_source++;
     reading r = {.bench = b, .out = out, .opt = opt ? opt : &none};
-    bool ok = items_begin(out, n_source, &r, err);
+    memset(out, 0, sizeof *out);
+    bool ok = check_dates(r.opt, err) && items_begin(out, n_source, &r, err);
     for (int i = 0; ok && i < n_source && !r.enough; i++) {
         lb_map map = {0};
         ok = (out->paths[i] = lb_source_path(b, i, data_dir, err)) != NULL && lb_map_open(&map, out->paths[i], err) &&
