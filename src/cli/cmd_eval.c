@@ -136,6 +136,7 @@ static bool read_flags(evaluation *e, lb_err *err)
                        .to = f->to, .n_sample = (int)f->samples, .max_new = (int)f->n, .think_budget = (int)f->budget,
                        .think_extend = (int)f->extend, .n_slot = (int)f->parallel, .kv = f->kv, .fresh = f->fresh,
                        .allow_weak_sandbox = f->weak, .stop = &lb_cmd_stop};
+    if (f->samples_out && !lb_out_check(f->samples_out, err)) return lb_wrap(err, "--samples-out");
     return check_model(e, err) && parse_list("seeds", f->seeds, 0, o->seeds, LB_MAX_SEEDS, &o->n_seed, err) &&
            parse_k("pass-k", f->pass_k, o->pass_k, &o->n_pass_k, err) &&
            parse_k("maj-k", f->maj_k, o->maj_k, &o->n_maj_k, err) && find_tasks(e, err) && check_dated(e, err);
