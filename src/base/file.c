@@ -237,10 +237,19 @@ static bool out_fail(lb_out *o, lb_err *err)
     return lb_fail_io(err, "cannot write %s", o->path);
 }
 
+bool lb_out_check(const char *path, lb_err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) return true;
+    return lb_fail(err, LB_EUSAGE, "%s is a %s; an output is a regular file", path,
+                   S_ISDIR(st.st_mode) ? "folder" : "special file");
+}
+
 bool lb_out_open(lb_out *o, const char *path, lb_err *err)
 {
     memset(o, 0, sizeof *o);
     o->fd = -1;
+    if (!lb_out_check(path, err)) return false;
     remove_leftovers(path);
     o->tmp = temporary_name(path, err);
     o->path = strdup(path);

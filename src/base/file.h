@@ -45,7 +45,9 @@ typedef struct lb_out {
     int failed_errno;
 } lb_out;
 
-bool lb_out_open(lb_out *o, const char *path, lb_err *err);
+/* LB_EUSAGE for a folder and for a special file, which the rename would replace (/dev/null by a file, for everybody). */
+bool lb_out_check(const char *path, lb_err *err);
+bool lb_out_open(lb_out *o, const char *path, lb_err *err);           /* checks, too */
 bool lb_out_write(lb_out *o, const void *p, size_t n, lb_err *err);
 bool lb_out_commit(lb_out *o, lb_err *err);               /* fsync, rename, fsync folder; closes either way */
 void lb_out_abort(lb_out *o); /* removes the temporary file; safe on a zeroed or closed one */

@@ -14,3 +14,10 @@ void lb_hash_hex(lb_hash h, char out[33])
 {
     snprintf(out, 33, "%016llx%016llx", (unsigned long long)h.hi, (unsigned long long)h.lo);
 }
+
+int lb_hash_order(const void *a, const void *b)
+{
+    const lb_hash *x = a, *y = b;
+    if (x->hi != y->hi) return x->hi < y->hi ? -1 : 1;
+    return (x->lo > y->lo) - (x->lo < y->lo);
+}

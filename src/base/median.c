@@ -1,5 +1,6 @@
-/* base/median.c – sorting doubles. */
+/* base/median.c – sorting doubles, and what stands where in their order. */
 #include "base/median.h"
+#include <math.h>
 #include <stdlib.h>
 
 static int by_value(const void *a, const void *b)
@@ -14,4 +15,12 @@ double lb_median(double *v, size_t n)
 {
     lb_sort_doubles(v, n);
     return v[n / 2];
+}
+
+double lb_quantile(const double *v, size_t n, double q)
+{
+    if (n == 0) return NAN;
+    double h = q * (double)(n - 1);
+    size_t i = (size_t)h;
+    return i + 1 < n ? v[i] + (h - (double)i) * (v[i + 1] - v[i]) : v[n - 1];
 }

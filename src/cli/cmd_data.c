@@ -17,14 +17,21 @@ static void print_hash(const lb_data_file *f)
     else printf("    SHA-256 %s, not that of %s; %s\n", f->sha256, k->what, rows);
 }
 
+/* "gsm8k", or with a separator "mr_ben/math". */
+static void name_of(const lb_data_file *f, const char *between, char *out, size_t n)
+{
+    bool alone = strcmp(f->bench->name, f->source->name) == 0 || !f->bench->sources[1];
+    snprintf(out, n, "%.100s%s%.100s", f->bench->name, alone ? "" : between, alone ? "" : f->source->name);
+}
+
 static void print_file(const lb_data_file *f, bool named)
 {
     const lb_source *s = f->source;
     char rows[32] = "", name[128];
-    bool alone = strcmp(f->bench->name, s->name) == 0 || !f->bench->sources[1];
-    snprintf(name, sizeof name, "%s%s%s", f->bench->name, alone ? "" : "/", alone ? "" : s->name);
+    name_of(f, "/", name, sizeof name);
     if (f->n_row >= 0) snprintf(rows, sizeof rows, "%d rows", f->n_row);
-    printf("%-20s %-8s %-10s %s\n", name, states[f->state], rows, f->path ? f->path : "");
+    if (f->path) printf("%-20s %-8s %-10s %s\n", name, states[f->state], rows, f->path);
+    else printf("%-20s %s\n", name, states[f->state]);
     if (f->state == LB_DATA_FOUND) {
         print_hash(f);
         bool part = strchr(f->bench->name, ':') != NULL; /* of a file's rows, perhaps */
@@ -54,9 +61,11 @@ static bool look_at(look *l, const lb_bench *b, lb_err *err)
     for (int i = 0; b->sources[i]; i++) {
         lb_data_file f;
         if (!lb_data_look(b, i, l->data, l->check, &f, err)) return false;
-        if (f.state == LB_DATA_BROKEN || (f.state == LB_DATA_MISSING && l->named))
-            if (!*l->bad)
-                snprintf(l->bad, sizeof l->bad, "%.100s: %.100s is %s", b->name, f.source->name, states[f.state]);
+        if (!*l->bad && (f.state == LB_DATA_BROKEN || (f.state == LB_DATA_MISSING && l->named))) {
+            char name[220];
+            name_of(&f, ": ", name, sizeof name);
+            snprintf(l->bad, sizeof l->bad, "%s is %s", name, states[f.state]);
+        }
         if (l->json) json_array_append_new(l->files, lb_data_json(&f));
         else print_file(&f, l->named);
         lb_data_file_free(&f);
@@ -69,7 +78,8 @@ static bool show_item(const lb_bench *b, const look *l, int64_t n, lb_err *err)
 {
     lb_items items;
     if (!lb_items_load(b, l->data, &(lb_items_opt){.limit = (int)n}, &items, err)) return false;
-    bool ok = items.n >= n || lb_fail(err, LB_EUSAGE, "--show %lld: %s has %d", (long long)n, b->name, items.n);
+    bool ok = items.n >= n || lb_fail(err, LB_EUSAGE, "--show %lld: %s has %d problem%s", (long long)n,
+                                      b->name, items.n, items.n == 1 ? "" : "s");
     const lb_item *it = ok ? &items.p[n - 1] : NULL;
     if (ok && l->json) {
         char hash[33];
@@ -111,6 +121,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (done) return true;
     if (c.model)
         return lb_fail(err, LB_EUSAGE, "unexpected '%s'; --tasks names benchmarks, --data their folder", c.model);
+    if (show && l.check) return lb_fail(err, LB_EUSAGE, "--check reads every row, --show one: ask for them one after the other");
     if (show && !tasks && !file) return lb_fail(err, LB_EUSAGE, "--show wants --tasks or --task-file");
     const lb_bench **list = NULL;
     lb_bench *own = NULL;
@@ -125,13 +136,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         ok = show ? show_item(b, &l, show, err) : look_at(&l, b, err);
     }
     if (ok && own) ok = show ? show_item(own, &l, show, err) : look_at(&l, own, err);
-    if (ok && l.json) {
-        json_t *j = json_pack("{s:O}", show ? "items" : "files", l.files);
-        char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-        if (text) puts(text);
-        free(text);
-        json_decref(j);
-    }
+    if (ok && l.json)
+        ok = lb_cmd_print_json(json_pack("{s:O}", show ? "items" : "files", l.files), err);
     if (ok && *l.bad) ok = lb_fail(err, LB_EIO, "%s", l.bad);
     json_decref(l.files);
     lb_bench_free(own);

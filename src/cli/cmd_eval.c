@@ -120,6 +120,14 @@ static bool check_model(evaluation *e, lb_err *err)
     return true;
 }
 
+/* --from and --to want a task that they choose from. */
+static bool check_dated(const evaluation *e, lb_err *err)
+{
+    bool dated = !e->f.from && !e->f.to;
+    for (int k = 0; k < e->o.n_task; k++) dated = dated || e->tasks[k]->dated;
+    return dated || lb_fail(err, LB_EUSAGE, "--from and --to are for benchmarks whose problems have dates (livecodebench)");
+}
+
 static bool read_flags(evaluation *e, lb_err *err)
 {
     const flags *f = &e->f;
@@ -128,9 +136,10 @@ static bool read_flags(evaluation *e, lb_err *err)
                        .to = f->to, .n_sample = (int)f->samples, .max_new = (int)f->n, .think_budget = (int)f->budget,
                        .think_extend = (int)f->extend, .n_slot = (int)f->parallel, .kv = f->kv, .fresh = f->fresh,
                        .allow_weak_sandbox = f->weak, .stop = &lb_cmd_stop};
+    if (f->samples_out && !lb_out_check(f->samples_out, err)) return lb_wrap(err, "--samples-out");
     return check_model(e, err) && parse_list("seeds", f->seeds, 0, o->seeds, LB_MAX_SEEDS, &o->n_seed, err) &&
            parse_k("pass-k", f->pass_k, o->pass_k, &o->n_pass_k, err) &&
-           parse_k("maj-k", f->maj_k, o->maj_k, &o->n_maj_k, err) && find_tasks(e, err);
+           parse_k("maj-k", f->maj_k, o->maj_k, &o->n_maj_k, err) && find_tasks(e, err) && check_dated(e, err);
 }
 
 /* How its makers sample it, unless the user says otherwise. */
@@ -399,8 +408,8 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
          "folder of the benchmarks (default: data); `lowbit data` says what it wants", 0, 0, false},
         {"limit", 0, LB_ARG_INT, &f->limit, "N", "the first N problems of each task (default: all)", 1, 1 << 20, false},
         {"from", 0, LB_ARG_STR, &f->from, "DATE",
-         "only problems from this day on, such as 2024-08-01, where they have a date", 0, 0, false},
-        {"to", 0, LB_ARG_STR, &f->to, "DATE", "only problems up to this day", 0, 0, false},
+         "only problems from this day on, such as 2024-08-01 or 2024-08, where they have a date", 0, 0, false},
+        {"to", 0, LB_ARG_STR, &f->to, "DATE", "only problems up to this day or month", 0, 0, false},
         {"option-seed", 0, LB_ARG_INT, &f->option_seed, "N",
          "order of the options, where a benchmark shuffles them (default 1234)", 1, 0x1p53, false},
         {"seeds", 0, LB_ARG_STR, &f->seeds, "A,B", "default 42,43,44", 0, 0, false},

@@ -16,7 +16,9 @@ static bool say(const lb_common *c, const char *path, int n_plot, const lb_pages
                                  err);
     if (c->quiet) return true;
     printf("%s: %d plots%s", path, n_plot, png ? ", as PNG in plots/" : "");
-    if (n->n_page) printf("; %d pages of answers, %d models × %d tasks", n->n_page, n->n_model, n->n_task);
+    if (n->n_page)
+        printf("; %d pages of answers, %d model%s × %d task%s", n->n_page, n->n_model, n->n_model == 1 ? "" : "s", n->n_task,
+               n->n_task == 1 ? "" : "s");
     puts("");
     return true;
 }

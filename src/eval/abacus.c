@@ -137,21 +137,33 @@ static bool grade_code(const lb_item *it, const char *text, const lb_grader *g, 
 }
 
 /* 1,024 tokens: the longest correct solution of the embedded model has about half of that. */
-#define ABACUS(n, mirrors)                                                                                             \
+#define ABACUS(n, mirrors, rows, hash)                                                                                 \
     .name = n, .like = mirrors, .suite = "abacus", .max_new = 1024, .version = 1,                                      \
     .prompt_from = "the problem as it stands",                                                                         \
     .sources = (const lb_source *const[])                                                                              \
     {                                                                                                                  \
         &(const lb_source){.name = n,                                                                                  \
                            .files = (const char *const[]){"abacus/" n ".jsonl", NULL},                                 \
+                           .n_row = rows,                                                                              \
+                           .known = (const lb_known_file[]){{hash, "lowbit, data/abacus/" n ".jsonl"}, {0}},           \
                            .url = "comes with lowbit (data/abacus)",                                                   \
                            .licence = "as lowbit"},                                                                    \
             NULL                                                                                                       \
     }
 
-const lb_bench lb_bench_chain = {ABACUS("chain", "GSM8K"), .item = text_item, .grade = grade_math};
-const lb_bench lb_bench_algebra = {ABACUS("algebra", "MATH-500"), .item = text_item, .grade = grade_math};
-const lb_bench lb_bench_contest = {ABACUS("contest", "AIME"), .item = text_item, .grade = grade_math};
-const lb_bench lb_bench_choice = {ABACUS("choice", "GPQA"), .item = letter_item, .grade = grade_letter};
-const lb_bench lb_bench_code = {ABACUS("code", "LiveCodeBench"), .runs_code = true, .item = code_item, .grade = grade_code,
-                                .tests = code_tests};
+const lb_bench lb_bench_chain = {
+    ABACUS("chain", "GSM8K", 500, "f58fba4cf14bec863ff73e5d123a4806f64fdbbc7296c5aba83fdbbf3b0247df"),
+    .item = text_item, .grade = grade_math};
+const lb_bench lb_bench_algebra = {
+    ABACUS("algebra", "MATH-500", 492, "9e1a3fcce0cd7749c21f4b460b32043723bdb3aa9b52041021b6fb7baf9d6c33"),
+    .item = text_item, .grade = grade_math};
+const lb_bench lb_bench_contest = {
+    ABACUS("contest", "AIME", 500, "0969128245e2979670a91a1ab5b761c2ead1a60d5c76866fbd7b90ed35a9db78"),
+    .item = text_item, .grade = grade_math};
+const lb_bench lb_bench_choice = {
+    ABACUS("choice", "GPQA", 496, "d322bdebeef32f13dee4e0f6eade3def22b230f4c1fcd8d6ff15d2e1df34897b"),
+    .item = letter_item, .grade = grade_letter};
+const lb_bench lb_bench_code = {
+    ABACUS("code", "LiveCodeBench", 451, "049a57d984bba3e3d8f314d7a0574c45584cde108dad169807905bbc0d303831"),
+    .runs_code = true, .item = code_item,
+    .grade = grade_code, .tests = code_tests};

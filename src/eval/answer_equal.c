@@ -580,6 +580,15 @@ const char *lb_answer_trim(const char *s, size_t *n)
     return s;
 }
 
+static void reread(lb_tree *t, const char *s, bool remark)
+{
+    lb_tree_free(t);
+    if (!lb_tree_parse(t, s, strlen(s), false)) t->root = -1;
+    t->remark = t->remark || remark;
+}
+
+static bool is_scalar(const lb_tree *t) { return t->root >= 0 && lb_node_is_scalar(&t->node[t->root]); }
+
 static lb_verdict by_tree(pair *p, lb_tree *g, lb_tree *a, const char *answer, size_t n)
 {
     bool g_ok = g->root >= 0, a_ok = a->root >= 0;
@@ -614,6 +623,10 @@ static lb_verdict equal(pair *p, const char *gold, const char *answer)
     if (an > LB_TREE_BYTES) return say(p, LB_UNKNOWN, "the answer is too long");
     if (!lb_tree_parse(&g, gold, gn, false)) g.root = -1;
     if (!lb_tree_parse(&a, answer, an, false)) a.root = -1;
+    char gw[LB_TREE_WHY], aw[LB_TREE_WHY];      /* numbers in words, against digits or others in words */
+    bool g_words = lb_words_to_number(gold, gn, gw, sizeof gw), a_words = lb_words_to_number(answer, an, aw, sizeof aw);
+    if (g_words && (a_words || is_scalar(&a))) reread(&g, gw, !a_words);
+    if (a_words && (g_words || is_scalar(&g))) reread(&a, aw, !g_words);
     lb_verdict v = by_tree(p, &g, &a, answer, an);
     lb_tree_free(&g), lb_tree_free(&a);
     if (v == LB_RIGHT && strncmp(p->why, "equal at", 8)) p->why[0] = 0;

@@ -77,8 +77,13 @@ bool lb_answer_explain(const char *answer, lb_buf *out)
         lb_buf_fmt(out, "not understood: longer than %d bytes\n", LB_TREE_BYTES);
         return false;
     }
-    bool ok = lb_tree_parse(&t, answer, n, false);
-    if (ok) write_node(&t, t.root, out), lb_buf_byte(out, '\n'), values(&t, t.root, out);
+    char digits[LB_TREE_WHY];
+    bool ok = lb_tree_parse(&t, answer, n, false), words = lb_words_to_number(answer, n, digits, sizeof digits);
+    if (ok) {
+        write_node(&t, t.root, out);
+        if (words) lb_buf_fmt(out, ", or %s", digits);
+        lb_buf_byte(out, '\n'), values(&t, t.root, out);
+    }
     else lb_buf_fmt(out, "not understood: %s\n", t.why);
     lb_tree_free(&t);
     return ok && !out->oom;

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 typedef struct lex {
     lb_tree *t;
@@ -59,7 +60,9 @@ static const word plain_words[] = {
     {"degrees", LB_TOK_DEG, ""}, {"degree", LB_TOK_DEG, ""}, {"deg", LB_TOK_DEG, ""}, {"dollars", LB_TOK_DOLLAR, ""},
     {"dollar", LB_TOK_DOLLAR, ""}, {"USD", LB_TOK_DOLLAR, ""}, {"usd", LB_TOK_DOLLAR, ""}, {"percent", LB_TOK_PCT, ""},
     {"pct", LB_TOK_PCT, ""}, {"percentage", LB_TOK_PCT, ""},
-    {"euros", LB_TOK_DOLLAR, "€"}, {"euro", LB_TOK_DOLLAR, "€"},
+    {"euros", LB_TOK_DOLLAR, "€"}, {"euro", LB_TOK_DOLLAR, "€"}, {"EUR", LB_TOK_DOLLAR, "€"},
+    {"GBP", LB_TOK_DOLLAR, "£"}, {"Rs", LB_TOK_DOLLAR, "₹"}, {"INR", LB_TOK_DOLLAR, "₹"},
+    {"rupees", LB_TOK_DOLLAR, "₹"}, {"rupee", LB_TOK_DOLLAR, "₹"},
 };
 static const char *const skipped[] = {
     "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "textstyle",
@@ -69,13 +72,13 @@ static const char *const texts[] = {"text", "mbox", "textbf", "textrm", "textit"
                                     "operatorname", "mathbf", "mathit", "boldsymbol", "mathsf", "mathbb", NULL};
 static const char *const short_words[] = {"yes", "no", "odd", "even", "red", "none", "true", "false", "cm", "mm", "km",
                                           "kg", "ft", "am", "pm", "an", "the", "mph", "hr", "hrs", "min", "sec", "lb",
-                                          "lbs", "oz", "ml", NULL};
+                                          "lbs", "oz", "ml", "per", NULL};
 static const struct { const char *utf8; int kind; const char *text; } unicode[] = {
     {"−", '-', ""}, {"–", '-', ""}, {"×", '*', ""}, {"·", '*', ""}, {"⋅", '*', ""}, {"∙", '*', ""}, {"∗", '*', ""},
     {"÷", '/', ""}, {"π", LB_TOK_PI, ""}, {"∞", LB_TOK_INF, ""}, {"∪", LB_TOK_CUP, ""}, {"∈", LB_TOK_IN, ""},
     {"√", LB_TOK_SQRT, "whole"}, {"∛", LB_TOK_SQRT, "3"}, {"∜", LB_TOK_SQRT, "4"}, {"€", LB_TOK_DOLLAR, "€"},
     {"¢", LB_TOK_TEXT, "cent"},
-    {"£", LB_TOK_DOLLAR, "£"}, {"¥", LB_TOK_DOLLAR, "¥"}, {"≠", LB_TOK_REL, "n"}, {"°", LB_TOK_DEG, ""},
+    {"£", LB_TOK_DOLLAR, "£"}, {"¥", LB_TOK_DOLLAR, "¥"}, {"₹", LB_TOK_DOLLAR, "₹"}, {"≠", LB_TOK_REL, "n"}, {"°", LB_TOK_DEG, ""},
     {"≈", LB_TOK_REL, "~"}, {"±", LB_TOK_PM, ""}, {"∓", LB_TOK_MP, ""}, {"≤", LB_TOK_REL, "l"},
     {"≥", LB_TOK_REL, "g"}, {"⩽", LB_TOK_REL, "l"}, {"⩾", LB_TOK_REL, "g"}, {"∅", LB_TOK_EMPTY, ""}, {"θ", LB_TOK_ID,
     "theta"},
@@ -280,9 +283,9 @@ static void lex_subscript(lex *x)
         push(x, LB_TOK_BAD, "_", 1);
 }
 
-/* A word, rather than a product of variables: listed, or four letters and more with a vowel that are not in
+/* A word, rather than a product of variables: listed, or `least` letters and more with a vowel that are not in
  * alphabetical order (as the variables of a monomial are). */
-static bool is_word(const char *s, size_t n)
+static bool is_word(const char *s, size_t n, size_t least)
 {
     if (listed(short_words, s, n)) return true;
     bool vowel = false, ascending = true;
@@ -290,7 +293,7 @@ static bool is_word(const char *s, size_t n)
         if (strchr("aeiouyAEIOUY", s[i])) vowel = true;
         if (i && s[i] <= s[i - 1]) ascending = false;
     }
-    return n >= 4 && vowel && !ascending;
+    return n >= least && vowel && !ascending;
 }
 
 static void push_word(lex *x, const word *w)
@@ -298,11 +301,31 @@ static void push_word(lex *x, const word *w)
     push(x, w->kind, w->text, strlen(w->text));
 }
 
+/* Behind the word at x->s [n] and what it makes with its neighbours: minus 5, 5 per cent, Rs. 5; NULL: nothing. */
+static const char *lex_phrase(lex *x, const char *s, size_t n)
+{
+    const char *p = s + n;
+    while (p < x->end && *p == ' ') p++;
+    bool number = p < x->end && isdigit((unsigned char)*p);
+    if (number && ((n == 5 && !memcmp(s, "minus", 5)) || (n == 8 && !memcmp(s, "negative", 8))))
+        return push(x, '-', NULL, 0), p;
+    if (n == 3 && !memcmp(s, "per", 3) && x->end - p >= 4 && !memcmp(p, "cent", 4) &&
+        !(x->end - p > 4 && isalpha((unsigned char)p[4]))) return push(x, LB_TOK_PCT, NULL, 0), p + 4;
+    if (n == 2 && !memcmp(s, "Rs", 2) && p < x->end && *p == '.') return push(x, LB_TOK_DOLLAR, "₹", 3), p + 1;
+    return NULL;
+}
+
 static void lex_letters(lex *x)
 {
-    const char *p = x->s;
+    const char *p = x->s, *behind;
     while (p < x->end && isalpha((unsigned char)*p)) p++;
     size_t n = (size_t)(p - x->s);
+    if ((behind = lex_phrase(x, x->s, n)) != NULL) {
+        x->s = behind;
+        return;
+    }
+    int before = x->space && x->t->n_tok ? x->t->tok[x->t->n_tok - 1].kind : LB_TOK_END;
+    bool is_text = n > 1 && (before == LB_TOK_TEXT || is_word(x->s, n, before == LB_TOK_NUM ? 3 : 4)); /* of tea; 1 cup */
     const word *w = NULL;
     if (n > 1) w = find(plain_words, sizeof plain_words / sizeof *plain_words, x->s, n);
     if (n > 1 && !w) {
@@ -310,7 +333,7 @@ static void lex_letters(lex *x)
         if (w && w->kind != LB_TOK_FUNC && !(w->kind == LB_TOK_ID && n > 3)) w = NULL;
     }
     if (w) push_word(x, w), x->s = p;
-    else if (n > 1 && is_word(x->s, n)) push(x, LB_TOK_TEXT, x->s, n), x->s = p;
+    else if (is_text) push(x, LB_TOK_TEXT, x->s, n), x->s = p;
     else push(x, LB_TOK_ID, x->s, 1), x->s++;
     /* The rest of a run that is no word comes letter by letter, and must not be looked at again as a word. */
     while (!w && n > 1 && x->s < p) push(x, LB_TOK_ID, x->s, 1), x->s++;
@@ -553,12 +576,19 @@ bool lb_tree_lex(lb_tree *t, const char *src, size_t n, bool commas_separate)
     return !x.full;
 }
 
+/* Letter case does not count in words: Step 3, step 3. */
+static bool same_token(const lb_tree *a, const lb_tree *b, int i)
+{
+    const char *s = lb_tree_text(a, a->tok[i].text), *t = lb_tree_text(b, b->tok[i].text);
+    bool words = a->tok[i].kind == LB_TOK_TEXT && strlen(s) > 2;
+    return a->tok[i].kind == b->tok[i].kind && (words ? strcasecmp(s, t) : strcmp(s, t)) == 0;
+}
+
 bool lb_tree_same_tokens(const lb_tree *a, const lb_tree *b)
 {
     if (a->n_tok != b->n_tok || !a->n_tok) return false;
     for (int i = 0; i < a->n_tok; i++)
-        if (a->tok[i].kind != b->tok[i].kind ||
-            strcmp(lb_tree_text(a, a->tok[i].text), lb_tree_text(b, b->tok[i].text))) return false;
+        if (!same_token(a, b, i)) return false;
     return true;
 }
 

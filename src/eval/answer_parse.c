@@ -584,6 +584,8 @@ static bool parse_unit(parser *p, char *unit, size_t size)
         else if (k == LB_TOK_DOLLAR) s = text(p)[0] ? text(p) : "$";
         else if (k == LB_TOK_PCT) s = "%";
         else if (k == '/' && kind_after(p, 1) == LB_TOK_TEXT) s = "/";
+        else if (k == '/' && unit[0] && kind_after(p, 1) == LB_TOK_ID && strchr("hs", text_after(p, 1)[0]) &&
+                 !text_after(p, 1)[1]) s = text_after(p, 1)[0] == 'h' ? "/hour" : "/second", n_tok = 2;
         else if (k == '^' && unit[0] && kind_after(p, 1) == LB_TOK_NUM) s = text_after(p, 1), n_tok = 2;
         else if (k == '^' && unit[0] && kind_after(p, 1) == '{' && kind_after(p, 2) == LB_TOK_NUM &&
                  kind_after(p, 3) == '}') s = text_after(p, 2), n_tok = 4;
@@ -671,6 +673,7 @@ static int parse_side(parser *p)
 static int parse_item(parser *p)
 {
     lb_tree *t = p->t;
+    if (kind(p) == LB_TOK_REL && text(p)[0] == '~') p->at++, t->remark = true;     /* ≈ 5 */
     int first = parse_side(p), last = first;
     if (first < 0) return -1;
     while (kind(p) == LB_TOK_REL || kind(p) == LB_TOK_IN) {

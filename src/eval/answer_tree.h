@@ -98,6 +98,12 @@ bool lb_unit_changes_value(const char *words);
 /* "million …": the number as digits, and *n the length of its word; NULL if s does not begin with one. */
 const char *lb_unit_multiple(const char *s, size_t *n);
 
+/* ---- numbers in words (answer_words.c) ---- */
+
+/* "Twenty-one apples" as 21\text{ apples}, "third" as 3, perhaps within one \text{}: true if s [n] is a number in words with
+ * at most three words behind it. out[size] may hold something else after false. */
+bool lb_words_to_number(const char *s, size_t n, char *out, size_t size);
+
 static inline bool lb_node_is_scalar(const lb_node *x) { return x->kind <= LB_NODE_BINOM; }
 
 /* One value to compare: node, minus another if minus >= 0, with ± read as pm (+1, -1; 0: not allowed). */

@@ -1,18 +1,24 @@
 /* eval/answer_unit.c – the words behind a number. */
 #include "eval/answer_tree.h"
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
 bool lb_unit_changes_value(const char *s)
 {
     static const char *const stop[] = {
-        "hundreds", "thousands", "millions", "billions", "trillions", "dozens", "half", "halves", "thirds", "fourths",
-        "fifths", "sixths", "sevenths", "eighths", "ninths", "tenths", "hundredths", "thousandths", "squared", "cubed",
+        "tens", "hundreds", "thousands", "millions", "billions", "trillions", "dozens", "score", "half", "halves", "third",
+        "thirds", "fourth", "fourths", "fifth", "fifths", "sixth", "sixths", "seventh", "sevenths", "eighth", "eighths",
+        "ninth", "ninths", "tenth", "tenths", "twelfth", "twelfths", "hundredth", "hundredths", "thousandth",
+        "thousandths", "millionth", "millionths", "squared", "cubed", "doubled", "tripled", "halved", "root", "twos",
+        "threes", "fours", "fives", "sixes", "sevens", "eights", "nines", "one", "two", "three", "four", "five", "six",
+        "seven", "eight", "nine", "ten", "zero", "fewer", "out", "imaginary", "infinity",
         "factorial", "plus", "minus", "times", "over", "divided", "or", "and", "if", "when", "where", "for", "not",
         "no", "more", "less", "greater", "than", "least", "most", "about", "approximately", "mod", "modulo", "base",
         "remainder", "to", "between", "negative", "positive", "except", "percent", NULL};
     while (*s) {
         size_t n = strcspn(s, " ,;.()-\t\n");
+        if (n == 1 && isalpha((unsigned char)*s) && !strchr("mgslLhJNWKVCFAa", *s)) return true;   /* 5\text{ i} */
         for (int i = 0; stop[i]; i++)
             if (strlen(stop[i]) == n && !strncasecmp(stop[i], s, n)) return true;
         s += n + (s[n] != 0);
@@ -40,6 +46,7 @@ static const char *unit_name(const char *s)
         {"centimetre", "centimeter"}, {"kilometre", "kilometer"}, {"kg", "kilogram"}, {"g", "gram"}, {"ft", "foot"},
         {"feet", "foot"}, {"inches", "inch"}, {"in", "inch"}, {"yd", "yard"}, {"lb", "pound"}, {"lbs", "pound"},
         {"oz", "ounce"}, {"ml", "milliliter"}, {"mph", "mile/hour"}, {"sq", "square"}, {"per", "/"}, {"cents", "cent"},
+        {"h", "hour"}, {"s", "second"}, {"kph", "kilometer/hour"}, {"kmh", "kilometer/hour"},
     };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         if (!strcmp(same[i][0], s)) return same[i][1];

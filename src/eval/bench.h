@@ -17,7 +17,7 @@ typedef struct lb_item {
     const lb_bench *bench;       /* borrowed */
     int source;                  /* which of the benchmark's sources the row is from */
     int number;                  /* 1 … in the order of the files, rows left out not counted */
-    int cluster;                 /* items that share a question (MR-Ben's three solutions) have the same; else number */
+    int cluster;                 /* number of the first item with the same question (MR-Ben has three solutions of each) */
     char *id;                    /* the row's own name of itself; "" if it has none */
     char *prompt;                /* the user's turn, whole */
     char *gold;                  /* "" for programs */
@@ -48,7 +48,7 @@ typedef struct lb_grader {
 typedef struct lb_items_opt {
     int limit;                   /* the first so many items (default: all) */
     uint64_t option_seed;        /* order of the options where the benchmark shuffles them (default LB_OPTION_SEED) */
-    const char *from, *to;       /* "2024-08-01": rows with a date outside [from, to] are left out (default: none) */
+    const char *from, *to;       /* "2024-08" or "2024-08-01": rows with a date outside [from, to] are left out (default: none) */
 } lb_items_opt;
 enum { LB_OPTION_SEED = 1234 }; /* the seed of the studies' pipeline */
 
@@ -100,8 +100,10 @@ struct lb_bench {
     int version;                 /* of the prompt: part of the results' key; raise it when a prompt changes */
     const char *prompt_from;     /* whose prompt it is, in words */
     bool runs_code;
+    bool dated;                  /* rows have dates, which lb_items_opt.from and to choose from */
     bool keeps_no_row;           /* lb_item.row stays NULL (rows of megabytes) */
-    const char *cluster_key;     /* rows alike under this key share a question (row->group wins); or NULL */
+    const char *cluster_key;     /* rows alike under this key share a question (row->group wins), and their ids are its
+                                  * id, '/' and the rest; or NULL */
     size_t max_line;             /* bytes of a row; 0: LB_JSONL_MAX_LINE */
     void *own;                   /* a row's private data (lb_bench_from_file) */
 
@@ -159,6 +161,8 @@ char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err
 
 /* *dst = a copy of s, which replaces what was there. */
 bool lb_item_set(char **dst, const char *s, lb_err *err);
+/* What messages call an item: its id, or its number if it has none. Returns out. */
+const char *lb_item_called(const lb_item *it, char out[80]);
 /* The hash of prompt and gold. */
 lb_hash lb_item_hash(const lb_item *it);
 #endif

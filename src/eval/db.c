@@ -37,6 +37,11 @@ bool lb_db_fail(lb_db *db, lb_err *err)
     if (full)
         return lb_fail(err, code, "%s: %s; what is finished is kept, the same command continues when there is room", db->path,
                        db->rc == SQLITE_FULL ? "the disk is full" : strerror(os));
+    if (db->rc == SQLITE_READONLY)
+        return lb_fail(err, code, "%s cannot be written (%s): its folder, too, must let files be made", db->path,
+                       sqlite3_errmsg(db->db));
+    if (db->rc == SQLITE_CANTOPEN && !lb_file_exists(db->path)) /* SQLite's last try was another: to read it */
+        return lb_fail(err, code, "%s cannot be made: is its folder there, and may files be made in it?", db->path);
     bool say = os && (io || db->rc == SQLITE_CANTOPEN);
     return lb_fail(err, code, "%s: %s%s%s%s", db->path, sqlite3_errmsg(db->db), say ? " (" : "", say ? strerror(os) : "",
                    say ? ")" : "");

@@ -97,7 +97,7 @@ typedef struct lb_item_row {
     const char *task;
     int version;
     lb_hash item;
-    int number, level;           /* line in the file, from 0; level 1 … 5, or 0 */
+    int number, level;           /* place in the file, from 1; level 1 … 5, or 0 */
     const char *id, *problem, *gold;             /* problem: the user's turn */
 } lb_item_row;
 

@@ -62,6 +62,7 @@ typedef struct lb_task_result {
     char sampling[LB_SAMPLING_TEXT];     /* as in the samples' keys; with bench->name and bench->version it finds them */
     lb_hash data;                        /* of the items' hashes, in order: which problems these are */
     int n, n_samples;                    /* problems; samples over all seeds */
+    int n_question;                      /* problems, but those that share a question count once */
     double accuracy, accuracy_stderr;    /* mean over samples; standard error clustered by problem */
     double strict, strict_stderr;        /* accuracy in the grader's strict and lenient reading (eval/grade.h) */
     double lenient, lenient_stderr;

@@ -136,9 +136,7 @@ typedef struct prompts {
 
 static int by_hash(const void *a, const void *b)
 {
-    const lb_hash *x = &((const place *)a)->hash, *y = &((const place *)b)->hash;
-    if (x->hi != y->hi) return x->hi > y->hi ? 1 : -1;
-    return (x->lo > y->lo) - (x->lo < y->lo);
+    return lb_hash_order(&((const place *)a)->hash, &((const place *)b)->hash);
 }
 
 static bool same(lb_hash a, lb_hash b) { return a.hi == b.hi && a.lo == b.lo; }

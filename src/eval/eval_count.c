@@ -255,7 +255,10 @@ static bool count_task(lb_evaluation *x, const lb_eval_task *k, lb_task_result *
     c.value = lb_alloc(m, sizeof *c.value, "the outcomes", x->err);
     c.cluster = lb_alloc(m, sizeof *c.cluster, "the outcomes", x->err);
     bool ok = r->outcomes && r->stats && r->prompts && c.extracted && c.value && c.cluster;
-    for (int i = 0; ok && i < r->n; i++) r->prompts[i] = k->prompts[i].hash;
+    for (int i = 0; ok && i < r->n; i++) {
+        r->prompts[i] = k->prompts[i].hash;
+        r->n_question += k->items.p[i].cluster == k->items.p[i].number; /* of the first item of each */
+    }
     for (int i = 0; ok && i < k->items.n * per; i++) ok = read_sample(&c, i / per, i % per);
     if (ok) sum_up(&c);
     ok = ok && accuracies(&c) && of_k(&c) && own_metrics(&c);

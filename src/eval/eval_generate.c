@@ -87,11 +87,12 @@ static void failed_one(lb_ask *a, const char *why)
 {
     lb_eval_job *j = a->user;
     lb_evaluation *x = j->run;
+    char name[80];
     release(j);
     j->done = true;
     if (x->n_lost++ == 0)
-        snprintf(x->lost, sizeof x->lost, "%s, problem %s, seed %lld: %s", j->task->bench->name, a->item->id,
-                 (long long)a->seed, why);
+        snprintf(x->lost, sizeof x->lost, "%s, problem %s, seed %lld: %s", j->task->bench->name,
+                 lb_item_called(a->item, name), (long long)a->seed, why);
 }
 
 /* ---- all of them ---- */

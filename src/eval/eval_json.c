@@ -106,7 +106,8 @@ json_t *lb_eval_drop_json(const lb_eval_result *r, const lb_eval_drop *d)
     json_t *tasks = json_object();
     for (int k = 0; k < r->n_task; k++) {
         json_t *t = paired_json(&d->tasks[k]);
-        if (t) set(t, "seen", number(lb_stats_detectable(&d->spreads[k])));
+        double seen = lb_stats_detectable(&d->spreads[k]);
+        if (t) set(t, "seen", number(seen > 0 ? seen : NAN));
         set(tasks, r->tasks[k].bench->name, t);
     }
     return json_pack("{s:o, s:o, s:s}", "tasks", tasks, "mean", paired_json(&d->mean), "class",
@@ -115,8 +116,9 @@ json_t *lb_eval_drop_json(const lb_eval_result *r, const lb_eval_drop *d)
 
 json_t *lb_eval_power_json(const lb_spread *s, double d)
 {
-    double samples = lb_stats_samples_needed(s, d);
-    return json_pack("{s:o, s:o, s:o, s:s}", "seen", number(lb_stats_detectable(s)), "problems",
-                     number(lb_stats_problems_needed(s, d)), "samples", number(samples), "samples_is",
+    bool known = s->total > 0; /* not with one sample of each problem, nor where no outcome varies */
+    double problems = known ? lb_stats_problems_needed(s, d) : NAN, samples = known ? lb_stats_samples_needed(s, d) : NAN;
+    return json_pack("{s:o, s:o, s:o, s:s}", "seen", known ? number(lb_stats_detectable(s)) : json_null(),
+                     "problems", number(problems), "samples", number(samples), "samples_is",
                      isnan(samples) ? "unknown" : isinf(samples) ? "never enough" : "enough");
 }

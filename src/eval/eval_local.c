@@ -104,9 +104,10 @@ static bool generate(void *self, lb_ask *const *asks, size_t n, const lb_asking 
     }
     bool ok = list && lb_generate(l->t, list, n, &go, &refused, err);
     if (!ok && refused < n) {
+        char name[80];
         const lb_item *it = asks[refused]->item;
         if (err && err->code == LB_EUSAGE) err->code = LB_EFORMAT; /* the row is to blame, not the user's flags */
-        lb_wrap(err, "task %s, problem %s", it->bench->name, it->id);
+        lb_wrap(err, "task %s, problem %s", it->bench->name, lb_item_called(it, name));
     }
     free(list);
     free(jobs);

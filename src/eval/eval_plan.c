@@ -45,9 +45,10 @@ static bool plan_task(lb_evaluation *x, lb_eval_task *k, const lb_bench *b)
     size_t n = (size_t)k->items.n;
     k->prompts = lb_alloc(n, sizeof *k->prompts, "the prompts", x->err);
     if (!k->prompts) return false;
+    char name[80];
     for (size_t i = 0; i < n; i++)
         if (!x->s->prepare(x->s->self, k->items.p[i].prompt, x->o->template_kwargs, &k->prompts[i], x->err))
-            return lb_wrap(x->err, "task %s, problem %s", b->name, k->items.p[i].id);
+            return lb_wrap(x->err, "task %s, problem %s", b->name, lb_item_called(&k->items.p[i], name));
     return store_items(x, k);
 }
 

@@ -11,7 +11,7 @@
 #include "base/buf.h"
 
 /* Raised whenever any verdict may change: stored samples with another version are graded again from their text. */
-enum { LB_GRADER_VERSION = 2 };
+enum { LB_GRADER_VERSION = 3 };
 
 typedef enum lb_verdict { LB_WRONG = 0, LB_RIGHT = 1, LB_UNKNOWN = 2 } lb_verdict;
 

@@ -256,8 +256,10 @@ static char *find_source(const lb_source *s, const char *data_dir, lb_err *err)
         lb_buf_fmt(&tried, "%s%s", i ? ", " : "", s->files[i]);
         free(path);
     }
-    lb_fail(err, LB_EIO, "no %s in '%.200s': none of %.400s; from %.300s", s->name, data_dir, lb_buf_cstr(&tried),
-            s->url);
+    if (s->whole_path) lb_fail(err, LB_EIO, "there is no file %.400s, which %s names", lb_buf_cstr(&tried), s->url);
+    else
+        lb_fail(err, LB_EIO, "no %s in '%.200s': none of %.400s; from %.300s", s->name, data_dir, lb_buf_cstr(&tried),
+                s->url);
     lb_buf_free(&tried);
     return NULL;
 }
@@ -275,8 +277,31 @@ char *lb_source_path(const lb_bench *b, int i, const char *data_dir, lb_err *err
         return copy;
     }
     char *path = find_source(b->sources[i], data_dir, err);
-    if (!path) lb_wrap(err, "task %s (--data names the folder)", b->name);
+    if (!path) lb_wrap(err, b->own ? "task %s" : "task %s (--data names the folder)", b->name);
     return path;
+}
+
+/* "2024-08" or "2024-08-01". */
+static bool is_date(const char *s)
+{
+    static const char shape[] = "dddd-dd-dd";
+    size_t n = strlen(s);
+    if (n != 7 && n != 10) return false;
+    for (size_t i = 0; i < n; i++)
+        if (shape[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != '-') return false;
+    int month = (s[5] - '0') * 10 + s[6] - '0', day = n == 10 ? (s[8] - '0') * 10 + s[9] - '0' : 1;
+    return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
+static bool check_dates(const lb_items_opt *o, lb_err *err)
+{
+    const char *date[] = {o->from, o->to};
+    for (int i = 0; i < 2; i++)
+        if (date[i] && !is_date(date[i]))
+            return lb_fail(err, LB_EUSAGE, "--%s '%.40s' is no date, wanted 2024-08-01 or 2024-08", i ? "to" : "from", date[i]);
+    if (o->from && o->to && strncmp(o->from, o->to, strlen(o->to)) > 0)
+        return lb_fail(err, LB_EUSAGE, "--from %s is after --to %s", o->from, o->to);
+    return true;
 }
 
 bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *opt, lb_items *out, lb_err *err)
@@ -285,7 +310,8 @@ bool lb_items_load(const lb_bench *b, const char *data_dir, const lb_items_opt *
     int n_source = 0;
     while (b->sources[n_source]) n_source++;
     reading r = {.bench = b, .out = out, .opt = opt ? opt : &none};
-    bool ok = items_begin(out, n_source, &r, err);
+    memset(out, 0, sizeof *out);
+    bool ok = check_dates(r.opt, err) && items_begin(out, n_source, &r, err);
     for (int i = 0; ok && i < n_source && !r.enough; i++) {
         lb_map map = {0};
         ok = (out->paths[i] = lb_source_path(b, i, data_dir, err)) != NULL && lb_map_open(&map, out->paths[i], err) &&
@@ -313,4 +339,11 @@ void lb_code_tests_free(lb_code_tests *t)
     free(t->p);
     json_decref(t->doc);
     memset(t, 0, sizeof *t);
+}
+
+const char *lb_item_called(const lb_item *it, char out[80])
+{
+    if (*it->id) snprintf(out, 80, "%.79s", it->id);
+    else snprintf(out, 80, "%d", it->number);
+    return out;
 }

@@ -341,7 +341,7 @@ typedef struct variant {
 static const lb_bench *make_variant(const lb_bench *b, const char *text, size_t n, lb_err *err);
 
 #define ROW .suite = "studies", .like = "LiveCodeBench", .max_new = 32768, .version = 1, \
-            .prompt_from = "QRM (lighteval_custom/tasks/livecodebench.py)", .runs_code = true, .keeps_no_row = true, \
+            .prompt_from = "QRM (lighteval_custom/tasks/livecodebench.py)", .runs_code = true, .dated = true, .keeps_no_row = true, \
             .max_line = MAX_ROW, .item = item, .grade = grade, .tests = tests
 
 const lb_bench lb_bench_livecodebench = { .name = "livecodebench", .sources = study, .variant = make_variant, ROW };

@@ -76,7 +76,7 @@ double lb_stats_majority_at_k(const int *group, const bool *correct, int n, int 
 
 typedef struct lb_paired {
     double diff, stderr_diff;        /* mean over problems of a − b; over several tasks, mean of the tasks' means */
-    double lo, hi;                   /* 95 % bootstrap interval of diff */
+    double lo, hi;                   /* 95 % bootstrap interval of diff; NaN, as the error, if a task has only one problem */
     double p;                        /* two-sided: McNemar where it applies, else by sign flips */
     double p_mcnemar;                /* NaN unless there is one task, and each problem has one sample on both sides */
     size_t n_problem, only_a, only_b;/* problems; solved only by a, only by b (where McNemar applies, else 0) */

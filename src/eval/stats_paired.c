@@ -31,14 +31,6 @@ double lb_stats_mcnemar(uint64_t b, uint64_t c)
     return p < 1 ? p : 1;
 }
 
-/* Quantile of sorted v [n] with linear interpolation (type 7 of Hyndman and Fan 1996, as numpy). */
-static double quantile(const double *v, size_t n, double q)
-{
-    double h = q * (double)(n - 1);
-    size_t i = (size_t)h;
-    return i + 1 < n ? v[i] + (h - (double)i) * (v[i + 1] - v[i]) : v[n - 1];
-}
-
 bool lb_stats_same_problems(const lb_stats_cluster *a, size_t n_a, const lb_stats_cluster *b, size_t n_b, lb_err *err)
 {
     for (size_t i = 0; i < n_a || i < n_b; i++) {
@@ -97,7 +89,7 @@ static bool bootstrap(const diffs *t, int n_task, int n_boot, uint64_t seed, dou
         v[r] = sum / n_task;
     }
     lb_sort_doubles(v, (size_t)n_boot);
-    *lo = quantile(v, (size_t)n_boot, 0.025), *hi = quantile(v, (size_t)n_boot, 0.975);
+    *lo = lb_quantile(v, (size_t)n_boot, 0.025), *hi = lb_quantile(v, (size_t)n_boot, 0.975);
     free(v);
     return true;
 }
@@ -144,6 +136,8 @@ static bool compare(const diffs *t, int n_task, int n_boot, uint64_t seed, lb_pa
     if (single) out->only_a = t[0].only_a, out->only_b = t[0].only_b;
     out->p_mcnemar = single ? lb_stats_mcnemar(out->only_a, out->only_b) : NAN;
     out->p = single ? out->p_mcnemar : sign_flips(t, n_task, out->diff, seed);
+    out->lo = out->hi = NAN;
+    if (isnan(out->stderr_diff)) return true; /* resamples of one problem are all alike */
     return bootstrap(t, n_task, n_boot > 0 ? n_boot : N_BOOT, seed, &out->lo, &out->hi, err);
 }
 

@@ -20,42 +20,6 @@ static void trace_text(const lb_study_trace *t, lb_buf *b)
     json_object_foreach ((json_t *)t->where, key, v) lb_buf_fmt(b, "where %s=%s\n", key, json_string_value(v));
 }
 
-typedef struct filter { const lb_study_trace *t; lb_buf *out; int n; } filter;
-
-static bool filter_row(void *arg, json_t *row, const char *where, lb_err *err)
-{
-    filter *f = arg;
-    const char *key;
-    json_t *v;
-    (void)where;
-    bool take = !f->t->n_prompt || f->n < f->t->n_prompt;
-    json_object_foreach ((json_t *)f->t->where, key, v) take = take && json_equal(json_object_get(row, key), v);
-    char *text = take ? json_dumps(row, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-    bool ok = !take || text || lb_fail_mem(err, 0, "the prompts");
-    if (text) lb_buf_fmt(f->out, "%s\n", text);
-    f->n += take;
-    free(text);
-    json_decref(row);
-    return ok;
-}
-
-/* The rows of the prompts' file that the trace is made of, as a file of their own at `to`. */
-static bool filter_prompts(const lb_study_trace *t, const char *to, lb_err *err)
-{
-    lb_map m = {0};
-    lb_buf out = {0};
-    filter f = {.t = t, .out = &out};
-    bool ok = lb_map_open(&m, t->prompts, err) &&
-              lb_jsonl_each((const char *)m.p, m.size, t->prompts, 0, filter_row, &f, NULL, err) &&
-              lb_buf_ok(&out, "the prompts", err);
-    if (ok && f.n == 0)
-        ok = lb_fail(err, LB_EFORMAT, "%s: no row is as 'where' of trace '%s' wants it", t->prompts, t->name);
-    ok = ok && lb_write_file(to, out.p, out.n, err);
-    lb_map_close(&m);
-    lb_buf_free(&out);
-    return ok;
-}
-
 /* The model's own text for calibration source "self" or "self:NAME": made, completed or found at *path. */
 static bool make_trace(lb_study_work *w, const lb_study_model *m, const char *source, char path[PATH_SIZE])
 {
@@ -77,7 +41,7 @@ static bool make_trace(lb_study_work *w, const lb_study_model *m, const char *so
     lb_prompts list = {0};
     lb_target target = {0};
     lb_trace_report rep;
-    if (ok && t->where) ok = lb_file_exists(prompts) || filter_prompts(t, prompts, w->err);
+    if (ok && t->where) ok = lb_file_exists(prompts) || lb_jsonl_select(t->prompts, t->where, t->n_prompt, prompts, w->err);
     ok = ok && lb_prompts_load(t->where ? prompts : t->prompts, w->s->data, t->n_prompt, &list, w->err) &&
          lb_target_open(&target, m->dir, w->ex, w->err);
     lb_trace_opt o = {.prompts = &list, .n_sample = t->n_sample ? t->n_sample : 1, .seed = (uint64_t)t->seed,

@@ -1,6 +1,7 @@
 /* study/pages_data.c – reading samples and problems of the chosen columns and tasks. */
 #include "study/pages_data.h"
 #include "base/mem.h"
+#include "eval/bench.h"
 #include "eval/grade.h"
 #include "study/report_data.h"
 #include <math.h>
@@ -107,11 +108,11 @@ typedef struct reading {
     size_t n, cap;
 } reading;
 
-static int by_hash(lb_hash a, lb_hash b) { return lb_rep_hash_order(&a, &b); }
+static int by_hash(lb_hash a, lb_hash b) { return lb_hash_order(&a, &b); }
 
 static bool wanted(const lb_pages_col *c, const lb_pages_cell *cell, const lb_sample_key *k)
 {
-    if (cell->prompts && !bsearch(&k->prompt, cell->prompts, cell->n_prompt, sizeof k->prompt, lb_rep_hash_order))
+    if (cell->prompts && !bsearch(&k->prompt, cell->prompts, cell->n_prompt, sizeof k->prompt, lb_hash_order))
         return false;
     bool seed = c->n_seed == 0;
     for (int i = 0; i < c->n_seed; i++) seed = seed || c->seeds[i] == k->seed;
@@ -232,6 +233,38 @@ static int in_order(const void *a, const void *b)
     return x->seed != y->seed ? by_number(x->seed, y->seed) : by_number(x->sample, y->sample);
 }
 
+/* "7e1f/gpt-3.5-turbo" is a solution of question "7e1f". */
+static size_t question_of(const char *id) { return strcspn(id, "/"); }
+
+static int by_question(const void *a, const void *b)
+{
+    const lb_pages_problem *x = *(lb_pages_problem *const *)a, *y = *(lb_pages_problem *const *)b;
+    size_t n = question_of(x->id), m = question_of(y->id);
+    int d = memcmp(x->id, y->id, n < m ? n : m);
+    return d ? d : n != m ? (n > m) - (n < m) : (x > y) - (x < y);
+}
+
+/* Problems of a benchmark whose items share questions get the number of the first with the same; others their own. */
+static bool find_questions(lb_pages_task *t, lb_err *err)
+{
+    bool shared = false;
+    for (const lb_bench *const *b = lb_benches; *b; b++)
+        shared = shared || ((*b)->cluster_key && strcmp((*b)->name, t->name) == 0);
+    for (int i = 0; i < t->n_problem; i++) t->problems[i].question = i;
+    if (!shared) return true;
+    lb_pages_problem **v = lb_alloc((size_t)t->n_problem, sizeof *v, "the problems", err);
+    if (!v) return false;
+    for (int i = 0; i < t->n_problem; i++) v[i] = &t->problems[i];
+    qsort(v, (size_t)t->n_problem, sizeof *v, by_question);
+    for (int i = 1; i < t->n_problem; i++) {
+        size_t n = question_of(v[i]->id);
+        bool same = n > 0 && n == question_of(v[i - 1]->id) && memcmp(v[i]->id, v[i - 1]->id, n) == 0;
+        if (same) v[i]->question = v[i - 1]->question;
+    }
+    free(v);
+    return true;
+}
+
 /* Problems in the order of their file, and `at`. */
 static bool put_in_order(reading *r, lb_err *err)
 {
@@ -246,6 +279,7 @@ static bool put_in_order(reading *r, lb_err *err)
         t->samples[t->n_sample++].problem = x->page;
     }
     if (ok) qsort(t->problems, (size_t)t->n_problem, sizeof *t->problems, in_file);
+    ok = ok && find_questions(t, err);
     for (int i = 0; ok && i < t->n_problem; i++) place[t->problems[i].page] = i;
     for (size_t i = 0; ok && i < t->n_sample; i++) t->samples[i].problem = place[t->samples[i].problem];
     if (ok) qsort(t->samples, t->n_sample, sizeof *t->samples, in_order);

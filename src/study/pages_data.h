@@ -37,10 +37,11 @@ typedef struct lb_pages_problem {
     char *id, *problem, *gold;       /* owned */
     double share;                    /* mean over columns of the share of right samples; NaN without any */
     unsigned flags;
+    int question;                    /* items of one question (MR-Ben's solutions) have the same, which is what is clustered */
     int page;                        /* the block of problems that it is on, from 1 */
 } lb_pages_problem;
 
-/* Shares are fractions of graded samples, errors clustered by problem; NaN where there is nothing to count. */
+/* Shares are fractions of graded samples, errors clustered by question; NaN where there is nothing to count. */
 typedef struct lb_pages_cell {
     char *sampling;                  /* owned; NULL: the column did not do the task */
     const lb_hash *prompts;          /* [n_prompt] rising, borrowed: only samples of these; NULL: of all */

@@ -1,5 +1,6 @@
 /* study/pages_stat.c – what is counted of the samples: shares with their errors, lengths, differences to a baseline. */
 #include "study/pages_data.h"
+#include "base/median.h"
 #include "base/mem.h"
 #include "eval/grade.h"
 #include "eval/stats.h"
@@ -33,7 +34,7 @@ static bool share_of(const lb_pages *p, const lb_pages_task *t, int c, share wha
         const lb_pages_sample *s = lb_pages_at(p, t, i, c, &count);
         for (size_t j = 0; j < count; j++) {
             int v = says(&s[j], what);
-            if (v >= 0) x[n++] = (lb_outcome){.problem = i, .correct = v == 1};
+            if (v >= 0) x[n++] = (lb_outcome){.problem = t->problems[i].question, .correct = v == 1};
             else all = all && s[j].verdict < 0;
         }
     }
@@ -59,20 +60,14 @@ static bool shares(const lb_pages *p, const lb_pages_task *t, int c, lb_pages_ce
 
 /* ---- lengths and counts ---- */
 
-static int rising(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Quantiles of rising v [n], and their mean. */
+/* Quantiles of v [n], which is sorted, and their mean. */
 static double lengths(double *v, size_t n, double q[LB_PAGES_QUANTILES])
 {
     static const double at[LB_PAGES_QUANTILES] = {0.05, 0.25, 0.5, 0.75, 0.95};
     double sum = 0;
-    qsort(v, n, sizeof *v, rising);
+    lb_sort_doubles(v, n);
     for (size_t i = 0; i < n; i++) sum += v[i];
-    for (int k = 0; k < LB_PAGES_QUANTILES; k++) q[k] = lb_rep_quantile(v, n, at[k]);
+    for (int k = 0; k < LB_PAGES_QUANTILES; k++) q[k] = lb_quantile(v, n, at[k]);
     return n ? sum / (double)n : NAN;
 }
 
@@ -142,7 +137,8 @@ static size_t outcomes(const lb_pages *p, const lb_pages_task *t, int i, int c, 
     size_t n, m = 0;
     const lb_pages_sample *s = lb_pages_at(p, t, i, c, &n);
     for (size_t j = 0; j < n; j++)
-        if (s[j].verdict >= 0) out[m++] = (lb_outcome){.problem = i, .correct = s[j].verdict == LB_RIGHT};
+        if (s[j].verdict >= 0)
+            out[m++] = (lb_outcome){.problem = t->problems[i].question, .correct = s[j].verdict == LB_RIGHT};
     return m;
 }
 

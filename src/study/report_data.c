@@ -196,14 +196,6 @@ bool lb_rep_load(lb_rep *r, const char *study_dir, lb_err *err)
     return ok;
 }
 
-double lb_rep_quantile(const double *v, size_t n, double q)
-{
-    if (n == 0) return NAN;
-    double at = q * (double)(n - 1), whole_part = floor(at);
-    size_t i = (size_t)whole_part;
-    return i + 1 < n ? v[i] + (at - whole_part) * (v[i + 1] - v[i]) : v[n - 1];
-}
-
 void lb_rep_free(lb_rep *r)
 {
     for (int i = 0; r->runs && i < r->n_run; i++) {

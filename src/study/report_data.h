@@ -62,9 +62,6 @@ typedef struct lb_rep {
 
 bool lb_rep_load(lb_rep *r, const char *study_dir, lb_err *err);
 void lb_rep_free(lb_rep *r);
-int lb_rep_hash_order(const void *a, const void *b);        /* of two lb_hash, for qsort */
-/* Quantile q of rising v [n], interpolated between neighbours; NaN for none. */
-double lb_rep_quantile(const double *v, size_t n, double q);
 /* Runs of one group and model, and so on, are asked for often. */
 bool lb_rep_in(const lb_rep_run *r, const char *group);
 /* The method, or the family of the KV format ("quarot" of "kv4-quarot"), or "" for a model as it is. */

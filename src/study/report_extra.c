@@ -1,6 +1,7 @@
 /* study/report_extra.c – what else a study's folder has of a run: samples, errors of layers, outliers, divergence. */
 #include "study/report_read.h"
 #include "base/file.h"
+#include "base/median.h"
 #include "base/mem.h"
 #include <ctype.h>
 #include <math.h>
@@ -10,19 +11,6 @@
 enum { WHERE = 700, MAX_SAMPLES_BYTES = 1 << 30 };
 
 /* ---- samples ---- */
-
-static int rising(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-int lb_rep_hash_order(const void *a, const void *b)
-{
-    const lb_hash *x = a, *y = b;
-    if (x->hi != y->hi) return x->hi < y->hi ? -1 : 1;
-    return (x->lo > y->lo) - (x->lo < y->lo);
-}
 
 /* Keeps the sample's prompt with those of its task: samples of one problem follow each other. */
 static bool keep_prompt(const lb_rep *rep, lb_rep_run *r, const json_t *o, size_t cap[], const char *where, lb_err *err)
@@ -39,7 +27,7 @@ static bool keep_prompt(const lb_rep *rep, lb_rep_run *r, const json_t *o, size_
     memcpy(half[1], hex + 16, 16);
     lb_hash h = {strtoull(half[0], NULL, 16), strtoull(half[1], NULL, 16)};
     size_t n = r->n_prompt[k];
-    if (n && lb_rep_hash_order(&r->prompts[k][n - 1], &h) == 0) return true;
+    if (n && lb_hash_order(&r->prompts[k][n - 1], &h) == 0) return true;
     if (!lb_grow(&r->prompts[k], &cap[k], n + 1, sizeof h, "the samples", err)) return false;
     r->prompts[k][r->n_prompt[k]++] = h;
     return true;
@@ -68,8 +56,8 @@ static bool read_samples(const lb_rep *rep, lb_rep_run *r, const char *path, lb_
     }
     free(all);
     for (int k = 0; k < rep->n_task; k++)
-        if (r->n_prompt[k]) qsort(r->prompts[k], r->n_prompt[k], sizeof *r->prompts[k], lb_rep_hash_order);
-    if (r->n_sample) qsort(r->tokens, r->n_sample, sizeof *r->tokens, rising);
+        if (r->n_prompt[k]) qsort(r->prompts[k], r->n_prompt[k], sizeof *r->prompts[k], lb_hash_order);
+    if (r->n_sample) lb_sort_doubles(r->tokens, r->n_sample);
     if (n_wrong) r->tokens_wrong = wrong / (double)n_wrong;
     return ok;
 }

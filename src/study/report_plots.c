@@ -1,5 +1,6 @@
 /* study/report_plots.c – the plots of accuracy, size and length: which runs, which numbers, what they are called. */
 #include "study/report_parts.h"
+#include "base/median.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -371,10 +372,10 @@ bool lb_report_length_plot(const lb_rep *r, lb_figure *o)
         if (!w) break;
         n++;
         lb_rep_family(x, family);
-        w->lo = lb_rep_quantile(x->tokens, x->n_sample, 0.05), w->hi = lb_rep_quantile(x->tokens, x->n_sample, 0.95);
-        w->box_lo = lb_rep_quantile(x->tokens, x->n_sample, 0.25),
-        w->box_hi = lb_rep_quantile(x->tokens, x->n_sample, 0.75);
-        w->mid = lb_rep_quantile(x->tokens, x->n_sample, 0.5), w->mean = x->tokens_mean;
+        w->lo = lb_quantile(x->tokens, x->n_sample, 0.05), w->hi = lb_quantile(x->tokens, x->n_sample, 0.95);
+        w->box_lo = lb_quantile(x->tokens, x->n_sample, 0.25),
+        w->box_hi = lb_quantile(x->tokens, x->n_sample, 0.75);
+        w->mid = lb_quantile(x->tokens, x->n_sample, 0.5), w->mean = x->tokens_mean;
         if (!(w->lo > 0)) w->lo = 1; /* an empty output has no place on the scale */
         w->ink = ink_of_family(r, family);
         snprintf(w->value, sizeof w->value, "%.0f · %.1f %%", x->tokens_mean, 100 * x->truncated);

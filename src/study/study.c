@@ -49,13 +49,16 @@ static bool evaluate(lb_study_work *w, lb_study_run *r)
     return ok;
 }
 
-/* Outcomes of one level (−1: of all) of a task; *n of them. */
+/* Outcomes of one level (−1: of all) of a task, *n of them; items that share a question are one problem. */
 static lb_outcome *of_level(const lb_task_result *t, int level, size_t *n, lb_err *err)
 {
     lb_outcome *out = lb_alloc((size_t)t->n_samples, sizeof *out, "the outcomes", err);
     *n = 0;
     for (int i = 0; out && i < t->n_samples; i++)
-        if (level < 0 || t->stats[i].level == level + 1) out[(*n)++] = t->outcomes[i];
+        if (level < 0 || t->stats[i].level == level + 1) {
+            out[*n] = t->outcomes[i];
+            out[(*n)++].problem = t->stats[i].cluster;
+        }
     return out;
 }
 

@@ -6,6 +6,20 @@ db=$dir/e.sqlite
 run() { "$LOWBIT" eval -q --tasks chain --limit 8 --seeds 1,2 --db "$db" "$@"; }
 "$LOWBIT" quantize -q -m $M --scheme w2g128 -o "$dir/w2" >/dev/null || bad=1
 
+# Dates are dates, and want a benchmark that has them.
+lcb() { "$LOWBIT" eval -q -m $M --data tests/golden/data/lcb -n 4 --seeds 1 --db "$dir/lcb.sqlite" "$@"; }
+expect 2 "from 'yesterday' is no date" lcb --tasks livecodebench --from yesterday
+expect 2 "to '2025-13-01' is no date" lcb --tasks livecodebench --to 2025-13-01
+expect 2 'from 2025-02 is after --to 2025-01' lcb --tasks livecodebench --from 2025-02 --to 2025-01
+expect 2 'from and --to are for benchmarks whose problems have dates' run -m $M --from 2024-08
+expect 0 '^task {25} accuracy' lcb --tasks livecodebench:v4_v6:2024-08.. --from 2025-01 --to 2025-01
+expect 0 '^livecodebench:v4_v6:2024-08.. +0.0% +– +0.0 – +79.3 +1 ' lcb --tasks livecodebench:v4_v6:2024-08.. --from 2025-01 --to 2025-01
+
+# What is no file is not replaced by one.
+mkfifo "$dir/pipe"
+expect 2 'pipe is a special file; an output is a regular file' run -m $M --samples-out "$dir/pipe"
+[ -p "$dir/pipe" ] || { echo "FAIL: the pipe is no pipe any more"; bad=1; }
+
 # The run is shown, and then what is missing.
 expect 2 "no model .*there are: $dir/w2 \(" run -m "$dir/w2" --against abacus-5m
 "$LOWBIT" eval -q -m "$dir/w2" --tasks chain --limit 8 --seeds 1,2 --db "$db" --against $M >"$dir/out" 2>"$dir/err"

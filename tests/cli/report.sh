@@ -46,7 +46,7 @@ expect 0 '[0-9]+ pages' python3 "$dir/check.py" "$dir/r-report" "$dir/r.sqlite"
 cp -r "$dir/r-report" "$dir/first"
 expect 0 '"models": 2' "$LOWBIT" report --json "$dir/r.sqlite"
 diff -r "$dir/first" "$dir/r-report" || { echo "FAIL: the same database, other bytes"; bad=1; }
-expect 0 '1 models × 1 tasks' "$LOWBIT" report "$dir/r.sqlite" --models w2 --tasks choice --png -o "$dir/one"
+expect 0 '1 model × 1 task' "$LOWBIT" report "$dir/r.sqlite" --models w2 --tasks choice --png -o "$dir/one"
 ls "$dir"/one/plots/*.png >/dev/null || bad=1
 grep -q 'href="choice.html"' "$dir/one/index.html" && ! grep -q chain "$dir/one/index.html" || { echo "FAIL: not the task that was asked for"; bad=1; }
 expect 0 'index.html' "$LOWBIT" report "$dir/r.sqlite" --text-kb 0 -o "$dir/r-report" # in place of the other

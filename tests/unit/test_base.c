@@ -87,6 +87,17 @@ static void files_appear_whole_or_not_at_all(void **state)
     assert_int_equal(e.code, LB_EFORMAT);
     assert_true(lb_out_open(&o, path, &e));
     lb_out_abort(&o);
+    char *link = lb_path_join(dir, "link", &e); /* of what is no file, nothing is replaced */
+    for (int i = 0; i < 2; i++) {
+        struct stat st;
+        assert_int_equal(symlink(i ? "/dev/null" : dir, link), 0);
+        assert_false(lb_write_file(link, "x", 1, &e));
+        assert_int_equal(e.code, LB_EUSAGE);
+        assert_non_null(strstr(e.msg, i ? "special file" : "folder"));
+        assert_true(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+        unlink(link);
+    }
+    free(link);
     lb_outdir d;
     assert_false(lb_outdir_open(&d, dir, &e));
     assert_int_equal(e.code, LB_EUSAGE);

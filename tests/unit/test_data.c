@@ -126,6 +126,21 @@ static void files_are_found_checked_and_missed(void **state)
     assert_int_equal(e.code, LB_EUSAGE);
 }
 
+static void own_files_are_known(void **state)
+{
+    (void)state;
+    static const char *const tasks[] = {"chain", "algebra", "contest", "choice", "code"};
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
+        lb_err e = {0};
+        lb_data_file f;
+        assert_ok(lb_data_look(bench(tasks[i]), 0, "data", true, &f, &e), e);
+        assert_int_equal(f.state, LB_DATA_FOUND);
+        assert_int_equal(f.n_row, f.source->n_row);
+        if (!f.known) fail_msg("data/abacus/%s.jsonl is not the file whose hash abacus.c has", tasks[i]);
+        lb_data_file_free(&f);
+    }
+}
+
 /* The project's own copies, where they lie beside it. */
 static void shared_files_are_the_known_ones(void **state)
 {
@@ -150,7 +165,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_is_the_standard_one), cmocka_unit_test(known_hashes_are_hashes),
-        cmocka_unit_test(files_are_found_checked_and_missed), cmocka_unit_test(shared_files_are_the_known_ones),
+        cmocka_unit_test(files_are_found_checked_and_missed), cmocka_unit_test(own_files_are_known),
+        cmocka_unit_test(shared_files_are_the_known_ones),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -85,12 +85,18 @@ static void put_model(lb_db *db, const char *hash, const char *name)
     assert_ok(lb_db_put_model(db, &m, &e), e);
 }
 
-static void put_item(lb_db *db, const char *task, int number, int level, const char *problem, const char *gold)
+static void put_called(lb_db *db, const char *task, int number, int level, const char *id, const char *problem,
+                       const char *gold)
 {
     lb_err e = {0};
     lb_item_row i = {.task = task, .version = 1, .item = {1, 100 - (uint64_t)number}, .number = number, .level = level,
-                     .id = EVIL, .problem = problem, .gold = gold};
+                     .id = id, .problem = problem, .gold = gold};
     assert_ok(lb_db_put_items(db, &i, 1, &e), e);
+}
+
+static void put_item(lb_db *db, const char *task, int number, int level, const char *problem, const char *gold)
+{
+    put_called(db, task, number, level, EVIL, problem, gold);
 }
 
 typedef struct sample {
@@ -313,6 +319,29 @@ static void numbers_are_those_of_the_samples(void **state)
     lb_pages_free(&p);
 }
 
+/* MR-Ben's solutions of one question are one problem for errors: q1 has shares 1 and 0, q2 has 0, and so has what is
+ * called nothing, twice. Of another benchmark they are five. */
+static void solutions_of_a_question_are_clustered(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"q1/model-a", "q2/model-a", "q1/vendor/b", "", ""};
+    lb_pages p;
+    lb_db *db = open_db(at("q.sqlite"));
+    put_model(db, A, "m");
+    for (int t = 0; t < 2; t++)
+        for (int i = 0; i < 5; i++) {
+            put_called(db, t ? "x" : "mr_ben", i, 0, ids[i], "p", "correct");
+            put(db, S(A, t ? "x" : "mr_ben", T1, i, 1, i, i == 0, 0, 1, .text = "a"));
+        }
+    lb_db_close(db);
+    load(&p, at("q.sqlite"), NULL, "mr_ben,x");
+    near(p.tasks[0].cells[0].acc, 1 / 5.0);
+    near(p.tasks[0].cells[0].acc_se, sqrt(4 / 3.0 * (9 + 1 + 1 + 1) / 25) / 5); /* sums over clusters of y − 1/5 */
+    near(p.tasks[1].cells[0].acc_se, sqrt(5 / 4.0 * (16 + 4) / 25) / 5);
+    assert_int_equal(p.tasks[0].cells[0].n_problem, 5);
+    lb_pages_free(&p);
+}
+
 /* ---- which samples are shown ---- */
 
 static void columns_are_models_and_their_sampling(void **state)
@@ -468,6 +497,7 @@ int main(void)
         cmocka_unit_test(hostile_texts_stay_texts),
         cmocka_unit_test(the_matrix_says_who_solved_what),
         cmocka_unit_test(numbers_are_those_of_the_samples),
+        cmocka_unit_test(solutions_of_a_question_are_clustered),
         cmocka_unit_test(columns_are_models_and_their_sampling),
         cmocka_unit_test(a_problem_asked_anew_is_counted_once),
         cmocka_unit_test(the_same_database_gives_the_same_bytes),

@@ -273,7 +273,7 @@ static void fake_results(lb_study *s, lb_study_run *r, int wrong)
             right += ok;
             t->outcomes[i] = (lb_outcome){.problem = i / 2, .seed = 1 + i % 2, .correct = ok};
             lb_verdict v = ok ? LB_RIGHT : LB_WRONG;
-            t->stats[i] = (lb_sample_stat){.level = level, .n_tokens = 10 + i, .think_closed = true,
+            t->stats[i] = (lb_sample_stat){.level = level, .cluster = i / 2, .n_tokens = 10 + i, .think_closed = true,
                                            .verdict = v, .strict = v, .lenient = LB_RIGHT};
             t->level_n[level - 1] = 2, t->by_level[level - 1] += ok / 4.0;
         }
@@ -340,6 +340,23 @@ static void drops_are_paired(void **state)
         /* two problems a level with drops 1/2 and 0: se = sd/√2 = (√2/4)/√2 = 1/4; two tasks: √2/4/2 */
         assert_true(fabs(r[2].level_drop_stderr[l] - sqrt(2) / 8) < 1e-12);
     }
+    lb_study_close(s);
+    free(s);
+}
+
+/* Of every two items that share a question one is lost: five questions, each of which drops by exactly a half. */
+static void drops_are_clustered_by_question(void **state)
+{
+    (void)state;
+    lb_err e = {0};
+    lb_study *s = make_study();
+    lb_study_run *r = &s->runs[3];
+    assert_true(fabs(r->drop_stderr - 1 / (6 * sqrt(2))) < 1e-12); /* ten problems with 0 or 1, two tasks */
+    for (int i = 0; i < 4; i += 3)
+        for (int k = 0; k < 2; k++)
+            for (int j = 0; j < 20; j++) s->runs[i].result.tasks[k].stats[j].cluster = j / 4;
+    assert_ok(lb_study_compare(r, &s->runs[0], &e), e);
+    assert_true(fabs(r->drop - 0.5) < 1e-12 && r->drop_stderr < 1e-12);
     lb_study_close(s);
     free(s);
 }
@@ -624,6 +641,7 @@ int main(void)
         cmocka_unit_test(colours_can_be_read),
         cmocka_unit_test(plots_are_clean),
         cmocka_unit_test(drops_are_paired),
+        cmocka_unit_test(drops_are_clustered_by_question),
         cmocka_unit_test(csv_has_its_columns),
         cmocka_unit_test(samples_are_lines),
         cmocka_unit_test(the_page_says_what_there_is),

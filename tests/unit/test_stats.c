@@ -89,6 +89,8 @@ static void degenerate_input(void **state)
     assert_false(lb_stats_paired(c, 1, b, 2, 0, 1, &p, &e));
     assert_non_null(strstr(e.msg, "problem 1 is only in the baseline"));
     assert_false(lb_stats_paired(b, 2, c, 0, 0, 1, &p, &e));
+    assert_ok(lb_stats_paired(b, 1, &(lb_outcome){1, 42, false}, 1, 0, 1, &p, &e), e); /* one problem has no noise to tell */
+    assert_true(p.diff == 1 && isnan(p.stderr_diff) && isnan(p.lo) && isnan(p.hi) && p.p == 1);
 }
 
 static void mean_over_tasks(void **state)
