@@ -20,8 +20,9 @@ typedef struct curve {
 } curve;
 
 static const curve curves[] = {
-    {"loss", "Loss", "What the steps minimise, and the divergences from the teacher, in nats per token; the loss where it is another "
-     "number. Stages of GRPO, whose loss says little, are left out", "nats", LB_LOG, 1, false, true,
+    {"loss", "Loss",
+     "What the steps minimise, and the divergences from the teacher, in nats per token; the loss where it is another number. "
+     "Stages of GRPO, whose loss says little, are left out", "nats", LB_LOG, 1, false, true,
      {{LB_REP_KL, "KL"}, {LB_REP_KL_REVERSE, "reverse KL"}, {LB_REP_CE, "cross-entropy"}, {LB_REP_LOSS, "loss"}}},
     {"grad", "Norm of the gradient", "Before it is clipped", "norm", LB_LOG, 1, false, false, {{LB_REP_GRAD_NORM, ""}}},
     {"lr", "Learning rate", "Of the weights", "rate", LB_LINEAR, 1, false, false, {{LB_REP_LR, ""}}},
@@ -234,17 +235,17 @@ static void result_cells(const lb_rep_train *t, const lb_rep_stage *s, lb_buf *b
     lb_html_element(b, "td", "class=\"l\"", rewards ? "reward" : kl ? "KL" : "loss");
 }
 
-static void stage_row(const lb_rep_run *x, const lb_rep_stage *s, lb_buf *b)
+static void stage_row(const lb_rep *r, const lb_rep_run *x, const lb_rep_stage *s, lb_buf *b)
 {
     const lb_train_stage *set = s->set;
     lb_buf text = {0};
     char scheme[LB_SCHEME_TEXT] = "", number[32];
     double tokens = 0;
-    for (size_t i = s->begin; i < s->end; i++) tokens += isfinite(x->train->step[i].v[LB_REP_TOKENS]) ? x->train->step[i].v[LB_REP_TOKENS] : 0;
+    for (size_t i = s->begin; i < s->end; i++) tokens += fmax(0, x->train->step[i].v[LB_REP_TOKENS]); /* NaN is 0 */
     if (set) lb_scheme_text(&set->scheme, scheme);
     lb_buf_str(b, "<tr>");
-    lb_html_element(b, "th", "scope=\"row\"", x->label);
-    lb_html_element(b, "td", "class=\"l\"", s->name);
+    if (r->doc) lb_html_element(b, "th", "scope=\"row\"", x->label);
+    lb_html_element(b, r->doc ? "td" : "th", r->doc ? "class=\"l\"" : "scope=\"row\"", s->name);
     lb_html_element(b, "td", "class=\"l\"", scheme);
     if (set && s->end - s->begin < (size_t)set->steps) lb_buf_fmt(b, "<td>%zu of %d</td>", s->end - s->begin, set->steps);
     else lb_buf_fmt(b, "<td>%zu</td>", s->end - s->begin);
@@ -252,12 +253,12 @@ static void stage_row(const lb_rep_run *x, const lb_rep_stage *s, lb_buf *b)
     lb_html_element(b, "td", "", number);
     lb_tick_text(set ? set->lr : tenth(x->train, s, LB_REP_LR, false), 0, LB_UNIT_NONE, number);
     lb_html_element(b, "td", "", number);
+    result_cells(x->train, s, b);
     if (set) say_objective(set, &text);
     lb_html_element(b, "td", "class=\"l\"", lb_buf_cstr(&text));
     lb_buf_reset(&text);
     if (set) say_parts(set->train, set->scales, &text);
     lb_html_element(b, "td", "class=\"l\"", lb_buf_cstr(&text));
-    result_cells(x->train, s, b);
     lb_buf_str(b, "</tr>\n");
     b->oom = b->oom || text.oom;
     lb_buf_free(&text);
@@ -266,18 +267,18 @@ static void stage_row(const lb_rep_run *x, const lb_rep_stage *s, lb_buf *b)
 void lb_report_train_table(const lb_rep *r, lb_buf *b)
 {
     lb_table_start(b, "Stages of training");
-    lb_table_head(b, "Run", "");
+    if (r->doc) lb_table_head(b, "Run", "");
     lb_buf_str(b, "<th scope=\"col\" class=\"l\">Stage</th><th scope=\"col\" class=\"l\">Scheme</th>");
     lb_table_head(b, "Steps", "");
     lb_table_head(b, "Tokens", "trained on");
     lb_table_head(b, "Rate", "at its peak");
-    lb_buf_str(b, "<th scope=\"col\" class=\"l\">Objective</th><th scope=\"col\" class=\"l\">Trained</th>");
     lb_table_head(b, "At first", "first tenth");
     lb_table_head(b, "At last", "last tenth");
-    lb_buf_str(b, "<th scope=\"col\" class=\"l\">Of</th>");
+    lb_buf_str(b, "<th scope=\"col\" class=\"l\">Of</th><th scope=\"col\" class=\"l\">Objective</th>"
+                  "<th scope=\"col\" class=\"l\">Trained</th>");
     lb_table_body(b);
     for (int i = 0; i < r->n_run; i++)
         for (int k = 0; lb_report_trained_first(r, i) && k < r->runs[i].train->n_stage; k++)
-            stage_row(&r->runs[i], &r->runs[i].train->stage[k], b);
+            stage_row(r, &r->runs[i], &r->runs[i].train->stage[k], b);
     lb_table_end(b);
 }

@@ -17,7 +17,7 @@ cat >"$dir/r.json" <<JSON
           {"scheme": "w2g128", "method": "gptq", "group": "again", "train": {"stages": [
             {"kind": "kd", "steps": 7, "tokens": 512, "seq_tokens": 256, "lr": 3e-4, "warmup": 1},
             {"kind": "grpo", "steps": 1, "n_prompt": 2, "group": 2, "max_new": 64, "seq_tokens": 512, "lr": 1e-5, "gate": 0}]}},
-          {"scheme": "w2g128", "train": {"recipe": "$dir/t.json"}}],
+          {"scheme": "w2g128", "label": "from a file", "train": {"recipe": "$dir/t.json"}}],
  "quick": {"steps": 1}}
 JSON
 study() { "$LOWBIT" study -q -t 1 "$dir/r.json" -o "$1"; }
@@ -54,7 +54,7 @@ for m in "$dir"/a/models/*; do
     cmp "$m/latent.safetensors" "$dir/b/models/${m##*/}/latent.safetensors" || bad=1
 done
 [ "$(ls "$dir/b/models" | wc -l)" -eq 2 ] || { echo "FAIL: left behind:" "$dir/b/models"/*; bad=1; }
-for i in main-w2g128-gptq-kd-grpo again-w2g128-gptq-kd-grpo main-w2g128-rtn-sft; do
+for i in main-w2g128-gptq-kd-grpo again-w2g128-gptq-kd-grpo main-from-a-file; do
     cmp "$dir/a/runs/$i/samples.jsonl" "$dir/b/runs/$i/samples.jsonl" || bad=1
 done
 touch "$dir/mark"
@@ -68,7 +68,7 @@ page() { # FILE TEXT…: XML that says these
         text = "".join(tree.parse(sys.argv[1]).getroot().itertext())
         for t in sys.argv[2:]: assert t in text, "the page does not say " + t' "$@" || bad=1
 }
-page "$dir/a/report.html" Training 'Curves of w2g128 gptq → kd → grpo' 'Cross-entropy, all runs' '2-grpo' 'Reward'
+page "$dir/a/report.html" Training 'from a file rtn → sft' 'Curves of w2g128 gptq → kd → grpo' 'Cross-entropy, all runs' '2-grpo' 'Reward'
 expect 0 'report.html: 5 plots' "$LOWBIT" report "$(ls -d "$dir"/a/models/w2g128-gptq-*)"
 page "$dir"/a/models/w2g128-gptq-*/report.html 'steps done 8 of 8' 'Learning rate'
 sed -i 's/"steps": 7/"stepps": 7/' "$dir/r.json"
