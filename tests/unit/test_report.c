@@ -559,7 +559,7 @@ static void training_has_its_curves(void **state)
     static const char *const says[] = {
         "x &lt;y&gt;", "<b>102 of 110</b>", "<b>102,000</b>", "<b>gptq</b>", "<td>90</td><td>90,000</td><td>3×10⁻⁴</td>",
         "CAKLD; 4096 tokens a step", "<td>12 of 20</td>", "reward, clip 0.2/0.28, KL 0.5; 16 × 8 samples of ≤ 32768 tokens",
-        "<td class=\"l\">norms, ranges of the weights</td>", "<td>25.0 %</td><td>25.0 %</td><td class=\"l\">reward", "<td>0.5000</td><td>0.5000</td><td class=\"l\">KL</td>",
+        "<td class=\"l\">norms, the start’s scales</td>", "<td>25.0 %</td><td>25.0 %</td><td class=\"l\">reward", "<td>0.5000</td><td>0.5000</td><td class=\"l\">KL</td>",
         "reward, 2-grpo, step 91: 25", "truncated, 2-grpo, step 102: 12.5", "1-kd, step 2: 1.222 (0.667 to 2, 3 steps)",
         "loss, 1-kd, step 2: 0.6111", "Bands: the range"};
     for (size_t i = 0; i < sizeof says / sizeof *says; i++)
