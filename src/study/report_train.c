@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST = 40, MAX_LINES = 7 };   /* points of a stage on a curve: more steps are put together */
+enum { MOST = 40, MAX_LINES = 10 };  /* points of a stage on a curve: more steps are put together */
 
 /* ---- what the curves are ---- */
 
