@@ -1,4 +1,5 @@
-/* cli/cmd_report.c – `lowbit report`: a study's output folder, or a results database, as HTML pages. */
+/* cli/cmd_report.c – `lowbit report`: the output folder of a study or of a training, or a results database, as HTML
+ * pages. */
 #include "base/file.h"
 #include "cli/cmd.h"
 #include "study/pages.h"
@@ -76,7 +77,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (!c.model)
         return lb_fail(
             err, LB_EUSAGE,
-            "no study: lowbit report OUT, the output folder of lowbit study, or RESULTS.sqlite of lowbit eval");
+            "no study: lowbit report OUT, the output folder of lowbit study or of lowbit train, or RESULTS.sqlite of lowbit eval");
     if (out && !*out) return lb_fail(err, LB_EUSAGE, "--output wants a name");
     o.text_kb = (int)text_kb;
     return lb_file_exists(c.model) && !lb_is_folder(c.model) ? of_database(&c, out, &o, err)
@@ -84,5 +85,5 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
 }
 
 const lb_command lb_cmd_report = {"report",
-                                  "a study, or a results database, as HTML pages: tables, plots, every answer",
+                                  "a study, a training, or a results database, as HTML pages: tables, plots, every answer",
                                   "lowbit report out/abacus-rtn --png", run};

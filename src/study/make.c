@@ -1,4 +1,5 @@
-/* study/make.c – what runs need: traces of the model's own thinking, quantized models, the doctor's findings. */
+/* study/make.c – what runs need: traces of the model's own thinking, quantized models, the doctor's findings.
+ * Training is make_train.c's. */
 #include "base/file.h"
 #include "base/jsonl.h"
 #include "base/mem.h"
@@ -8,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_SIZE = 1024 };
+enum { PATH_SIZE = LB_STUDY_PATH };
 
 /* ---- traces ---- */
 
-static void trace_text(const lb_study_trace *t, lb_buf *b)
+void lb_study_trace_text(const lb_study_trace *t, lb_buf *b)
 {
     const char *key;
     json_t *v;
@@ -20,16 +21,14 @@ static void trace_text(const lb_study_trace *t, lb_buf *b)
     json_object_foreach ((json_t *)t->where, key, v) lb_buf_fmt(b, "where %s=%s\n", key, json_string_value(v));
 }
 
-/* The model's own text for calibration source "self" or "self:NAME": made, completed or found at *path. */
-static bool make_trace(lb_study_work *w, const lb_study_model *m, const char *source, char path[PATH_SIZE])
+/* The model's own text: made, completed or found at *path. */
+bool lb_study_trace_file(lb_study_work *w, const lb_study_model *m, const lb_study_trace *t, char path[PATH_SIZE])
 {
-    const lb_study_trace *t = w->s->traces;
-    const char *name = source[4] ? source + 5 : "";
+    const char *name = t->name;
     char hex[33], prompts[PATH_SIZE];
     lb_buf how = {0};
-    while (strcmp(t->name, name) != 0) t++; /* the recipe was checked */
     lb_buf_str(&how, m->hash);
-    trace_text(t, &how);
+    lb_study_trace_text(t, &how);
     lb_hash_hex(lb_hash_of(lb_buf_cstr(&how), how.n), hex);
     bool ok = lb_buf_ok(&how, "a recipe", w->err);
     lb_buf_free(&how);
@@ -50,6 +49,14 @@ static bool make_trace(lb_study_work *w, const lb_study_model *m, const char *so
     lb_target_close(&target);
     lb_prompts_free(&list);
     return ok || lb_wrap(w->err, "trace '%s'", t->name);
+}
+
+/* Of calibration source "self" or "self:NAME". */
+static bool make_trace(lb_study_work *w, const lb_study_model *m, const char *source, char path[PATH_SIZE])
+{
+    const lb_study_trace *t = w->s->traces;
+    while (strcmp(t->name, source[4] ? source + 5 : "") != 0) t++; /* the recipe was checked */
+    return lb_study_trace_file(w, m, t, path);
 }
 
 /* ---- quantized models ---- */
@@ -76,7 +83,7 @@ static bool recipe_text(const lb_study *s, const lb_study_run *r, lb_buf *b, lb_
     lb_buf_fmt(b, "calib %s %d %d %llu\n", c->source, c->n_seq, c->n_tok, (unsigned long long)c->seed);
     for (int i = 0; i < s->n_trace; i++)
         if (strncmp(c->source, "self", 4) == 0 && strcmp(s->traces[i].name, c->source[4] ? c->source + 5 : "") == 0)
-            trace_text(&s->traces[i], b);
+            lb_study_trace_text(&s->traces[i], b);
     return true;
 }
 
@@ -89,7 +96,7 @@ bool lb_study_place(lb_study_work *w, lb_study_run *r)
     lb_buf how = {0};
     int n;
     lb_scheme_text(&r->scheme, text);
-    if (!recipe_text(w->s, r, &how, w->err)) {
+    if (r->train ? !lb_study_train_text(w, r, &how) : !recipe_text(w->s, r, &how, w->err)) {
         lb_buf_free(&how);
         return false;
     }
@@ -98,6 +105,9 @@ bool lb_study_place(lb_study_work *w, lb_study_run *r)
     bool ok = lb_buf_ok(&how, "a recipe", w->err);
     lb_buf_free(&how);
     if (!r->makes_model) n = snprintf(r->dir, sizeof r->dir, "%s", m->dir);
+    else if (r->train)
+        n = snprintf(r->dir, sizeof r->dir, "%s/models/%s-%.8s", w->o->out_dir,
+                     json_string_value(json_object_get(r->train, "name")), hex);
     else
         n = snprintf(r->dir, sizeof r->dir, "%s/models/%s-%s%s-%.8s", w->o->out_dir, text,
                      *r->method ? r->method : r->kv, r->quant.clip && strcmp(r->quant.clip, "mse") == 0 ? "-clip" : "",
@@ -113,6 +123,7 @@ bool lb_study_make(lb_study_work *w, lb_study_run *r)
     lb_compress c;
     lb_quantize_report rep;
     if (!r->makes_model || lb_file_exists(r->dir)) return true; /* a folder is there only when it is whole */
+    if (r->train) return lb_study_train(w, r);
     if (r->calibrates && strncmp(spec.calib.source, "self", 4) == 0 &&
         (!spec.calib.source[4] || spec.calib.source[4] == ':')) {
         lb_progress_what(&w->p, "%s · its own text", r->label);

@@ -54,13 +54,16 @@ lb_plot_row *lb_plot_add_row(lb_plot *p, const char *label)
     return r;
 }
 
-void lb_plot_add_guide(lb_plot *p, double at, const char *label)
+static void add_guide(lb_plot *p, double at, bool upright, const char *label)
 {
     if (p->n_guide == (int)(sizeof p->guide / sizeof *p->guide) || !isfinite(at)) return;
     lb_plot_guide *g = &p->guide[p->n_guide++];
-    g->at = at;
+    g->at = at, g->upright = upright;
     snprintf(g->label, sizeof g->label, "%s", label);
 }
+
+void lb_plot_add_guide(lb_plot *p, double at, const char *label) { add_guide(p, at, false, label); }
+void lb_plot_add_upright(lb_plot *p, double at, const char *label) { add_guide(p, at, true, label); }
 
 /* ---- entry ---- */
 

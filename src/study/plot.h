@@ -50,7 +50,8 @@ typedef struct lb_plot_row {         /* rows: what is NaN is not drawn; "heading
     bool heading;
 } lb_plot_row;
 
-typedef struct lb_plot_guide { double at; char label[48]; } lb_plot_guide;  /* a dashed line: y of XY, x of rows */
+/* A dashed line: y of XY, x of rows; an upright one is at x of XY, its label on top. */
+typedef struct lb_plot_guide { double at; bool upright; char label[48]; } lb_plot_guide;
 
 typedef struct lb_plot {
     lb_plot_kind kind;
@@ -60,7 +61,7 @@ typedef struct lb_plot {
     lb_plot_series *series;          /* owned */
     lb_plot_row *rows;               /* owned */
     size_t n_series, cap_series, n_row, cap_row;
-    lb_plot_guide guide[8];
+    lb_plot_guide guide[24];
     int n_guide;
     bool oom;
 } lb_plot;
@@ -73,6 +74,7 @@ void lb_plot_add_point(lb_plot *p, int series, const lb_plot_point *pt);
 /* The new row, all numbers NaN, or NULL without memory. */
 lb_plot_row *lb_plot_add_row(lb_plot *p, const char *label);
 void lb_plot_add_guide(lb_plot *p, double at, const char *label);
+void lb_plot_add_upright(lb_plot *p, double at, const char *label);
 
 /* <svg …>…</svg> of that width in CSS pixels; height follows. `id` makes ids unique; css_class for the page's rules. */
 bool lb_plot_svg(const lb_plot *p, double width, const char *id, const char *css_class, lb_buf *out, lb_err *err);

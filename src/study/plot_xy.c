@@ -69,10 +69,16 @@ static void draw_frame(const lb_plot *p, lb_canvas *c, const lb_axis *x, const l
     lb_draw_line(c, f->x0, f->y1, f->x1, f->y1, LB_INK_MUTED, 1, false);
     c->ops->text(c, (f->x0 + f->x1) / 2, f->y1 + 36, p->x.label, LB_MIDDLE, LB_INK_MUTED, LB_PLOT_TEXT, false);
     c->ops->text(c, 0, f->y0 - 10, p->y.label, LB_START, LB_INK_MUTED, LB_PLOT_TEXT, false);
+    double top_free = -1e9; /* labels on top must not run into each other */
     for (int i = 0; i < p->n_guide; i++) {
-        double at_y = lb_axis_at(y, p->guide[i].at);
-        lb_draw_line(c, f->x0, at_y, f->x1, at_y, LB_INK_MUTED, 1.2, true);
-        c->ops->text(c, f->x0 + 4, at_y - 4, p->guide[i].label, LB_START, LB_INK_MUTED, LB_PLOT_TEXT - 1, false);
+        const lb_plot_guide *g = &p->guide[i];
+        double at = lb_axis_at(g->upright ? x : y, g->at);
+        if (g->upright) lb_draw_line(c, at, f->y0, at, f->y1, LB_INK_MUTED, 1.2, true);
+        else lb_draw_line(c, f->x0, at, f->x1, at, LB_INK_MUTED, 1.2, true);
+        if (g->upright && at < top_free) continue;
+        if (g->upright) top_free = at + lb_text_width(g->label, LB_PLOT_TEXT - 1) + 10;
+        c->ops->text(c, (g->upright ? at : f->x0) + 4, g->upright ? f->y0 + 9 : at - 4, g->label, LB_START, LB_INK_MUTED,
+                     LB_PLOT_TEXT - 1, false);
     }
 }
 
@@ -218,7 +224,9 @@ void lb_xy_draw(const lb_plot *p, lb_canvas *c)
             if (p->y.scale != LB_LOG || q->lo > 0) lb_widen(&y_lo, &y_hi, q->lo);
             lb_widen(&y_lo, &y_hi, q->hi);
         }
-    for (int i = 0; i < p->n_guide; i++) lb_widen(&y_lo, &y_hi, p->guide[i].at);
+    for (int i = 0; i < p->n_guide; i++)
+        if (p->guide[i].upright) lb_widen(&x_lo, &x_hi, p->guide[i].at);
+        else lb_widen(&y_lo, &y_hi, p->guide[i].at);
     lb_axis x, y;
     bool beside = has_names(p) && names_beside(p, c->width);
     if (has_names(p) && !beside) top += key(p, c, c->width, top);

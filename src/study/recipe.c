@@ -150,6 +150,16 @@ static bool parse_doctor(lb_study *s, const char *path, lb_err *err)
     return lb_recipe_source(s, s->doctor, where, err);
 }
 
+/* What the training of runs has in common: its parts are checked where a run makes them its own. */
+static bool parse_train(const json_t *top, const char *path, lb_err *err)
+{
+    static const char *const keys[] = {"seed", "teacher", "keep_every", "traces", "start", "stages", NULL};
+    const json_t *o = json_object_get(top, "train");
+    char where[LB_RECIPE_WHERE];
+    snprintf(where, sizeof where, "%.600s: train", path);
+    return !o || lb_recipe_keys(o, keys, where, err);
+}
+
 /* ---- all runs ---- */
 
 /* A plain file name made of group, model and label; unique, and the same whenever the recipe is the same. */
@@ -204,7 +214,11 @@ static bool parse_runs(lb_study *s, const json_t *runs, const char *path, lb_err
         snprintf(where, sizeof where, "%.500s: runs[%zu]", path, i);
         ok = ok && lb_recipe_run(s, v, &one[i], where, err);
         for (size_t j = 0; ok && j < i; j++)
-            if (strcmp(one[j].label, one[i].label) == 0 && strcmp(one[j].group, one[i].group) == 0 &&
+            if (strcmp(one[j].label, one[i].label) == 0 && one[j].train && one[i].train &&
+                !json_equal((json_t *)one[j].train, (json_t *)one[i].train))
+                ok = lb_fail(err, LB_EFORMAT, "%s is %s, as runs[%zu] is, but trained otherwise; a 'label' tells runs apart",
+                             where, one[i].label, j);
+            else if (strcmp(one[j].label, one[i].label) == 0 && strcmp(one[j].group, one[i].group) == 0 &&
                 (one[j].model == one[i].model || one[j].model < 0 || one[i].model < 0))
                 ok = lb_fail(err, LB_EFORMAT, "%s is %s, as runs[%zu] is; a 'label' tells runs apart", where,
                              one[i].label, j);
@@ -225,12 +239,15 @@ static bool parse_runs(lb_study *s, const json_t *runs, const char *path, lb_err
 /* Checked whether it is used or not. */
 static bool parse_quick(const json_t *q, lb_study *s, bool use, const char *path, lb_err *err)
 {
-    static const char *const keys[] = {"limit", "seeds", "samples", "max_new", NULL};
+    static const char *const keys[] = {"limit", "seeds", "samples", "max_new", "steps", NULL};
     char where[LB_RECIPE_WHERE];
     lb_eval_opt e = s->eval;
+    int steps = 0;
     snprintf(where, sizeof where, "%.500s: quick", path);
-    if (!lb_recipe_keys(q, keys, where, err) || !parse_size(q, &e, where, err)) return false;
-    if (use) s->eval = e;
+    if (!lb_recipe_keys(q, keys, where, err) || !parse_size(q, &e, where, err) ||
+        !lb_recipe_count(q, "steps", 1000000000, &steps, where, err))
+        return false;
+    if (use) s->eval = e, s->quick_steps = steps;
     return true;
 }
 
@@ -261,7 +278,7 @@ static void find_baselines(lb_study *s)
 static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
 {
     static const char *const keys[] = {"name",    "about", "model", "models", "data",  "tasks", "limit", "seeds",
-                                       "samples", "max_new", "trace", "calib", "doctor", "runs", "quick", NULL};
+                                       "samples", "max_new", "trace", "calib", "doctor", "train", "runs", "quick", NULL};
     const json_t *o = s->recipe, *q = json_object_get(o, "quick");
     const char *name, *about, *tasks = "abacus";
     bool has_seed;
@@ -278,7 +295,7 @@ static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
     snprintf(s->name, sizeof s->name, "%s", name);
     if (quick && !q) return lb_fail(err, LB_EFORMAT, "%s has no 'quick' part for --quick", path);
     if ((q && !parse_quick(q, s, quick, path, err)) || !parse_traces(s, o, path, err) ||
-        !lb_recipe_calib(s, o, &s->calib, &has_seed, path, err) || !parse_doctor(s, path, err) ||
+        !lb_recipe_calib(s, o, &s->calib, &has_seed, path, err) || !parse_doctor(s, path, err) || !parse_train(o, path, err) ||
         !parse_runs(s, json_object_get(o, "runs"), path, err))
         return false;
     find_baselines(s);
@@ -303,6 +320,7 @@ void lb_study_close(lb_study *s)
     free(s->text);
     free(s->runs);
     free(s->tasks);
+    json_decref(s->trainings);
     json_decref(s->recipe);
     memset(s, 0, sizeof *s);
 }

@@ -10,15 +10,20 @@
 
 bool lb_recipe_is_self(const char *source) { return strcmp(source, "self") == 0 || strncmp(source, "self:", 5) == 0; }
 
+const lb_study_trace *lb_recipe_trace(const lb_study *s, const char *source)
+{
+    const char *name = source[4] ? source + 5 : "";
+    for (int i = 0; i < s->n_trace; i++)
+        if (strcmp(s->traces[i].name, name) == 0) return &s->traces[i];
+    return NULL;
+}
+
 bool lb_recipe_source(const lb_study *s, const char *source, const char *where, lb_err *err)
 {
-    if (lb_recipe_is_self(source)) {
-        const char *name = source[4] ? source + 5 : "";
-        for (int i = 0; i < s->n_trace; i++)
-            if (strcmp(s->traces[i].name, name) == 0) return true;
-        return lb_fail(err, LB_EFORMAT, "%s: source '%s' wants a part \"trace\" that says how it is written", where,
+    if (lb_recipe_is_self(source))
+        return lb_recipe_trace(s, source) ||
+               lb_fail(err, LB_EFORMAT, "%s: source '%s' wants a part \"trace\" that says how it is written", where,
                        source);
-    }
     const lb_bench **list = NULL;
     int n;
     lb_err unused = {0};
@@ -61,16 +66,15 @@ static bool is_regex(const char *text, const char *where, lb_err *err)
     return true;
 }
 
-/* "a=b", kept by the study. */
-static const char *joined(lb_study *s, const char *a, const char *b, lb_err *err)
+const char *lb_recipe_joined(lb_study *s, const char *a, const char *between, const char *b, lb_err *err)
 {
-    size_t n = strlen(a) + strlen(b) + 2;
+    size_t n = strlen(a) + strlen(between) + strlen(b) + 1;
     char *text = lb_alloc(n, 1, "the recipe", err);
     if (!text || !lb_grow(&s->text, &s->cap_text, s->n_text + 1, sizeof *s->text, "the recipe", err)) {
         free(text);
         return NULL;
     }
-    snprintf(text, n, "%s=%s", a, b);
+    snprintf(text, n, "%s%s%s", a, between, b);
     return s->text[s->n_text++] = text;
 }
 
@@ -88,7 +92,7 @@ static bool parse_texts(lb_study *s, const json_t *run, const char *key, const c
             return lb_fail(err, LB_EFORMAT, "%s: '%s' has more than %d entries", where, key, LB_COMPRESS_LIST);
         if (!json_is_string(v))
             return lb_fail(err, LB_EFORMAT, "%s: %s: '%s' is %s, wanted a string", where, key, name, lb_json_kind(v));
-        if (!check(name, where, err) || !(list[*n] = joined(s, name, json_string_value(v), err))) return false;
+        if (!check(name, where, err) || !(list[*n] = lb_recipe_joined(s, name, "=", json_string_value(v), err))) return false;
         ++*n;
     }
     return true;
@@ -204,8 +208,8 @@ static bool check_quant(lb_study *s, const json_t *o, lb_study_run *r, const cha
 
 bool lb_recipe_run(lb_study *s, const json_t *o, lb_study_run *r, const char *where, lb_err *err)
 {
-    static const char *const keys[] = {"scheme", "method",     "clip",    "kv",   "calib", "tensor",
-                                       "target_bpw", "options", "model", "eval", "label", "group", NULL};
+    static const char *const keys[] = {"scheme",  "method", "clip", "kv",    "calib", "tensor", "target_bpw",
+                                       "options", "model",  "eval", "train", "label", "group",  NULL};
     const char *model = NULL;
     lb_compress_spec *q = &r->quant;
     *r = (lb_study_run){.group = "main", .model = -1, .method = "", .class_name = ""};
@@ -228,6 +232,8 @@ bool lb_recipe_run(lb_study *s, const json_t *o, lb_study_run *r, const char *wh
     if (q->clip && strcmp(q->clip, "none") != 0 && strcmp(q->clip, "mse") != 0)
         return lb_fail(err, LB_EFORMAT, "%s: 'clip' is '%s', wanted none or mse", where, q->clip);
     if (!lb_scheme_parse(q->scheme, &r->scheme, err)) return lb_wrap(err, "%s", where);
+    if (json_object_get(o, "train"))
+        return lb_recipe_train(s, o, r, where, err) && parse_label(o, r, where, err);
     q->method = *r->method ? r->method : NULL;
     return check_quant(s, o, r, where, err) && parse_label(o, r, where, err);
 }

@@ -129,6 +129,35 @@ static void inside_section(page *p)
     }
 }
 
+static bool was_trained(const lb_rep_run *x) { return x->train && x->train->n_step > 0; }
+
+/* Curves of several runs are folded up, each run by itself. */
+static void training_plots(page *p, int i, bool fold)
+{
+    lb_figure f;
+    if (fold) {
+        lb_buf_str(p->p.b, "<details><summary>Curves of ");
+        lb_html_text(p->p.b, p->r->runs[i].label);
+        lb_buf_str(p->p.b, "</summary>\n");
+    }
+    for (int k = 0; k < LB_REPORT_CURVES; k++) lb_page_plot(&p->p, lb_report_train_plot(p->r, i, k, &f), &f);
+    lb_page_plots_end(&p->p);
+    if (fold) lb_buf_str(p->p.b, "</details>\n");
+}
+
+static void training_section(page *p)
+{
+    lb_figure f;
+    int n = 0;
+    lb_page_heading(&p->p, "training", "Training", "What brought back what the bits cost: stages one after another, and what their steps say.");
+    lb_report_train_table(p->r, p->p.b);
+    for (int k = 0; k < LB_REPORT_SHARED_CURVES; k++) lb_page_plot(&p->p, lb_report_train_all_plot(p->r, k, &f), &f);
+    lb_page_plots_end(&p->p);
+    for (int i = 0; i < p->r->n_run; i++) n += lb_report_trained_first(p->r, i);
+    for (int i = 0; i < p->r->n_run; i++)
+        if (lb_report_trained_first(p->r, i)) training_plots(p, i, n > 1);
+}
+
 /* ---- head and foot ---- */
 
 /* Name of the model folder, or how many there are. */
@@ -218,6 +247,7 @@ static void contents(page *p)
         link_to(p, "levels", "", "Difficulty");
         link_to(p, "outputs", "", "Outputs");
     }
+    if (any_run(p, was_trained)) link_to(p, "training", "", "Training");
     if (any_run(p, has_inside)) link_to(p, "inside", "", "Inside the models");
     if (any_run(p, is_failed)) link_to(p, "failed", "", "Failed runs");
     link_to(p, "notes", "", "How to read it");
@@ -259,6 +289,7 @@ static void page_body(page *p)
         levels_section(p);
         outputs_section(p);
     }
+    if (any_run(p, was_trained)) training_section(p);
     if (any_run(p, has_inside)) inside_section(p);
     if (any_run(p, is_failed)) {
         lb_page_heading(&p->p, "failed", "Failed runs", "");
@@ -268,10 +299,45 @@ static void page_body(page *p)
     lb_page_end(&p->p, "");
 }
 
+/* The page of a training by itself. */
+static void training_page(page *p)
+{
+    const lb_rep_train *t = p->r->runs[0].train;
+    const lb_train_recipe *c = &t->recipe;
+    char title[200], text[120];
+    double tokens = 0;
+    int steps = 0;
+    for (size_t i = 0; i < t->n_step; i++) tokens += t->step[i].v[LB_REP_TOKENS] > 0 ? t->step[i].v[LB_REP_TOKENS] : 0;
+    for (int i = 0; i < c->n_stage; i++) steps += c->stages[i].steps;
+    snprintf(title, sizeof title, "%.150s – training", p->r->name);
+    lb_page_start(&p->p, title, "");
+    lb_html_element(p->p.b, "h1", "", p->r->name);
+    lb_buf_byte(p->p.b, '\n');
+    if (*p->r->about) lb_html_element(p->p.b, "p", "", p->r->about);
+    lb_buf_str(p->p.b, "<ul class=\"facts\">\n");
+    if (t->has_recipe) {
+        lb_scheme_text(&c->scheme, text);
+        lb_page_fact(p->p.b, "scheme", text);
+        lb_page_fact(p->p.b, "start", c->method);
+        lb_page_fact(p->p.b, "traces", c->trace_file ? c->trace_file : c->trace_prompts ? c->trace_prompts : "");
+        lb_page_fact(p->p.b, "teacher", c->teacher ? c->teacher : "the model itself");
+        snprintf(text, sizeof text, "%lld", (long long)c->seed);
+        lb_page_fact(p->p.b, "seed", text);
+    }
+    snprintf(text, sizeof text, steps ? "%zu of %d" : "%zu", t->n_step, steps);
+    lb_page_fact(p->p.b, "steps done", text);
+    lb_tick_text(tokens, 1, LB_UNIT_NONE, text);
+    lb_page_fact(p->p.b, "tokens trained on", text);
+    lb_buf_str(p->p.b, "</ul>\n");
+    if (t->n_step) training_section(p);
+    lb_page_end(&p->p, "");
+}
+
 static bool make(const lb_rep *r, const char *png_dir, const char *answers, lb_buf *out, int *n_plot, lb_err *err)
 {
     page p = {.r = r, .answers = answers, .p = {.b = out, .png_dir = png_dir, .ok = true, .err = err}};
-    page_body(&p);
+    if (r->doc) page_body(&p);
+    else training_page(&p);
     if (n_plot) *n_plot = p.p.n_plot;
     return p.p.ok && lb_buf_ok(out, "the report", err);
 }
@@ -321,7 +387,7 @@ bool lb_report_write(const char *study_dir, const lb_report_opt *o, lb_report_wr
     if (!lb_rep_load(&r, study_dir, err)) return false;
     char *beside = o->out ? NULL : lb_path_join(study_dir, "report.html", err);
     const char *path = o->out ? o->out : beside;
-    bool ok = path && place_of(path, &w, err), answers = ok && o->pages && lb_pages_study_has(&r);
+    bool ok = path && place_of(path, &w, err), answers = ok && r.doc && o->pages && lb_pages_study_has(&r);
     if (ok && o->png) snprintf(plots, sizeof plots, "%splots", w.folder);
     ok = ok && (!o->png || lb_mkdirs(plots, err)) &&
          (!answers || write_answers(&r, &w, o->pages, index, &n->pages, err)) &&

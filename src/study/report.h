@@ -1,5 +1,5 @@
-/* study/report.h – one self-contained HTML page from the output folder of a study: tables, plots, notes; and beside it
- * the pages of what every run answered (study/pages.h).
+/* study/report.h – one self-contained HTML page from the output folder of a study, or of a training: tables, plots, notes;
+ * and beside it the pages of what every run answered (study/pages.h).
  *
  * The page is XML-clean HTML without references to anything outside, light and dark, and readable on a phone. Plots of
  * data that the folder does not have are left out. It reads
@@ -8,8 +8,8 @@
  *     runs/ID/samples.jsonl      {"task", "problem", "level", "seed", "sample", "correct", "tokens", "finish",
  *                                "think_closed"}, a line for each sample: the output lengths
  *
- * and, of a run, three files that other parts of lowbit may have left in runs/ID/ or in its model's folder (the first
- * place that has the file counts). All are objects with "schema": 1; keys that are not named here are ignored; numbers
+ * and, of a run, files that other parts of lowbit may have left in runs/ID/ or in its model's folder (the first
+ * place that has the file counts). Those of JSON are objects with "schema": 1; keys that are not named here are ignored; numbers
  * are finite, or null for what is not known.
  *
  *     layers.json     what quantizing did to each linear layer
@@ -35,7 +35,12 @@
  *                                                              positions [begin,end), n tokens, nats; rising begin
  *
  *     doctor.json     what lowbit doctor --json prints (lb_health_json): a table of verdicts, and the divergence by
- *                     position where there is no kl.json */
+ *                     position where there is no kl.json
+ *
+ *     train.jsonl     how the model was trained: what lowbit train logs, a line for each step (docs/training.md), with its
+ *                     recipe.json beside it for the table of stages
+ *
+ * A folder with train.jsonl and without results.json is one training, finished or not: a page with this alone. */
 #ifndef LB_STUDY_REPORT_H
 #define LB_STUDY_REPORT_H
 #include "base/buf.h"

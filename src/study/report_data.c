@@ -1,4 +1,5 @@
-/* study/report_data.c – reading results.json; what else there is of each run is read by report_extra.c. */
+/* study/report_data.c – reading results.json; what else there is of each run is read by report_extra.c, and how its model
+ * was trained by report_train_read.c. */
 #include "study/report_read.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -85,23 +86,25 @@ static bool read_results(const lb_rep *rep, const json_t *o, lb_rep_run *r, cons
            levels(o, "drop_by_level_stderr", r->level_drop_se, where, err);
 }
 
+static const lb_rep_run no_run = {.baseline = -1,
+                                  .tokens_wrong = NAN,
+                                  .average = NAN,
+                                  .average_se = NAN,
+                                  .drop = NAN,
+                                  .drop_se = NAN,
+                                  .bits = NAN,
+                                  .size_bytes = NAN,
+                                  .class_name = "",
+                                  .model_hash = "",
+                                  .sampling = "",
+                                  .transform = "",
+                                  .verdict = ""};
+
 static bool read_run(const lb_rep *rep, const json_t *o, lb_rep_run *r, const char *where, lb_err *err)
 {
     const char *status;
     const json_t *calib, *eval;
-    *r = (lb_rep_run){.baseline = -1,
-                      .tokens_wrong = NAN,
-                      .average = NAN,
-                      .average_se = NAN,
-                      .drop = NAN,
-                      .drop_se = NAN,
-                      .bits = NAN,
-                      .size_bytes = NAN,
-                      .class_name = "",
-                      .model_hash = "",
-                      .sampling = "",
-                      .transform = "",
-                      .verdict = ""};
+    *r = no_run;
     if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
     if (!lb_json_get_str(o, "id", &r->id, where, err) || !lb_json_get_str(o, "label", &r->label, where, err) ||
         !lb_json_get_str(o, "group", &r->group, where, err) || !lb_json_get_str(o, "status", &status, where, err) ||
@@ -177,15 +180,44 @@ static bool read_all(lb_rep *r, const char *path, lb_err *err)
     return true;
 }
 
+/* The folder of a training, finished or not: a study of one run that says nothing but this. */
+static bool read_training(lb_rep *r, lb_err *err)
+{
+    lb_rep_run *x = r->runs = lb_alloc(1, sizeof *x, "the runs", err);
+    if (!x) return false;
+    r->n_run = 1;
+    *x = no_run;
+    if (!lb_rep_read_train(x, r->dir, err)) return false;
+    const lb_train_recipe *t = &x->train->recipe;
+    const char *slash = strrchr(r->dir, '/');
+    r->name = x->train->has_recipe ? t->name : slash && slash[1] ? slash + 1 : r->dir;
+    r->about = x->train->has_recipe ? t->about : "";
+    r->version = r->written = "";
+    x->id = "training", x->label = r->name, x->group = "main", x->base = x->scheme = x->method = x->kv = x->error = x->calib_source = "";
+    x->done = true;
+    return true;
+}
+
 bool lb_rep_load(lb_rep *r, const char *study_dir, lb_err *err)
 {
     *r = (lb_rep){.dir = study_dir};
     if (!lb_is_folder(study_dir))
         return lb_fail(err, LB_EUSAGE,
-                       "%s is no folder; wanted the output folder of lowbit study, or a results database", study_dir);
-    char *path = lb_path_join(study_dir, "results.json", err);
+                       "%s is no folder; wanted the output folder of lowbit study or of lowbit train, or a results database",
+                       study_dir);
+    char *path = lb_path_join(study_dir, "results.json", err), *log = lb_path_join(study_dir, "train.jsonl", err);
+    bool training = path && log && !lb_file_exists(path) && lb_file_exists(log);
+    free(log);
+    if (training) {
+        free(path);
+        if (read_training(r, err)) return true;
+        lb_rep_free(r);
+        return false;
+    }
     if (path && !lb_file_exists(path))
-        lb_fail(err, LB_EFORMAT, "%s: there is no results.json; is it the output folder of lowbit study?", study_dir);
+        lb_fail(err, LB_EFORMAT,
+                "%s: there is no results.json or train.jsonl; is it the output folder of lowbit study, or of lowbit train?",
+                study_dir);
     else if (path) r->doc = lb_json_load(path, err);
     bool ok = r->doc &&
               (json_is_object(r->doc) ||
@@ -205,6 +237,7 @@ void lb_rep_free(lb_rep *r)
         free(x->layers);
         free(x->sites);
         free(x->kl);
+        lb_rep_train_free(x->train);
         json_decref(x->layers_doc);
         json_decref(x->outliers_doc);
         json_decref(x->kl_doc);

@@ -3,6 +3,7 @@
 #define LB_STUDY_REPORT_DATA_H
 #include "base/hash.h"
 #include "base/json.h"
+#include "train/recipe.h"
 
 enum { LB_REP_LEVELS = 5, LB_REP_TASKS = 64, LB_REP_SEEDS = 64 };
 
@@ -15,6 +16,26 @@ typedef struct lb_rep_site {
     lb_rep_spread before, after;
 } lb_rep_site;
 typedef struct lb_rep_kl { double begin, end, mean, p99; } lb_rep_kl;
+
+/* What a step of training says of itself (docs/training.md): a key of train.jsonl each. */
+typedef enum lb_rep_what {
+    LB_REP_LOSS, LB_REP_CE, LB_REP_KL, LB_REP_KL_REVERSE, LB_REP_GRAD_NORM, LB_REP_LR, LB_REP_ENTROPY, LB_REP_REWARD,
+    LB_REP_LENGTH, LB_REP_TRUNCATED, LB_REP_TOKENS, LB_REP_WHATS
+} lb_rep_what;
+typedef struct lb_rep_step { double v[LB_REP_WHATS]; } lb_rep_step;  /* NaN where a step does not say */
+typedef struct lb_rep_stage {
+    char name[48];                   /* "1-kd" */
+    size_t begin, end;               /* of the training's steps */
+    const lb_train_stage *set;       /* its settings; NULL: the recipe is not there */
+} lb_rep_stage;
+typedef struct lb_rep_train {
+    lb_rep_step *step;               /* [n_step], stage after stage, owned */
+    size_t n_step;
+    lb_rep_stage stage[LB_TRAIN_MAX_STAGES];
+    int n_stage;
+    bool has_recipe;
+    lb_train_recipe recipe;
+} lb_rep_train;
 
 /* A run; accuracies and drops are fractions, NaN where not known. Text is borrowed from the JSON documents. */
 typedef struct lb_rep_run {
@@ -46,12 +67,13 @@ typedef struct lb_rep_run {
     size_t n_layer, n_site, n_kl;
     const char *transform;
     double kl_mean, kl_se, kl_p99, kl_top1;
+    lb_rep_train *train;             /* owned; NULL: its model was not trained, or its log is gone */
     const char *verdict;             /* of the doctor; "" without one */
     double ppl_base, ppl, loops, length, length_se;
 } lb_rep_run;
 
 typedef struct lb_rep {
-    json_t *doc;                     /* owned */
+    json_t *doc;                     /* owned; NULL: no study, but the folder of one training, its only run */
     const char *dir, *name, *about, *version, *written;
     const char *task[LB_REP_TASKS], *like[LB_REP_TASKS];
     int n_task, n_seed, n_per_seed, n_failed;
@@ -60,10 +82,12 @@ typedef struct lb_rep {
     int n_run;
 } lb_rep;
 
+/* The output folder of a study, or of a training. */
 bool lb_rep_load(lb_rep *r, const char *study_dir, lb_err *err);
 void lb_rep_free(lb_rep *r);
 /* Runs of one group and model, and so on, are asked for often. */
 bool lb_rep_in(const lb_rep_run *r, const char *group);
+void lb_rep_train_free(lb_rep_train *t);
 /* The method, or the family of the KV format ("quarot" of "kv4-quarot"), or "" for a model as it is. */
 void lb_rep_family(const lb_rep_run *r, char out[64]);
 #endif

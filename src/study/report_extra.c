@@ -64,15 +64,21 @@ static bool read_samples(const lb_rep *rep, lb_rep_run *r, const char *path, lb_
 
 /* ---- what else there may be of a run ---- */
 
-/* Loads NAME from runs/ID/ or from the model's folder, also if the study was moved; *doc stays NULL without one. */
-static bool load_extra(const lb_rep *rep, const char *id, const char *model, const char *name, bool has_schema,
-                       json_t **doc, char path[1600], lb_err *err)
+/* NAME in runs/ID/ or in the model's folder, also if the study was moved. */
+static bool find_extra(const lb_rep *rep, const char *id, const char *model, const char *name, char path[1600])
 {
     snprintf(path, 1600, "%.700s/runs/%.255s/%s", rep->dir, id, name);
     const char *slash = strrchr(model, '/');
     if (!lb_file_exists(path)) snprintf(path, 1600, "%.900s/%s", model, name);
     if (!lb_file_exists(path) && slash) snprintf(path, 1600, "%.700s/models%.255s/%s", rep->dir, slash, name);
-    if (!lb_file_exists(path)) return true;
+    return lb_file_exists(path);
+}
+
+/* *doc stays NULL where there is none. */
+static bool load_extra(const lb_rep *rep, const char *id, const char *model, const char *name, bool has_schema,
+                       json_t **doc, char path[1600], lb_err *err)
+{
+    if (!find_extra(rep, id, model, name, path)) return true;
     *doc = lb_json_load(path, err);
     int64_t schema = 0;
     if (!*doc || !has_schema) return *doc != NULL;
@@ -197,6 +203,14 @@ static bool read_doctor(lb_rep_run *r, const char *path, lb_err *err)
     return true;
 }
 
+static bool read_train(const lb_rep *rep, lb_rep_run *r, const char *model, lb_err *err)
+{
+    char path[1600];
+    if (!find_extra(rep, r->id, model, "train.jsonl", path)) return true;
+    *strrchr(path, '/') = 0;
+    return lb_rep_read_train(r, path, err);
+}
+
 bool lb_rep_read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_err *err)
 {
     char path[1600];
@@ -214,5 +228,5 @@ bool lb_rep_read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_er
            load_extra(rep, r->id, model, "kl.json", true, &r->kl_doc, path, err) &&
            (!r->kl_doc || read_kl(r, path, err)) &&
            load_extra(rep, r->id, model, "doctor.json", false, &r->doctor_doc, path, err) &&
-           (!r->doctor_doc || read_doctor(r, path, err));
+           (!r->doctor_doc || read_doctor(r, path, err)) && read_train(rep, r, model, err);
 }

@@ -15,6 +15,8 @@ void lb_report_level_table(const lb_rep *r, lb_buf *b);
 void lb_report_output_table(const lb_rep *r, lb_buf *b);
 void lb_report_layer_table(const lb_rep *r, lb_buf *b);
 void lb_report_health_table(const lb_rep *r, lb_buf *b);
+/* The stages of all runs that were trained. */
+void lb_report_train_table(const lb_rep *r, lb_buf *b);
 void lb_report_failed(const lb_rep *r, lb_buf *b);
 /* What the numbers say, in sentences. */
 void lb_report_findings(const lb_rep *r, lb_buf *b);
@@ -23,6 +25,8 @@ bool lb_report_shown_once(const lb_rep *r, int i);
 /* True if run i knows its outliers and is the first of its model with this transform: rounding alone moves little. */
 bool lb_report_moves_first(const lb_rep *r, int i);
 bool lb_report_several_models(const lb_rep *r);
+/* True if run i has steps of training and is the first of its label and model. */
+bool lb_report_trained_first(const lb_rep *r, int i);
 
 /* ---- plots: each makes *p (which the caller frees) and its caption, or returns false where data for it are missing
  * ---- */
@@ -44,4 +48,9 @@ bool lb_report_layer_detail_plot(const lb_rep *r, int run, lb_figure *out);
 /* Outliers of run i and of one kind, "weights", "activations" or "keys". */
 bool lb_report_outlier_plot(const lb_rep *r, const char *kind, lb_figure *out);
 bool lb_report_outlier_detail_plot(const lb_rep *r, int run, const char *kind, lb_figure *out);
+/* How run i was trained: which curve, from 0 (loss, gradient, rate, reward, length, entropy). */
+enum { LB_REPORT_CURVES = 6, LB_REPORT_SHARED_CURVES = 3 };
+bool lb_report_train_plot(const lb_rep *r, int run, int which, lb_figure *out);
+/* The same of all runs where there are several: divergence, cross-entropy, reward. */
+bool lb_report_train_all_plot(const lb_rep *r, int which, lb_figure *out);
 #endif

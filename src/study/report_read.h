@@ -11,6 +11,8 @@ bool lb_rep_object(const json_t *o, const char *key, const json_t **out, const c
 /* An array must be there. */
 const json_t *lb_rep_list(const json_t *o, const char *key, const char *where, lb_err *err);
 
+/* train.jsonl in `dir` and the recipe beside it; r->train stays NULL where there is none. */
+bool lb_rep_read_train(lb_rep_run *r, const char *dir, lb_err *err);
 /* Samples and extras of a run that is done; o is its object in results.json. */
 bool lb_rep_read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_err *err);
 #endif

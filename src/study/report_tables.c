@@ -73,11 +73,24 @@ static void task_cells(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
     }
 }
 
+/* The label; how it was trained too, if the label is a name of its own. */
+static void main_label(lb_buf *b, const lb_rep_run *x)
+{
+    lb_buf_str(b, "<th scope=\"row\">");
+    lb_html_text(b, x->label);
+    if (strstr(x->method, "→") && !strstr(x->label, x->method)) {
+        lb_buf_str(b, " <span class=\"pm\">");
+        lb_html_text(b, x->method);
+        lb_buf_str(b, "</span>");
+    }
+    lb_buf_str(b, "</th>");
+}
+
 static void main_row(const lb_rep *r, const lb_rep_run *x, lb_buf *b)
 {
     char size[32];
     lb_buf_fmt(b, "<tr%s>", is_base(x) ? " class=\"base\"" : "");
-    label_cell(b, x);
+    main_label(b, x);
     if (!x->done) {
         lb_buf_fmt(b, "<td class=\"%s\" colspan=\"%d\">", x->failed ? "err" : "l m", r->n_task + 5);
         lb_buf_str(b, "<span>");

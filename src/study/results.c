@@ -74,6 +74,7 @@ static void add_settings(const lb_study *s, const lb_study_run *r, json_t *j)
     if (json_object_size(rules)) json_object_set(j, "tensor", rules);
     if (json_object_size(options)) json_object_set(j, "options", options);
     if (json_object_size(calib)) json_object_set(j, "calib", calib);
+    if (r->train) json_object_set(j, "train", (json_t *)r->train);
     if (json_object_size(eval)) json_object_set(j, "eval", eval);
     set(j, "baseline", json_string(s->runs[r->baseline].id));
     json_decref(options);

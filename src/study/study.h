@@ -8,19 +8,21 @@
  * "models": […] instead of "model" makes every run for each of them. "trace": {NAME: {…}} says how the model writes its
  * own calibration text; "calib" is what runs are calibrated with that say nothing of it; "doctor": {"source", "tokens",
  * "answers"} examines every quantized model on traces (eval/health.h) and keeps runs/ID/doctor.json and outliers.json.
- * Besides "scheme" and "method" a run may have (docs/report.md has them all)
+ * "train" is what the training of runs has in common. Besides "scheme" and "method" a run may have (docs/report.md has
+ * them all)
  *
  *     "clip": "none" | "mse"          "kv": KV cache format, such as "kv4-quarot"       "model": a model of its own
  *     "calib": {"source": TASK | FILE | "self" | "self:NAME", "nsamples": N, "seqlen": N, "seed": N}
  *     "tensor": {REGEX: SCHEME}       "target_bpw": X       "options": {KEY: TEXT, …} of the method
  *     "eval": {"max_new": N, "think_budget": N, "think_extend": N}
+ *     "train": a training recipe (train/recipe.h) without name, scheme and eval, or {"recipe": FILE}
  *     "label": name in tables         "group": section of the report: "main", "calib-domain", … (default "main")
  *
  * Paths are relative to the working directory. A run is compared, problem by problem, with its baseline: the run of the
  * same model and the same "eval" that leaves the model as it is, from its own group if there is one there, else from
- * any group; if there is none, the first run of its group and model. What two runs quantize alike is quantized once.
+ * any group; if there is none, the first run of its group and model. What two runs quantize or train alike is made once.
  *
- * The output folder holds quantized models (models/), the results database, table.txt, results.json, results.csv,
+ * The output folder holds quantized and trained models (models/), the results database, table.txt, results.json, results.csv,
  * runs/ID/samples.jsonl (a line for each sample) and the effective recipe. Everything is written as it is finished;
  * running the recipe again does only what is missing. A run that fails is in the tables with its message, and the
  * others go on. */
@@ -53,7 +55,7 @@ typedef struct lb_study_run {
     const char *group;               /* borrowed from recipe */
     int model;                       /* index of lb_study.models */
     lb_scheme scheme;
-    const char *method;              /* "smoothquant+gptq"; "" for weights as they are */
+    const char *method;              /* "smoothquant+gptq", "gptq → kd → grpo"; "" for weights as they are */
     const char *kv;                  /* of the evaluation; NULL: as the model says; borrowed from recipe */
     bool makes_model;                /* false: the model as it is, read with another KV cache perhaps */
     lb_compress_spec quant;          /* how it is made; texts borrowed from recipe and lb_study.text */
@@ -61,6 +63,8 @@ typedef struct lb_study_run {
     lb_calib_spec own_calib;         /* what the run itself says of it, for its label */
     bool own_seed;
     double target_bpw;               /* 0: no target */
+    const json_t *train;             /* the whole recipe of its training, or NULL; borrowed from lb_study.trainings */
+    lb_study_trace learns;           /* what that learns from, written by the model; prompts NULL: nothing of the kind */
     int max_new, think_budget, think_extend;         /* 0: as the study */
     /* filled by running */
     lb_study_state state;
@@ -88,6 +92,8 @@ typedef struct lb_study {
     lb_calib_spec calib;             /* of runs that say nothing of it */
     const char *doctor;              /* traces that every quantized model is examined on, or NULL: none are */
     int doctor_tokens, doctor_answers;               /* 0: the default */
+    json_t *trainings;               /* owned: recipes that the runs' training is made by */
+    int quick_steps;                 /* most steps of a stage of training; 0: as many as it says */
     char **text;                     /* [n_text], owned: texts that runs are made of */
     size_t n_text, cap_text;
 } lb_study;

@@ -3,6 +3,8 @@
 #define LB_STUDY_WORK_H
 #include "study/study.h"
 
+enum { LB_STUDY_PATH = 1024 };
+
 typedef struct lb_study_work {
     lb_study *s;
     const lb_study_opt *o;
@@ -17,6 +19,13 @@ bool lb_study_place(lb_study_work *w, lb_study_run *r);
 /* Makes that folder unless it is there: traces first if it is calibrated with the model's own text, measured bits if it
  * has a budget of them. */
 bool lb_study_make(lb_study_work *w, lb_study_run *r);
+/* The model's own text for this trace: made, completed or found in traces/ at *path. */
+bool lb_study_trace_file(lb_study_work *w, const lb_study_model *m, const lb_study_trace *t, char path[LB_STUDY_PATH]);
+void lb_study_trace_text(const lb_study_trace *t, lb_buf *b);        /* what it depends on besides the model */
+/* What the model of a run that is trained depends on besides the model that it starts from. */
+bool lb_study_train_text(lb_study_work *w, const lb_study_run *r, lb_buf *b);
+/* Trains r->dir, going on where a run that was stopped or killed has left it. */
+bool lb_study_train(lb_study_work *w, lb_study_run *r);
 /* The reasoning health of the run's own model and its outliers, once for each folder: runs/ID/doctor.json and
  * outliers.json. */
 bool lb_study_examine(lb_study_work *w, lb_study_run *r);

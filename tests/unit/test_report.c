@@ -8,6 +8,7 @@
 #include "study/plot.h"
 #include "study/report.h"
 #include "study/study.h"
+#include "train/recipe.h"
 #include <float.h>
 #include <unistd.h>
 
@@ -177,6 +178,7 @@ static void hostile_plot(lb_plot *p, lb_plot_kind kind)
     snprintf(p->y.label, sizeof p->y.label, "%s", EVIL);
     lb_plot_add_guide(p, 1, EVIL);
     lb_plot_add_guide(p, NAN, "nothing");
+    for (int i = 1; i < 4; i++) lb_plot_add_upright(p, i, EVIL);
     for (int s = 0; s < 9; s++) {
         int k = lb_plot_add_series(
             p, s % 2 ? EVIL : "a name that is so long that it has no place beside the plot at all", s - 1);
@@ -540,6 +542,92 @@ static void the_page_says_what_there_is(void **state)
     free(s);
 }
 
+/* n steps of a stage as training logs them, `rest` behind. */
+static void add_steps(lb_buf *b, const char *stage, int n, const char *rest)
+{
+    for (int i = 1; i <= n; i++)
+        lb_buf_fmt(b, "{\"stage\":\"%s\",\"step\":%d,\"loss\":%g,\"grad_norm\":%g,\"lr\":%g,\"entropy\":0.1,\"tokens\":1000.0%s}\n", stage, i,
+                   1.0 / i, 2.0 / i, 1e-3 * (n - i), rest);
+}
+
+#define TRAINING                                                                                                       \
+    "{\"name\": \"tr\", \"about\": \"x <y>\", \"scheme\": \"w2g128\", \"traces\": {\"prompts\": \"p.jsonl\"}, \"stages\": ["            \
+    "{\"kind\": \"kd\", \"steps\": 90, \"tokens\": 4096, \"seq_tokens\": 4096, \"lr\": 3e-4, \"divergence\": \"cakld\"},"                    \
+    "{\"kind\": \"grpo\", \"steps\": 20, \"n_prompt\": 16, \"train\": [\"norms\"], \"kl\": 0.5}]}"
+
+/* Everything that the training of a folder says, alone and as part of a study. */
+static void training_has_its_curves(void **state)
+{
+    (void)state;
+    lb_buf kd = {0}, both = {0}, sft = {0};
+    int n, bare;
+    add_steps(&kd, "1-kd", 90, ",\"kl\":0.5,\"ce\":0.6");
+    lb_buf_add(&both, kd.p, kd.n);
+    add_steps(&both, "2-grpo", 12, ",\"reward\":0.25,\"length\":50.0,\"truncated\":0.125");
+    lb_buf_str(&both, "{\"stage\":\"2-grpo\",\"st"); /* torn: it still runs */
+    write_in("tr", "train.jsonl", lb_buf_cstr(&both));
+    char *text = page_of("tr", &n); /* without its recipe */
+    assert_int_equal(n, 6);
+    assert_non_null(strstr(text, "<h1>tr</h1>"));
+    free(text);
+    write_in("tr", "recipe.json", TRAINING);
+    text = page_of("tr", &n);
+    assert_int_equal(n, 6); /* loss, gradient, rate, reward, length, entropy */
+    static const char *const says[] = {
+        "x &lt;y&gt;", "<b>102 of 110</b>", "<b>102,000</b>", "<b>gptq</b>", "<td>90</td><td>90,000</td><td>3×10⁻⁴</td>",
+        "CAKLD; 4096 tokens a step", "<td>12 of 20</td>", "reward, clip 0.2/0.28, KL 0.5; 16 × 8 samples of ≤ 32768 tokens",
+        "<td class=\"l\">norms, the start’s scales</td>", "<td>25.0 %</td><td>25.0 %</td><td class=\"l\">reward", "<td>0.5000</td><td>0.5000</td><td class=\"l\">KL</td>",
+        "reward, 2-grpo, step 91: 25", "truncated, 2-grpo, step 102: 12.5", "1-kd, step 2: 1.222 (0.667 to 2, 3 steps)",
+        "loss, 1-kd, step 2: 0.6111", "Bands: the range"};
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+        if (!strstr(text, says[i])) fail_msg("the page does not say '%s'", says[i]);
+    assert_null(strstr(text, "loss, 2-grpo")); /* says little */
+    assert_null(strstr(text, "Points lost"));
+    assert_null(strstr(text, "nan"));
+    free(text);
+    lb_study *s = make_study();
+    char models[300];
+    lb_err e = {0};
+    save_study(s, "study2");
+    text = page_of("study2", &bare);
+    assert_null(strstr(text, "id=\"training\""));
+    free(text);
+    snprintf(models, sizeof models, "study2/models/%s", s->runs[1].id);
+    write_in(models, "train.jsonl", lb_buf_cstr(&kd));
+    write_in(models, "recipe.json", TRAINING);
+    text = page_of("study2", &n);
+    assert_int_equal(n, bare + 4);
+    assert_non_null(strstr(text, "id=\"training\""));
+    assert_non_null(strstr(text, "href=\"#training\""));
+    assert_null(strstr(text, "all runs"));
+    free(text);
+    snprintf(models, sizeof models, "study2/models/%s", s->runs[2].id); /* of a hostile label; and a stage nobody knows */
+    add_steps(&sft, "<b>", 3, ",\"ce\":0.6,\"kl\":0.5");
+    write_in(models, "train.jsonl", lb_buf_cstr(&sft));
+    text = page_of("study2", &n);
+    assert_int_equal(n, bare + 2 * 4 + 2); /* and KL and cross-entropy of both */
+    assert_int_equal(count(text, "<summary>Curves of"), 2);
+    assert_non_null(strstr(text, "&lt;b&gt;, step 1: "));
+    free(text);
+    for (int i = 0; i <= LB_TRAIN_MAX_STAGES; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "%d-kd", i);
+        lb_buf_fmt(&sft, "{\"stage\":\"%s\"}\n", name);
+    }
+    write_in("many", "train.jsonl", lb_buf_cstr(&sft));
+    lb_buf b = {0};
+    snprintf(models, sizeof models, "%s/many", dir);
+    assert_false(lb_report_html(models, &b, NULL, &e));
+    assert_non_null(strstr(e.msg, "is one too many"));
+    lb_buf_free(&b);
+    for (int i = 0; i < 4; i++) lb_eval_result_free(&s->runs[i].result);
+    lb_study_close(s);
+    free(s);
+    lb_buf_free(&kd);
+    lb_buf_free(&both);
+    lb_buf_free(&sft);
+}
+
 static void a_study_that_has_not_begun_has_a_page(void **state)
 {
     (void)state;
@@ -610,6 +698,9 @@ static void what_is_wrong_is_named(void **state)
         {"kl.json", "{\"schema\": 1, \"buckets\": [{\"begin\": 0}]}", "buckets[0]: 'end' is missing"},
         {"doctor.json", "{\"verdict\": 1}", "'verdict' is an integer"},
         {"doctor.json", "{\"traces\": {\"kl_by_position\": [{\"kl\": 1}]}}", "kl_by_position[0]: 'from' is missing"},
+        {"train.jsonl", "{\"stage\": \"1-kd\"}\n{}\n", "train.jsonl:2: 'stage' is missing"},
+        {"train.jsonl", "{\"stage\": \"1-kd\", \"loss\": \"x\"}\n", "train.jsonl:1: 'loss' is a string"},
+        {"train.jsonl", "{\n", "train.jsonl:1: "},
     };
     write_in("bad", "results.json", "{\"schema\": 2, " TOP ", \"runs\": [{" RUN "}]}");
     for (size_t i = 0; i < sizeof extra / sizeof *extra; i++) {
@@ -645,6 +736,7 @@ int main(void)
         cmocka_unit_test(csv_has_its_columns),
         cmocka_unit_test(samples_are_lines),
         cmocka_unit_test(the_page_says_what_there_is),
+        cmocka_unit_test(training_has_its_curves),
         cmocka_unit_test(a_study_that_has_not_begun_has_a_page),
         cmocka_unit_test(what_is_wrong_is_named),
     };

@@ -1,7 +1,9 @@
 /* test_study.c – recipes: what they mean, and what is wrong with them by name. */
 #include "test.h"
 #include "base/file.h"
-#include "study/study.h"
+#include "study/work.h"
+#include "train/recipe.h"
+#include <dirent.h>
 #include <unistd.h>
 
 static char dir[64], path[80];
@@ -104,6 +106,40 @@ static void the_recipes_in_the_tree_are_valid(void **state)
         assert_true(s->n_run >= 4 && s->runs[0].scheme.w_bits == 16);
         lb_study_close(s);
     }
+    free(s);
+}
+
+/* Each says what it is: "runs" of a study, "stages" of training. */
+static void every_recipe_in_the_tree_can_be_read(void **state)
+{
+    (void)state;
+    DIR *d = opendir("recipes");
+    int n = 0;
+    lb_study *s = calloc(1, sizeof *s);
+    lb_train_recipe *t = calloc(1, sizeof *t);
+    assert_true(d && s && t);
+    for (struct dirent *f; (f = readdir(d));) {
+        char file[300];
+        lb_err e = {0};
+        if (!strstr(f->d_name, ".json")) continue;
+        snprintf(file, sizeof file, "recipes/%s", f->d_name);
+        json_t *o = lb_json_load(file, &e);
+        if (!o) fail_msg("%s", e.msg);
+        if (json_object_get(o, "stages")) {
+            assert_ok(lb_train_recipe_load(t, file, &e), e);
+            lb_train_recipe_free(t);
+        } else {
+            for (int quick = 0; quick < 2; quick++) {
+                assert_ok(lb_study_open(s, file, quick, &e), e);
+                lb_study_close(s);
+            }
+        }
+        json_decref(o);
+        n++;
+    }
+    assert_true(n >= 3);
+    closedir(d);
+    free(t);
     free(s);
 }
 
@@ -256,6 +292,156 @@ static void runs_may_say_more(void **state)
         {"{" HEAD ", \"trace\": {\"../a\": {\"prompts\": \"p\"}}, " RUNS "}", "has no plain name"},                    \
         {"{" HEAD ", \"trace\": {\"prompts\": \"p\", \"where\": {\"a\": 1}}, " RUNS "}", "where: 'a' is an integer"},
 
+static const char *text_in(const json_t *o, const char *part, const char *key)
+{
+    const char *text = json_string_value(json_object_get(part ? json_object_get(o, part) : o, key));
+    return text ? text : "";
+}
+
+static long long number_in(const json_t *o, const char *part, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(part ? json_object_get(o, part) : o, key));
+}
+
+/* What the run says, then its file, then what the study says for all. */
+static void training_is_put_together(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{" HEAD ", \"tasks\": \"chain\", \"trace\": {\"a\": {\"prompts\": \"p.jsonl\", \"nprompts\": 9, \"max_new\": 77,"
+        "   \"where\": {\"family\": \"chain\"}}},"
+        " \"train\": {\"seed\": 5, \"traces\": {\"file\": \"self:a\"}, \"start\": {\"nsamples\": 8, \"seqlen\": 64}},"
+        " \"runs\": [{\"scheme\": \"w16\"},"
+        "  {\"scheme\": \"w2g128\", \"train\": {\"stages\": [{\"kind\": \"kd\", \"steps\": 300}, {\"kind\": \"grpo\"}]}},"
+        "  {\"scheme\": \"w2g128\", \"method\": \"rtn\", \"kv\": \"kv4\", \"train\": {\"seed\": 6, \"start\": {\"seqlen\": 32},"
+        "    \"stages\": [{\"kind\": \"sft\", \"scheme\": \"w4g128\"}, {\"kind\": \"sft\", \"steps\": 3}]}},"
+        "  {\"scheme\": \"w3g128\", \"method\": \"none\", \"train\": {\"traces\": {\"prompts\": \"q.jsonl\"},"
+        "    \"stages\": [{\"kind\": \"grpo\"}]}},"
+        "  {\"scheme\": \"w3g128\", \"train\": {\"traces\": {\"prompts\": \"q.jsonl\"}, \"stages\": [{\"kind\": \"kd\"}]}}],"
+        " \"quick\": {\"steps\": 100}}";
+    lb_err e = {0};
+    lb_study *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    for (int quick = 0; quick < 2; quick++) {
+        assert_ok(open_text(s, text, quick, &e), e);
+        const lb_study_run *a = &s->runs[1], *b = &s->runs[2], *c = &s->runs[3], *d = &s->runs[4];
+        assert_true(!s->runs[0].train && a->train && a->makes_model && !a->calibrates && a->baseline == 0);
+        assert_string_equal(a->method, "gptq → kd → grpo");
+        assert_string_equal(a->label, "w2g128 gptq → kd → grpo");
+        assert_string_equal(a->id, "main-w2g128-gptq-kd-grpo");
+        assert_string_equal(text_in(a->train, NULL, "name"), "w2g128-gptq-kd-grpo");
+        assert_string_equal(text_in(a->train, "traces", "prompts"), "p.jsonl");
+        assert_true(number_in(a->train, "traces", "nprompts") == 9 && number_in(a->train, "traces", "max_new") == 77);
+        assert_true(number_in(a->train, "start", "nsamples") == 8 && number_in(a->train, NULL, "seed") == 5);
+        const json_t *stages = json_object_get(a->train, "stages");
+        assert_int_equal(number_in(json_array_get(stages, 0), NULL, "steps"), quick ? 100 : 300);
+        assert_int_equal(number_in(json_array_get(stages, 1), NULL, "steps"), quick ? 100 : 0);
+        assert_string_equal(a->learns.name, "a"); /* the study's own: one file for calibration and training */
+        assert_string_equal(b->method, "rtn → sft w4g128 → sft");
+        assert_string_equal(b->label, "w2g128 rtn → sft w4g128 → sft kv4");
+        assert_string_equal(text_in(b->train, "start", "method"), "rtn");
+        assert_true(number_in(b->train, "start", "nsamples") == 8 && number_in(b->train, "start", "seqlen") == 32);
+        assert_int_equal(number_in(b->train, NULL, "seed"), 6);
+        assert_int_equal(number_in(json_array_get(json_object_get(b->train, "stages"), 1), NULL, "steps"), 3);
+        assert_null(c->learns.prompts); /* it writes, and reads nothing */
+        assert_string_equal(d->learns.prompts, "q.jsonl");
+        assert_true(d->learns.n_prompt == 4096 && d->learns.n_sample == 1 && d->learns.seed == 1);
+        lb_study_close(s);
+    }
+    assert_null(s->trainings);
+    free(s);
+}
+
+/* A file's own name, scheme and evaluation are left aside; the run and then the file come before the study. Folders are
+ * named after all that makes what is in them, and only that. */
+static void training_comes_from_files_and_names_its_folder(void **state)
+{
+    (void)state;
+    char file[100], traces[100], text[2000];
+    lb_err e = {0};
+    static const char recipe[] =
+        "{\"name\": \"x\", \"about\": \"y\", \"scheme\": \"w3g128\", \"seed\": 1, \"traces\": {\"file\": \"%s\"},"
+        " \"start\": {\"method\": \"rtn\"}, \"stages\": [{\"kind\": \"kd\", \"lr\": 1e-4}], \"eval\": {\"tasks\": \"abacus\"}}";
+    snprintf(file, sizeof file, "%s/t.json", dir);
+    snprintf(traces, sizeof traces, "%s/t.jsonl", dir);
+    snprintf(text, sizeof text, recipe, traces);
+    assert_ok(lb_write_file(file, text, strlen(text), &e) && lb_write_file(traces, "{}\n", 3, &e), e);
+    snprintf(text, sizeof text,
+             "{" HEAD ", \"tasks\": \"chain\", \"train\": {\"seed\": 3, \"keep_every\": 4}, \"runs\": ["
+             "{\"scheme\": \"w2g128\", \"train\": {\"recipe\": \"%s\"}},"
+             "{\"scheme\": \"w2g128\", \"group\": \"again\", \"train\": {\"recipe\": \"%s\"}},"
+             "{\"scheme\": \"w2g128\", \"label\": \"other\", \"train\": {\"recipe\": \"%s\", \"seed\": 2}},"
+             "{\"scheme\": \"w2g128\", \"method\": \"gptq\", \"train\": {\"recipe\": \"%s\"}}]}", file, file, file, file);
+    lb_study *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    assert_ok(open_text(s, text, false, &e), e);
+    const lb_study_run *a = &s->runs[0], *c = &s->runs[2];
+    assert_true(number_in(a->train, NULL, "seed") == 1 && number_in(a->train, NULL, "keep_every") == 4);
+    assert_string_equal(text_in(a->train, NULL, "scheme"), "w2g128");
+    assert_true(!json_object_get(a->train, "eval") && !json_object_get(a->train, "about"));
+    assert_int_equal(number_in(c->train, NULL, "seed"), 2);
+    assert_string_equal(s->runs[3].method, "gptq → kd");
+    lb_study_opt o = {.out_dir = "OUT"};
+    lb_study_work w = {.s = s, .o = &o, .err = &e};
+    char first[2][512];
+    for (int turn = 0; turn < 2; turn++) {
+        snprintf(s->models[0].hash, sizeof s->models[0].hash, "0123");
+        for (int i = 0; i < 4; i++) assert_ok(lb_study_place(&w, &s->runs[i]), e);
+        assert_true(strncmp(a->dir, "OUT/models/w2g128-rtn-kd-", 25) == 0 && strlen(a->dir) == 33);
+        assert_true(strncmp(s->runs[3].dir, "OUT/models/w2g128-gptq-kd-", 26) == 0);
+        assert_string_equal(a->dir, s->runs[1].dir);
+        assert_string_not_equal(a->dir, c->dir);
+        snprintf(first[turn], sizeof first[turn], "%s", a->dir);
+        assert_ok(lb_write_file(traces, "{ }\n", 4, &e), e); /* other traces, another model */
+    }
+    assert_string_not_equal(first[0], first[1]);
+    snprintf(s->models[0].hash, sizeof s->models[0].hash, "4567");
+    assert_ok(lb_study_place(&w, &s->runs[0]), e);
+    assert_string_not_equal(a->dir, first[1]);
+    lb_study_close(s);
+    free(s);
+    unlink(traces);
+    unlink(file);
+}
+
+/* Wrong keys of a run that is trained. */
+#define KD "\"traces\": {\"prompts\": \"p\"}, \"stages\": [{\"kind\": \"kd\"}]"
+#define T(run, train) "{" HEAD ", \"runs\": [{\"scheme\": \"w2g128\", " run "\"train\": {" train "}}]}"
+#define TRAIN_MISTAKES                                                                                                 \
+    {"{" HEAD ", \"runs\": [{\"scheme\": \"w2g128\", \"train\": 1}]}", "runs[0]: train is an integer"},                  \
+        {T("", "\"stages\": []"), "runs[0]: train: 'stages' wants an array"},                                          \
+        {T("", "\"scheme\": \"w2g128\", " KD), "runs[0]: train: 'scheme' is not a key"},                               \
+        {T("", "\"eval\": {}, " KD), "runs[0]: train: 'eval' is not a key"},                                           \
+        {T("", "\"name\": \"x\", " KD), "runs[0]: train: 'name' is not a key"},                                        \
+        {T("", "\"stages\": [{\"kind\": \"kd\"}]"), "runs[0]: train: stages[0] learns from traces"},                   \
+        {T("", "\"traces\": {\"prompts\": \"p\"}, \"stages\": [{\"kind\": \"kd\", \"lr\": \"1\"}]"),                     \
+         "runs[0]: train: stages[0]: 'lr' is a string"},                                                               \
+        {T("", "\"traces\": {\"file\": \"self:a\"}, \"stages\": [{\"kind\": \"kd\"}]"),                                \
+         "runs[0]: train: traces: file: source 'self:a' wants a part \"trace\""},                                      \
+        {T("", "\"traces\": {\"file\": \"no/such\"}, \"stages\": [{\"kind\": \"kd\"}]"),                               \
+         "runs[0]: train: traces: file 'no/such' is neither there nor self"},                                          \
+        {T("", "\"traces\": {\"prompts\": \"p\", \"where\": {\"a\": 1}}, \"stages\": [{\"kind\": \"kd\"}]"),           \
+         "runs[0]: train: traces: where: 'a' is an integer"},                                                          \
+        {T("", "\"teacher\": \"no/such\", " KD), "runs[0]: train: 'teacher' is 'no/such', which is no model folder"},    \
+        {T("", "\"start\": {\"calib\": \"self\"}, " KD), "runs[0]: train: start: calib: 'self': a start is calibrated"}, \
+        {T("", "\"start\": {\"calib\": \"no/such\"}, " KD), "start: calib: source 'no/such' is neither"},                \
+        {T("", "\"start\": {\"method\": \"magic\"}, " KD), "runs[0]: train: start: "},                                 \
+        {T("", "\"start\": {\"method\": \"autoround\"}, " KD), "latent weights are what"},                             \
+        {T("", "\"start\": {\"options\": {\"damp\": 1}}, " KD), "start: options: 'damp' wants a text"},                \
+        {T("", "\"start\": {\"options\": {\"dump\": \"1\"}}, " KD), "runs[0]: train: start: "},                        \
+        {T("\"method\": \"rtn\", ", "\"start\": {\"method\": \"gptq\"}, " KD), "the run's 'method' is 'rtn', and start"}, \
+        {T("\"clip\": \"mse\", ", KD), "runs[0]: 'clip' means nothing in a run that is trained"},                      \
+        {T("\"calib\": {}, ", KD), "runs[0]: 'calib' means nothing in a run that is trained"},                         \
+        {T("\"kv\": \"kv3-kvquant\", ", KD), "kv 'kv3-kvquant' is calibrated, which"},                                 \
+        {T("", "\"recipe\": \"no/such.json\""), "runs[0]: train: recipe: cannot open no/such.json"},                               \
+        {T("", "\"recipe\": \"recipes/abacus-rtn.json\""), "is no recipe of training"},                                \
+        {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"train\": {" KD "}}]}", "wants a scheme of 8 bits or less"},      \
+        {"{" HEAD ", \"train\": {\"scheme\": \"w4\"}, " RUNS "}", "train: 'scheme' is not a key"},                       \
+        {"{" HEAD ", " RUNS ", \"quick\": {\"steps\": 0}}", "quick: 'steps' is 0"},                                     \
+        {"{" HEAD ", \"runs\": [{\"scheme\": \"w2\", \"train\": {" KD "}}, {\"scheme\": \"w2\", \"group\": \"b\","        \
+         " \"train\": {\"seed\": 7, " KD "}}]}",                                                                       \
+         "runs[1] is w2g128 gptq → kd, as runs[0] is, but trained otherwise"},
+
 static void mistakes_are_named(void **state)
 {
     (void)state;
@@ -277,7 +463,7 @@ static void mistakes_are_named(void **state)
         {"{" HEAD ", \"runs\": [{\"scheme\": \"w4\", \"method\": \"rtn\", \"bits\": 4}]}", "'bits' is not a key"},
         {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"method\": \"rtn\"}]}", "w16 is the model as it is"},
         {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"clip\": \"mse\"}]}", "w16 is the model as it is"},
-        RUN_MISTAKES
+        RUN_MISTAKES TRAIN_MISTAKES
         {"{" HEAD
          ", \"runs\": [{\"scheme\": \"w16\"}, {\"scheme\": \"w4\", \"method\": \"rtn\"}, {\"scheme\": \"w4g128\","
          " \"method\": \"rtn\"}]}",
@@ -326,6 +512,9 @@ int main(void)
         cmocka_unit_test(recipes_mean_what_they_say),
         cmocka_unit_test(runs_may_say_more),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(training_is_put_together),
+        cmocka_unit_test(training_comes_from_files_and_names_its_folder),
+        cmocka_unit_test(every_recipe_in_the_tree_can_be_read),
         cmocka_unit_test(calibration_of_the_recipe_fills_gaps),
         cmocka_unit_test(the_recipes_in_the_tree_are_valid),
         cmocka_unit_test(the_ptq_studies_are_valid),
