@@ -66,7 +66,8 @@ bool lb_study_train(lb_study_work *w, lb_study_run *r)
     lb_train_recipe *t = lb_alloc(1, sizeof *t, "the recipe", w->err);
     lb_train_report *rep = lb_alloc(1, sizeof *rep, "the training", w->err);
     lb_train_opt o = {.model_dir = w->s->models[r->model].dir, .out_dir = r->dir, .data_dir = w->s->data,
-                      .allow_weak_sandbox = w->o->allow_weak_sandbox, .progress = w->o->progress, .stop = w->o->stop};
+                      .allow_weak_sandbox = w->o->allow_weak_sandbox, .label = r->label,
+                      .progress = w->o->progress, .stop = w->o->stop};
     bool ok = t && rep && lb_train_recipe_parse(t, r->train, "train", w->err) && give_traces(w, r);
     if (ok) {
         lb_progress_what(&w->p, "%s · training", r->label);

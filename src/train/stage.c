@@ -251,7 +251,9 @@ static void show(const lb_stage *s, const lb_step_log *l, double lr, double norm
     char more[80] = "";
     if (isfinite(l->reward)) snprintf(more, sizeof more, " · reward %.3f · length %.0f", l->reward, l->length);
     else if (isfinite(l->kl_forward)) snprintf(more, sizeof more, " · KL %.4f", l->kl_forward);
-    lb_progress_what(p, "%s · loss %.4f%s · |g| %.3g · lr %.2e", s->st->name, l->loss, more, norm, lr);
+    const char *label = s->x->label;
+    lb_progress_what(p, "%s%s%s · loss %.4f%s · |g| %.3g · lr %.2e", label ? label : "", label ? " · " : "", s->st->name,
+                     l->loss, more, norm, lr);
     lb_progress_add(p, 1, l->tokens);
 }
 

@@ -23,6 +23,7 @@ typedef struct lb_train_ctx {
     const char *trace_file;          /* NULL: no stage reads traces */
     bool allow_weak_sandbox;
     lb_progress *progress;           /* NULL: silent */
+    const char *label;               /* in front of its line, or NULL */
     int log_fd;                      /* train.jsonl, for appending */
     volatile sig_atomic_t *stop;
 } lb_train_ctx;

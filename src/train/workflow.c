@@ -426,7 +426,7 @@ bool lb_train_run(const lb_train_recipe *r, const lb_train_opt *o, lb_exec *ex, 
                           .dir = w->partial,
                           .ex = ex,
                           .base = &w->base,
-                          .allow_weak_sandbox = o->allow_weak_sandbox,
+                          .allow_weak_sandbox = o->allow_weak_sandbox, .label = o->label,
                           .progress = &w->p,
                           .log_fd = -1,
                           .stop = o->stop};

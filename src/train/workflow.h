@@ -15,6 +15,7 @@ typedef struct lb_train_opt {        /* zero means default in every field */
     const char *data_dir;            /* benchmarks (default "data") */
     const char *db_path;             /* results database of the evaluation (default: OUT/results.sqlite) */
     bool allow_weak_sandbox;
+    const char *label;               /* in front of the progress line; NULL: nothing */
     lb_progress_mode progress;
     volatile sig_atomic_t *stop;
     void (*remark)(void *arg, const char *line);     /* told what is done next, and the memory plan; NULL: nobody */
