@@ -200,6 +200,27 @@ static void add_flag(lb_buf *b, const lb_arg *a)
     else lb_buf_fmt(b, "%.17g", *(double *)a->dst);
 }
 
+/* The baseline as flags name it, as the database knows it: a folder's path, or a server and its model. */
+typedef struct baseline_flags {
+    const char *hash;
+    lb_buf *out;
+} baseline_flags;
+
+static bool add_model(void *arg, const lb_model_row *row, lb_err *err)
+{
+    (void)err;
+    const baseline_flags *f = arg;
+    if (strcmp(row->hash, f->hash) != 0) return true;
+    json_t *about = json_loads(row->about ? row->about : "", 0, NULL);
+    const char *url = json_string_value(json_object_get(about, "url"));
+    bool server = row->kind && strcmp(row->kind, "server") == 0 && url;
+    lb_buf_str(f->out, server ? " --server " : " -m ");
+    add_word(f->out, server ? url : row->name);
+    if (server) lb_buf_str(f->out, " --model-name "), add_word(f->out, row->name);
+    json_decref(about);
+    return true;
+}
+
 /* The command that evaluates the baseline: this one with another model, less what is only said of this one. */
 static bool say_command(const evaluation *e, lb_err *err)
 {
@@ -207,8 +228,11 @@ static bool say_command(const evaluation *e, lb_err *err)
         "model", "server", "model-name", "api-key-env", "timeout", "retries", "retry-wait", "max-failed", "against",
         "power", "samples-out", "fail-under", "fresh", "json", "quiet", "pass-k", "maj-k"};
     lb_buf b = {0};
-    lb_buf_str(&b, "lowbit eval -m ");
-    add_word(&b, e->f.against);
+    lb_err ignored = {0};
+    lb_buf_str(&b, "lowbit eval");
+    size_t begin = b.n;
+    if (!lb_is_folder(e->f.against)) lb_db_each_model(e->db, add_model, &(baseline_flags){e->base_hash, &b}, &ignored);
+    if (b.n == begin) lb_buf_str(&b, " -m "), add_word(&b, e->f.against);
     for (const lb_arg *a = e->table; a->name; a++) {
         bool left_out = !a->given || (a->type == LB_ARG_FLAG && !*(bool *)a->dst);
         for (size_t i = 0; i < sizeof not_these / sizeof *not_these; i++) left_out |= strcmp(a->name, not_these[i]) == 0;

@@ -33,6 +33,7 @@ for want in '^chain +[0-9.]+% +[0-9.]+% +[0-9.]+ – +[0-9.]+ +8 ' '^  pass@2 +[
 done
 expect 0 '^chain +[+-][0-9.]+ +[0-9.]+ +[+-][0-9.]+ – +[+-][0-9.]+ +<?[0-9.]+ +sign flips +8' run -m "$dir/w2" --against $M --power 5
 expect 0 'McNemar +8 +[0-9]+ / [0-9]+' run -m "$dir/w2" --against abacus-5m --seeds 1
+expect 2 "first run: lowbit eval -m $M --tasks chain --limit 9 " run -m "$dir/w2" --against abacus-5m --limit 9
 
 run -m "$dir/w2" --json --against $M --power 2 --samples-out "$dir/s.jsonl" >"$dir/out" || bad=1
 python3 -c 'if True:
