@@ -299,7 +299,8 @@ const char *lb_find_announced(const char *text, bool *bold)
 /* What stands at s, behind a phrase that announces it. */
 static bool stated(const char *s, bool bold, lb_buf *out)
 {
-    static const char *const currency[] = {"€", "£", "¥", "￥", "₹", "US$", "USD "};
+    static const char *const currency[] = {"€", "£", "¥", "￥", "₹", "US$", "USD ", "Rs. ", "Rs.", "Rs "};
+    static const char *const bounds[] = {"than", "least", "most", "over", "under", "above", "below", "between", NULL};
     lb_span piece[LB_MAX_PIECES];
     int n = lb_formula_chain(s, piece);
     if (n) return n > 1 ? give_all(out, piece, n) : give(out, lb_last_side(piece[0], false));
@@ -309,7 +310,10 @@ static bool stated(const char *s, bool bold, lb_buf *out)
     if (lb_begins_with_words(x.s, x.e)) {            /* a sentence around the answer: its formula or last number */
         lb_span found = lb_formula_in(x.s, x.e);
         lb_buf sentence = {0};
-        if (!found.s && give(&sentence, x)) found = lb_last_number(lb_buf_cstr(&sentence));
+        if (!found.s && give(&sentence, x)) {
+            found = lb_last_number(lb_buf_cstr(&sentence));
+            if (found.s && lb_word_before(lb_buf_cstr(&sentence), found.s, bounds)) found.s = NULL; /* more than 5 */
+        }
         bool ok = found.s && give(out, found);
         lb_buf_free(&sentence);
         if (ok) return true;

@@ -3,6 +3,7 @@
  * Each function reads its text once, or looks a bounded way ahead. */
 #include "eval/answer_prose.h"
 #include <ctype.h>
+#include <stddef.h>
 #include <strings.h>
 
 enum { MAX_PROSE = 2048 };     /* bytes of a sentence that are read; formulas in it are looked for at every $ */
@@ -322,8 +323,20 @@ static const char *end_of_number(const char *p)
     return p;
 }
 
+bool lb_word_before(const char *text, const char *s, const char *const *words)
+{
+    while (s > text && s[-1] == ' ') s--;
+    for (; *words; words++) {
+        size_t n = strlen(*words);
+        if ((size_t)(s - text) < n || strncasecmp(s - n, *words, n) != 0) continue;
+        if ((size_t)(s - text) == n || !isalpha((unsigned char)s[-(ptrdiff_t)n - 1])) return true;
+    }
+    return false;
+}
+
 lb_span lb_last_number(const char *text)
 {
+    static const char *const denied[] = {"not", NULL};
     lb_span found = {NULL, NULL};
     for (const char *p = text; *p;) {
         if (!isdigit((unsigned char)*p)) { p++; continue; }
@@ -333,7 +346,7 @@ lb_span lb_last_number(const char *text)
         if (b > text && b[-1] == '-' && (b == text + 1 || !isalnum((unsigned char)b[-2]))) b--;
         else if (b > text + 2 && lb_starts(b - 3, "−") && (b == text + 3 || !isalnum((unsigned char)b[-4]))) b -= 3;
         p = end_of_number(p);
-        if (!word) found = (lb_span){b, p};
+        if (!word && !lb_word_before(text, b, denied)) found = (lb_span){b, p};
     }
     return found;
 }

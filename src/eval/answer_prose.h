@@ -33,7 +33,9 @@ bool lb_same_label(lb_span a, lb_span b);
 /* The last formula of [s, e); s NULL: there is none. */
 lb_span lb_formula_in(const char *s, const char *e);
 
-/* The last number that no letter stands in front of; s NULL: there is none. */
+/* Whether one of the words (NULL ends them) stands right before s, in any case. */
+bool lb_word_before(const char *text, const char *s, const char *const *words);
+/* The last number that no letter stands in front of, nor "not"; s NULL: there is none. */
 lb_span lb_last_number(const char *text);
 /* Where what is stated at s in prose ends: with the sentence, line, clause, or (bold) at the closing **. */
 const char *lb_end_of_prose(const char *s, bool bold);

@@ -96,6 +96,12 @@ static void final_answer(void **state)
     static const extract row[] = {
         {"The answer is 3, so \\boxed{4}. The answer is 5.", "4"},
         {"The answer is 5.", "5"},
+        {"The answer is not 5.", NULL},
+        {"It is 12, not 13.", "12"},
+        {"The answer is more than 5.", "more than 5"},
+        {"The answer is at least 5", "at least 5"},
+        {"The answer is that she has 5 apples.", "5"},
+        {"**Answer:** Rs. 18", "18"},
         {"The answer is: 5", "5"},
         {"the final answer is $\\frac12$. I hope it is correct", "\\frac12"},
         {"**Answer:** 42", "42"},
