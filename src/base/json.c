@@ -1,5 +1,6 @@
 /* base/json.c – Jansson with limits. */
 #include "base/json.h"
+#include "base/buf.h"
 #include "base/file.h"
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,24 @@ bool lb_json_get_real(const json_t *o, const char *key, double min, double max, 
 bool lb_json_get_str(const json_t *o, const char *key, const char **out, const char *where, lb_err *err)
 {
     return find(o, key) ? lb_json_opt_str(o, key, out, where, err) : missing(key, where, err);
+}
+
+bool lb_json_keys(const json_t *o, const char *const *keys, const char *where, lb_err *err)
+{
+    const char *key;
+    json_t *v;
+    if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
+    json_object_foreach ((json_t *)o, key, v) {
+        int i = 0;
+        while (keys[i] && strcmp(keys[i], key) != 0) i++;
+        if (keys[i]) continue;
+        lb_buf known = {0};
+        for (i = 0; keys[i]; i++) lb_buf_fmt(&known, "%s%s", i ? ", " : "", keys[i]);
+        lb_fail(err, LB_EFORMAT, "%s: '%.80s' is not a key here; there are %s", where, key, lb_buf_cstr(&known));
+        lb_buf_free(&known);
+        return false;
+    }
+    return true;
 }
 
 bool lb_json_save(const char *path, const json_t *v, lb_err *err)

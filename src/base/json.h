@@ -29,6 +29,8 @@ bool lb_json_opt_real(const json_t *o, const char *key, double min, double max, 
                       lb_err *err);
 bool lb_json_opt_bool(const json_t *o, const char *key, bool *out, const char *where, lb_err *err);
 bool lb_json_opt_str(const json_t *o, const char *key, const char **out, const char *where, lb_err *err);
+/* LB_EFORMAT for what is no object, or has a key that is not in the list (NULL ends it): the message has the list. */
+bool lb_json_keys(const json_t *o, const char *const *keys, const char *where, lb_err *err);
 /* "a string", "an object", …: for messages. */
 const char *lb_json_kind(const json_t *v);
 /* Writes the document atomically, indented, keys in insertion order, with a final newline. */

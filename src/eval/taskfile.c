@@ -257,19 +257,6 @@ static bool grade(const lb_item *it, const char *text, const lb_grader *g, lb_gr
 
 /* ---- the file ---- */
 
-static bool known_keys(const json_t *o, const char *const *keys, const char *where, const char *of, lb_err *err)
-{
-    const char *key;
-    json_t *v;
-    json_object_foreach ((json_t *)o, key, v) {
-        const char *const *k = keys;
-        while (*k && strcmp(*k, key) != 0) k++;
-        if (!*k)
-            return lb_fail(err, LB_EFORMAT, "%s: %s has the key '%.80s', which means nothing here", where, of, key);
-    }
-    return true;
-}
-
 static bool read_name(task_file *t, const char *where, lb_err *err)
 {
     const char *name;
@@ -305,7 +292,7 @@ static bool read_fields(task_file *t, const char *where, lb_err *err)
         return lb_fail(err, LB_EFORMAT, "%s: 'fields' is %s, wanted an object", where, lb_json_kind(f));
     snprintf(at, sizeof at, "%.600s: fields", where);
     t->id = "id";
-    if (!known_keys(f, keys, where, "'fields'", err) || !lb_json_opt_str(f, "prompt", &t->prompt, at, err) ||
+    if (!lb_json_keys(f, keys, at, err) || !lb_json_opt_str(f, "prompt", &t->prompt, at, err) ||
         !lb_json_opt_str(f, "problem", &t->problem, at, err) || !lb_json_opt_str(f, "answer", &t->answer, at, err) ||
         !lb_json_opt_str(f, "id", &t->id, at, err) || !lb_json_opt_str(f, "level", &t->level, at, err) ||
         !read_options(t, f, where, err))
@@ -371,7 +358,7 @@ lb_bench *lb_bench_from_file(const char *path, lb_err *err)
     bool ok = t->doc != NULL;
     if (ok && !json_is_object(t->doc))
         ok = lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", path, lb_json_kind(t->doc));
-    ok = ok && known_keys(t->doc, keys, path, "it", err) && read_name(t, path, err) && read_how(t, path, err) &&
+    ok = ok && lb_json_keys(t->doc, keys, path, err) && read_name(t, path, err) && read_how(t, path, err) &&
          read_fields(t, path, err) && read_path(t, path, err);
     if (!ok) {
         lb_bench_free(&t->bench);

@@ -6,19 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool lb_recipe_keys(const json_t *o, const char *const *keys, const char *where, lb_err *err)
-{
-    const char *key;
-    json_t *v;
-    if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
-    json_object_foreach ((json_t *)o, key, v) {
-        int i = 0;
-        while (keys[i] && strcmp(keys[i], key) != 0) i++;
-        if (!keys[i]) return lb_fail(err, LB_EFORMAT, "%s: '%s' is not a key that recipes have here", where, key);
-    }
-    return true;
-}
-
 bool lb_recipe_count(const json_t *o, const char *key, int64_t max, int *out, const char *where, lb_err *err)
 {
     int64_t v = *out;
@@ -96,7 +83,7 @@ static bool parse_trace(lb_study *s, const char *name, const json_t *o, const ch
     lb_study_trace *t = &s->traces[s->n_trace++];
     t->name = name;
     t->where = json_object_get(o, "where");
-    if (!lb_recipe_keys(o, keys, where, err) || !lb_json_get_str(o, "prompts", &t->prompts, where, err) ||
+    if (!lb_json_keys(o, keys, where, err) || !lb_json_get_str(o, "prompts", &t->prompts, where, err) ||
         !lb_recipe_count(o, "nprompts", 1 << 20, &t->n_prompt, where, err) ||
         !lb_recipe_count(o, "samples", 4096, &t->n_sample, where, err) ||
         !lb_recipe_count(o, "max_new", 1 << 28, &t->max_new, where, err) ||
@@ -141,7 +128,7 @@ static bool parse_doctor(lb_study *s, const char *path, lb_err *err)
     char where[LB_RECIPE_WHERE];
     snprintf(where, sizeof where, "%.600s: doctor", path);
     if (!o) return true;
-    if (!lb_recipe_keys(o, keys, where, err) || !lb_json_get_str(o, "source", &s->doctor, where, err) ||
+    if (!lb_json_keys(o, keys, where, err) || !lb_json_get_str(o, "source", &s->doctor, where, err) ||
         !lb_recipe_count(o, "tokens", 1 << 28, &s->doctor_tokens, where, err) ||
         !lb_recipe_count(o, "answers", 1 << 20, &s->doctor_answers, where, err))
         return false;
@@ -157,7 +144,7 @@ static bool parse_train(const json_t *top, const char *path, lb_err *err)
     const json_t *o = json_object_get(top, "train");
     char where[LB_RECIPE_WHERE];
     snprintf(where, sizeof where, "%.600s: train", path);
-    return !o || lb_recipe_keys(o, keys, where, err);
+    return !o || lb_json_keys(o, keys, where, err);
 }
 
 /* ---- all runs ---- */
@@ -244,7 +231,7 @@ static bool parse_quick(const json_t *q, lb_study *s, bool use, const char *path
     lb_eval_opt e = s->eval;
     int steps = 0;
     snprintf(where, sizeof where, "%.500s: quick", path);
-    if (!lb_recipe_keys(q, keys, where, err) || !parse_size(q, &e, where, err) ||
+    if (!lb_json_keys(q, keys, where, err) || !parse_size(q, &e, where, err) ||
         !lb_recipe_count(q, "steps", 1000000000, &steps, where, err))
         return false;
     if (use) s->eval = e, s->quick_steps = steps;
@@ -284,7 +271,7 @@ static bool parse(lb_study *s, const char *path, bool quick, lb_err *err)
     bool has_seed;
     s->data = "data";
     s->eval = (lb_eval_opt){.n_seed = 3, .seeds = {42, 43, 44}, .n_sample = 1};
-    if (!lb_recipe_keys(o, keys, path, err) || !lb_json_get_str(o, "name", &name, path, err) ||
+    if (!lb_json_keys(o, keys, path, err) || !lb_json_get_str(o, "name", &name, path, err) ||
         !lb_json_opt_str(o, "about", &about, path, err) || !parse_models(s, o, path, err) ||
         !lb_json_opt_str(o, "data", &s->data, path, err) || !lb_json_opt_str(o, "tasks", &tasks, path, err) ||
         !parse_size(o, &s->eval, path, err))

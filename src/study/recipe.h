@@ -5,8 +5,6 @@
 
 enum { LB_RECIPE_WHERE = 700 };
 
-/* LB_EFORMAT for what is no object, or has a key that is not in the list (NULL ends it). */
-bool lb_recipe_keys(const json_t *o, const char *const *keys, const char *where, lb_err *err);
 /* lb_json_opt_int into an int; numbers from 1. */
 bool lb_recipe_count(const json_t *o, const char *key, int64_t max, int *out, const char *where, lb_err *err);
 bool lb_recipe_is_self(const char *source);      /* "self" or "self:NAME" */

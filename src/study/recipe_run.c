@@ -42,7 +42,7 @@ bool lb_recipe_calib(const lb_study *s, const json_t *in, lb_calib_spec *c, bool
     int64_t seed = 0;
     snprintf(where, sizeof where, "%.600s: calib", in_where);
     *has_seed = json_object_get(o, "seed") != NULL;
-    bool ok = !o || (lb_recipe_keys(o, keys, where, err) && lb_json_opt_str(o, "source", &c->source, where, err) &&
+    bool ok = !o || (lb_json_keys(o, keys, where, err) && lb_json_opt_str(o, "source", &c->source, where, err) &&
                      (!c->source || lb_recipe_source(s, c->source, where, err)) &&
                      lb_recipe_count(o, "nsamples", 1 << 20, &c->n_seq, where, err) &&
                      lb_recipe_count(o, "seqlen", 1 << 24, &c->n_tok, where, err) &&
@@ -111,7 +111,7 @@ static bool parse_eval(const json_t *run, lb_study_run *r, const char *in, lb_er
     char where[LB_RECIPE_WHERE];
     snprintf(where, sizeof where, "%.600s: eval", in);
     return !o ||
-           (lb_recipe_keys(o, keys, where, err) && lb_recipe_count(o, "max_new", 1 << 28, &r->max_new, where, err) &&
+           (lb_json_keys(o, keys, where, err) && lb_recipe_count(o, "max_new", 1 << 28, &r->max_new, where, err) &&
             lb_recipe_count(o, "think_budget", 1 << 28, &r->think_budget, where, err) &&
             lb_recipe_count(o, "think_extend", 1 << 20, &r->think_extend, where, err));
 }
@@ -213,7 +213,7 @@ bool lb_recipe_run(lb_study *s, const json_t *o, lb_study_run *r, const char *wh
     const char *model = NULL;
     lb_compress_spec *q = &r->quant;
     *r = (lb_study_run){.group = "main", .model = -1, .method = "", .class_name = ""};
-    if (!lb_recipe_keys(o, keys, where, err) || !lb_json_get_str(o, "scheme", &q->scheme, where, err) ||
+    if (!lb_json_keys(o, keys, where, err) || !lb_json_get_str(o, "scheme", &q->scheme, where, err) ||
         !lb_json_opt_str(o, "method", &r->method, where, err) || !lb_json_opt_str(o, "clip", &q->clip, where, err) ||
         !lb_json_opt_str(o, "kv", &r->kv, where, err) || !lb_json_opt_str(o, "model", &model, where, err) ||
         !lb_json_opt_str(o, "group", &r->group, where, err) ||

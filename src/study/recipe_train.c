@@ -211,7 +211,7 @@ bool lb_recipe_train(lb_study *s, const json_t *run, lb_study_run *r, const char
     const char *file = NULL;
     char where[LB_RECIPE_WHERE];
     snprintf(where, sizeof where, "%.600s: train", in);
-    if (!lb_recipe_keys(train, keys, where, err) || !lb_json_opt_str(train, "recipe", &file, where, err) ||
+    if (!lb_json_keys(train, keys, where, err) || !lb_json_opt_str(train, "recipe", &file, where, err) ||
         !check_others(run, r, in, err))
         return false;
     json_t *o = json_pack("{s:s, s:s}", "name", "trained", "scheme", r->quant.scheme);

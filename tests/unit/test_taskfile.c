@@ -181,8 +181,8 @@ static void mistakes_in_a_task_file_are_named(void **state)
             "'gsm8k', which lowbit has already");
     refused("{\"name\": \"studies\", \"file\": \"f\", \"grader\": \"math\", \"fields\": " QA "}", "has already");
     refused(TASK(QA, "\"grader\": \"maths\""), "there are math, number, letter, text, code");
-    refused(TASK(QA, "\"grader\": \"math\", \"colour\": 1"), "the key 'colour', which means nothing here");
-    refused(TASK("{\"problem\": \"q\", \"answr\": \"a\"}", "\"grader\": \"math\""), "'fields' has the key 'answr'");
+    refused(TASK(QA, "\"grader\": \"math\", \"colour\": 1"), "'colour' is not a key here; there are name, like, file");
+    refused(TASK("{\"problem\": \"q\", \"answr\": \"a\"}", "\"grader\": \"math\""), "fields: 'answr' is not a key here; there are prompt, problem");
     refused(TASK("{\"problem\": \"q\"}", "\"grader\": \"math\""), "fields has no 'answer'");
     refused(TASK("{\"answer\": \"q\"}", "\"grader\": \"math\""), "either 'prompt'");
     refused(TASK("{\"problem\": \"q\", \"prompt\": \"q\", \"answer\": \"a\"}", "\"grader\": \"math\""),
