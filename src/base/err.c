@@ -40,7 +40,7 @@ bool lb_wrap(lb_err *err, const char *fmt, ...)
 
 bool lb_fail_mem(lb_err *err, size_t size_bytes, const char *what)
 {
-    return lb_fail(err, LB_ENOMEM, "out of memory: %s needs %.1f MiB", what, (double)size_bytes / 1048576.0);
+    return lb_fail(err, LB_ENOMEM, "out of memory: %.1f MiB wanted for %s", (double)size_bytes / 1048576.0, what);
 }
 
 bool lb_fail_io(lb_err *err, const char *fmt, ...)

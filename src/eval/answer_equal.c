@@ -140,7 +140,7 @@ static lb_verdict any_order(pair *p, const elems *g, const elems *a)
         if (v == LB_RIGHT) return v;
     }
     if (!sets && g->n != a->n) {
-        snprintf(p->why, LB_TREE_WHY, "%d values are wanted, %d found", g->n, a->n);
+        snprintf(p->why, LB_TREE_WHY, "%d value%s wanted, %d found", g->n, g->n == 1 ? " is" : "s are", a->n);
         return LB_WRONG;
     }
     for (int i = 0; i < g->n; i++) {
