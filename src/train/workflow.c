@@ -378,14 +378,15 @@ static bool evaluate(workflow *w, const char *dir, lb_train_report *rep, lb_err 
     lb_eval_opt o = {0};
     const lb_bench **tasks = NULL;
     const char *data, *path = w->o->db_path;
-    char own[PATH + 40];
+    char own[PATH + 40], start[160];
     snprintf(own, sizeof own, "%s/results.sqlite", w->partial);
+    snprintf(start, sizeof start, "%.140s-start", w->r->name); /* labels, by which --against finds them */
     lb_db *db = NULL;
     remark(w, "evaluation");
     bool ok = eval_opt(w, &o, &tasks, &data, err) && (db = lb_db_open(path ? path : own, err)) != NULL &&
               evaluate_one(w, w->o->model_dir, "model", o, db, &rep->eval[LB_TRAIN_MODEL], err) &&
-              (!w->has_start || evaluate_one(w, w->start, "start", o, db, &rep->eval[LB_TRAIN_START], err)) &&
-              evaluate_one(w, dir, "trained", o, db, &rep->eval[LB_TRAIN_RESULT], err);
+              (!w->has_start || evaluate_one(w, w->start, start, o, db, &rep->eval[LB_TRAIN_START], err)) &&
+              evaluate_one(w, dir, w->r->name, o, db, &rep->eval[LB_TRAIN_RESULT], err);
     rep->evaluated = ok, rep->has_start = w->has_start;
     lb_db_close(db);
     if (ok && !path) ok = copy_file(w->partial, "results.sqlite", dir, err);
