@@ -85,7 +85,7 @@ static bool copy_params(lb_stage *s, lb_student *to, const char *path, lb_err *e
 /* The model as the stage found it; kept in a file, because a resume finds another one. */
 static bool open_reference(lb_stage *s, writing *w, lb_err *err)
 {
-    char name[64];
+    char name[80];
     snprintf(name, sizeof name, "reference-%s.safetensors", s->st->name);
     char *path = lb_path_join(s->x->dir, name, err);
     bool ok = path && (lb_file_exists(path) || copy_params(s, s->x->student, path, err)) &&

@@ -118,7 +118,7 @@ static bool take_site(lb_student *s, int layer, lb_site at, lb_err *err)
     const lb_tensor *clip = lb_store_find(s->start, name[3]);
     if (clip && clip->size_bytes == 2 * lb_dtype_bytes(clip->dtype))
         for (int e = 0; e < 2; e++) t->clip[e] = lb_load_f32(clip->data, clip->dtype, (size_t)e);
-    bool turned = s->kv.hadamard && at >= LB_N_INPUT_SITE; /* the cache's own rotation of queries and keys */
+    bool turned = s->kv.hadamard && (int)at >= LB_N_INPUT_SITE; /* the cache's own rotation of queries and keys */
     if (t->kind == LB_TRANSFORM_NONE && !turned) return true;
     s->transforms |= t->kind != LB_TRANSFORM_NONE;
     if (lb_store_find(s->start, name[0]) && !take_param(s, &t->scale, 1, t->k, name[0], err)) return false;
@@ -239,7 +239,7 @@ static bool keep(lb_student *s, lb_qblock *b, const lb_param *p, const float **t
 static bool give_site(lb_student *s, lb_qblock *b, lb_site at, lb_err *err)
 {
     const lb_site_grad *t = &s->layers[b->layer].site[at];
-    if (at < LB_N_INPUT_SITE && s->stage.scheme.a_bits < 16)
+    if ((int)at < LB_N_INPUT_SITE && s->stage.scheme.a_bits < 16)
         for (int e = 0; e < 2; e++)
             b->clip[at][e] = t->c_hi.v ? lb_student_clip(s, e ? &t->c_hi : &t->c_lo) : t->clip[e];
     if (t->kind == LB_TRANSFORM_NONE) return true;
