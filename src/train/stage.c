@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 float lb_stage_lr(const lb_train_stage *st, int step)
@@ -43,7 +42,10 @@ lb_distill lb_stage_divergence(const lb_train_stage *st, double gamma)
     case LB_KL_FORWARD: d.forward = 1; break;
     case LB_KL_REVERSE: d.reverse = 1; break;
     case LB_KL_JS: d.jsd = 1, d.beta = (float)st->beta; break;
-    case LB_KL_CAKLD: d.reverse = (float)gamma, d.forward = 1 - (float)gamma; break;
+    case LB_KL_CAKLD:
+        d = lb_distill_cakld((float)gamma);
+        d.temperature = (float)st->temperature;
+        break;
     }
     return d;
 }
@@ -281,19 +283,12 @@ static bool blame(const lb_stage *s, lb_err *err)
     return lb_wrap(err, "%s, step %d; the last checkpoint is kept", s->st->name, s->step + 1);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool step(lb_stage *s, lb_err *err)
 {
     const lb_train_stage *st = s->st;
     const double none = NAN;
     lb_step_log l = {none, none, none, none, none, none, none, none, none, none, none, none, none, none, 0};
-    double t0 = now();
+    double t0 = lb_now_s();
     float lr = lb_stage_lr(st, s->step);
     if (!s->row->step(s, &l, err)) return err && err->code == LB_ENUMERIC ? blame(s, err) : false;
     double norm = lb_optim_clip_norm(s->optim, st->clip_norm > 0 ? st->clip_norm : INFINITY);
@@ -303,7 +298,7 @@ static bool step(lb_stage *s, lb_err *err)
     }
     if (!lb_optim_step(s->optim, lr, err)) return blame(s, err);
     lb_optim_zero(s->idle);
-    if (!write_log(s, &l, (double)lr * st->lr, norm, now() - t0, err)) return false;
+    if (!write_log(s, &l, (double)lr * st->lr, norm, lb_now_s() - t0, err)) return false;
     show(s, &l, (double)lr * st->lr, norm);
     s->step++;
     return true;

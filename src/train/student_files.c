@@ -194,8 +194,7 @@ bool lb_student_start_grid(lb_student *s, lb_wquant *q, const lb_scheme *c, bool
 
 typedef struct export {
     lb_student *s;
-    float *grid;                 /* scale and zero of the module asked for last; owned */
-    lb_err *err;
+    float *grid;                 /* scale, zero and weights of the module asked for last: room for the largest; owned */
 } export;
 
 static void get(const lb_student *s, const lb_param *p, float *to)
@@ -203,27 +202,29 @@ static void get(const lb_student *s, const lb_param *p, float *to)
     if (p && p->v && to) lb_exec_get(s->ex, to, p->v, (size_t)p->n * (size_t)p->k * sizeof *to);
 }
 
-static const lb_param *tensor(const lb_student *s, int layer, const char *part, const char *kind)
+/* A tensor of the model by its name in the files; NULL if it has none such. */
+static const lb_param *named(const lb_student *s, const char *module, const char *kind)
 {
     char name[600];
-    snprintf(name, sizeof name, "%s.%d.%s.%s", s->cfg->arch->names->layers, layer, part, kind);
+    snprintf(name, sizeof name, "%s.%s", module, kind);
     for (size_t i = 0; i < lb_model_grad_count(s->m); i++)
         if (strcmp(lb_model_grad_tensor(s->m, i)->name, name) == 0) return lb_model_grad_tensor(s->m, i)->p;
     return NULL;
+}
+
+static const lb_param *tensor(const lb_student *s, int layer, const char *part)
+{
+    char module[600];
+    snprintf(module, sizeof module, "%s.%d.%s", s->cfg->arch->names->layers, layer, part);
+    return named(s, module, "weight");
 }
 
 static bool give_linear(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
 {
     (void)site, (void)err;
     const lb_student *s = ((export *)arg)->s;
-    char name[600];
-    for (int i = 0; i < 2; i++) {
-        snprintf(name, sizeof name, "%s.%s", l->name, i ? "bias" : "weight");
-        for (size_t j = 0; j < lb_model_grad_count(s->m); j++) {
-            const lb_model_tensor *t = lb_model_grad_tensor(s->m, j);
-            if (strcmp(t->name, name) == 0) get(s, t->p, i ? l->bias : l->w);
-        }
-    }
+    get(s, named(s, l->name, "weight"), l->w);
+    get(s, named(s, l->name, "bias"), l->bias);
     return true;
 }
 
@@ -264,11 +265,11 @@ static bool give_block(void *arg, lb_qblock *b, lb_err *err)
 {
     lb_student *s = ((export *)arg)->s;
     const lb_names *n = s->cfg->arch->names;
-    get(s, tensor(s, b->layer, n->attn_norm, "weight"), b->attn_norm);
-    get(s, tensor(s, b->layer, n->mlp_norm, "weight"), b->mlp_norm);
-    if (b->q_norm) get(s, tensor(s, b->layer, n->q_norm, "weight"), b->q_norm);
-    if (b->k_norm) get(s, tensor(s, b->layer, n->k_norm, "weight"), b->k_norm);
-    if (b->n_expert) get(s, tensor(s, b->layer, n->router, "weight"), b->router.w);
+    get(s, tensor(s, b->layer, n->attn_norm), b->attn_norm);
+    get(s, tensor(s, b->layer, n->mlp_norm), b->mlp_norm);
+    if (b->q_norm) get(s, tensor(s, b->layer, n->q_norm), b->q_norm);
+    if (b->k_norm) get(s, tensor(s, b->layer, n->k_norm), b->k_norm);
+    if (b->n_expert) get(s, tensor(s, b->layer, n->router), b->router.w);
     if (!lb_qblock_linears(b, give_linear, arg, err)) return false;
     for (lb_site at = 0; at < LB_N_SITE; at++)
         if (!give_site(s, b, at, err)) return false;
@@ -298,6 +299,9 @@ static void grid_of(const lb_student *s, const lb_wquant *q, float *scale, float
     }
 }
 
+/* Numbers that grid_of works on for q. */
+static size_t grid_size(const lb_wquant *q) { return (size_t)q->w->n * ((size_t)q->w->k + 2 * (size_t)q->n_group); }
+
 static bool give_grid(void *arg, const char *module, const float **scale, const float **zero)
 {
     export *x = arg;
@@ -306,10 +310,8 @@ static bool give_grid(void *arg, const char *module, const float **scale, const 
     for (size_t i = 0; i < s->n_quant && !q; i++)
         if (strcmp(s->quant[i].module, module) == 0) q = &s->quant[i];
     if (!q || !q->a.v) return false;
-    size_t n = (size_t)q->w->n * (size_t)q->n_group, k = (size_t)q->w->n * (size_t)q->w->k;
-    float *v = realloc(x->grid, (2 * n + k) * sizeof *v);
-    if (!v) return false;
-    x->grid = v;
+    size_t n = (size_t)q->w->n * (size_t)q->n_group;
+    float *v = x->grid;
     get(s, &q->a, v);
     get(s, &q->b, v + n);
     get(s, q->w, v + 2 * n);
@@ -353,22 +355,24 @@ static bool give_outside(lb_student *s, lb_given *g, float *own[3], lb_err *err)
 
 static bool write_folder(lb_student *s, const char *dir, const char *name, lb_err *err)
 {
-    export x = {.s = s, .err = err};
+    export x = {.s = s};
     lb_transform_kind kinds[LB_N_SITE];
     lb_given g = {.arg = &x, .name = name, .block = give_block, .grid = give_grid, .act_clip = s->online.act.clip_hi};
     float *own[3] = {0};
-    size_t most = 0;
+    size_t most = 0, grid = 0;
     memcpy(kinds, s->online.transform, sizeof kinds);
     if (s->transforms) g.transform = kinds;
     for (size_t i = 0; i < s->n_param; i++) {
         size_t n = (size_t)s->params[i].p->n * (size_t)s->params[i].p->k;
         most = n > most ? n : most;
     }
+    for (size_t i = 0; i < s->n_quant; i++) grid = grid_size(&s->quant[i]) > grid ? grid_size(&s->quant[i]) : grid;
     float *room = lb_alloc(most, sizeof *room, "a parameter", err);
+    x.grid = room ? lb_alloc(grid, sizeof *x.grid, "the grid of a weight", err) : NULL;
     lb_quantize_opt o = {
         .chain = lb_given_chain(), .scheme = s->stage.scheme, .given = &g, .kv = s->online.kv[0] ? s->online.kv : NULL};
     lb_quantize_report rep;
-    bool ok = room && give_outside(s, &g, own, err);
+    bool ok = x.grid && give_outside(s, &g, own, err);
     if (ok) g.hash = hash_params(s, room);
     ok = ok && lb_quantize(s->model_dir, dir, &o, s->ex, &rep, err);
     for (int j = 0; j < 3; j++) free(own[j]);

@@ -6,7 +6,6 @@
 #ifndef LB_TRAIN_TOPK_H
 #define LB_TRAIN_TOPK_H
 #include "base/file.h"
-#include "base/progress.h"
 #include "model/model_grad.h"
 #include "train/corpus.h"
 #include <signal.h>

@@ -1,35 +1,6 @@
 /* test_data.c – files of benchmarks: there, missing, broken, known or not. */
-#include "test.h"
-#include "base/file.h"
+#include "data_rig.h"
 #include "eval/data.h"
-#include <unistd.h>
-
-static char dir[] = "/tmp/lowbit-data-XXXXXX";
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
-
-static void write_text(const char *name, const char *text)
-{
-    lb_err e = {0};
-    char *path = lb_path_join(dir, name, &e), *slash = strrchr(path, '/');
-    *slash = 0;
-    assert_ok(lb_mkdirs(path, &e), e);
-    *slash = '/';
-    assert_ok(lb_write_file(path, text, strlen(text), &e), e);
-    free(path);
-}
 
 static const lb_bench *bench(const char *name)
 {

@@ -1,24 +1,6 @@
 /* test_taskfile.c – benchmarks that a JSON file describes: prompts, gold answers, grades, and every mistake named. */
-#include "test.h"
-#include "base/file.h"
+#include "data_rig.h"
 #include "eval/bench.h"
-#include <unistd.h>
-
-static char dir[] = "/tmp/lowbit-task-XXXXXX";
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
 
 static const char *write_file(const char *name, const char *text)
 {
