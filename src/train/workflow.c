@@ -292,6 +292,8 @@ static bool stages(workflow *w, lb_err *err)
     int64_t steps = 0;
     int at;
     bool ok = (w->x.student = lb_student_open(&o, w->ex, err)) != NULL && lb_stage_resume(&w->x, &at, err);
+    /* killed before its first checkpoint, a run begins anew, and so does its log */
+    if (ok && at < 0 && ftruncate(w->x.log_fd, 0) != 0) ok = lb_fail_io(err, "%s/train.jsonl", w->partial);
     for (int i = 0; i < r->n_stage; i++) steps += r->stages[i].steps;
     if (ok) lb_progress_start(&w->p, w->o->progress, "steps", steps);
     for (int i = 0; ok && i < r->n_stage; i++) {
