@@ -8,12 +8,20 @@
 #include <unistd.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
 
 static uint64_t xgetbv0(void)
 {
     uint32_t lo, hi;
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     return (uint64_t)hi << 32 | lo;
+}
+
+/* Linux gives the 8 KiB of tile registers to processes that ask for them (arch_prctl(2)), this one and its children. */
+static bool may_use_tiles(uint64_t os)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
+    return (os & 0x60000) == 0x60000 && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
 }
 
 unsigned lb_cpu_probe(void)
@@ -27,7 +35,10 @@ unsigned lb_cpu_probe(void)
     if (fma_f16c && (b & bit_AVX2) && (b & bit_BMI2)) mask |= LB_AVX2;
     unsigned f = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     if ((mask & LB_AVX2) && (os & 0xe0) == 0xe0 && (b & f) == f && (c & bit_AVX512VNNI)) mask |= LB_AVX512;
+    unsigned tiles = 1u << 22 | 1u << 24 | 1u << 25; /* AMX-BF16, AMX-TILE, AMX-INT8 */
+    bool amx = (d & tiles) == tiles;
     if ((mask & LB_AVX512) && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5)) mask |= LB_AVX512_BF16;
+    if ((mask & LB_AVX512_BF16) && amx && may_use_tiles(os)) mask |= LB_AMX;
     return mask;
 }
 #else
@@ -39,6 +50,7 @@ static const struct { const char *name; unsigned mask; } levels[] = {
     {"avx2", LB_AVX2},
     {"avx512", LB_AVX2 | LB_AVX512},
     {"avx512bf16", LB_AVX2 | LB_AVX512 | LB_AVX512_BF16},
+    {"amx", LB_AVX2 | LB_AVX512 | LB_AMX},
 };
 
 bool lb_cpu_mask(const char *isa, unsigned *mask, lb_err *err)
@@ -53,12 +65,17 @@ bool lb_cpu_mask(const char *isa, unsigned *mask, lb_err *err)
         *mask = levels[i].mask;
         return true;
     }
-    return lb_fail(err, LB_EUSAGE, "--isa=%s is unknown; there are auto, ref, avx2, avx512 and avx512bf16", isa);
+    return lb_fail(err, LB_EUSAGE, "--isa=%s is unknown; there are auto, ref, avx2, avx512, avx512bf16 and amx",
+                   isa);
 }
 
 const char *lb_cpu_level_name(unsigned mask)
 {
-    return mask & LB_AVX512_BF16 ? "avx512bf16" : mask & LB_AVX512 ? "avx512" : mask & LB_AVX2 ? "avx2" : "ref";
+    return mask & LB_AMX           ? "amx"
+           : mask & LB_AVX512_BF16 ? "avx512bf16"
+           : mask & LB_AVX512      ? "avx512"
+           : mask & LB_AVX2        ? "avx2"
+                                   : "ref";
 }
 
 int lb_cpu_count(void)

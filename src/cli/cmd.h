@@ -26,7 +26,7 @@ typedef struct lb_common {
     bool json, quiet, help, no_mmap;
 } lb_common;
 #define LB_COMMON_ARGS(c)                                                                                              \
-    {"isa", 0, LB_ARG_STR, &(c).isa, "LEVEL", "CPU level: ref, avx2, avx512, avx512bf16 (default: up to avx512)",       \
+    {"isa", 0, LB_ARG_STR, &(c).isa, "LEVEL", "CPU level: ref, avx2, avx512, avx512bf16, amx (default: the best)",       \
      0,     0, false},                                                                                                 \
         {"device", 0, LB_ARG_STR, &(c).device, "DEVICE", "cpu (default), cuda, cuda:1", 0, 0, false},                  \
         {"threads", 't', LB_ARG_INT, &(c).threads, "N", "CPU threads (default: all processors)", 1, 1024, false},      \

@@ -29,6 +29,7 @@ typedef struct opts {
     lb_list tensor, format;
     int64_t n, ctx, tokens, act, group;
     bool keep;
+    const char *compute;
     json_t *rows;                    /* what --json prints */
 } opts;
 
@@ -357,6 +358,7 @@ static double step_flops(const lb_model_grad *m, const lb_docs *d)
 typedef struct train_step {
     lb_student *student;             /* NULL: without quantizers; else m is its model */
     lb_model_grad *m;
+    lb_compute compute;
     lb_optim *optim;
     lb_docs docs;
     lb_vocab_loss loss;
@@ -381,32 +383,35 @@ static bool train_steps(opts *o, lb_exec *ex, train_step *t, const char *dir, co
     enum { MAX_N = 64 };
     double all[MAX_N], way[MAX_N];
     int n = o->n < MAX_N ? (int)o->n : MAX_N;
-    lb_limit fma0, fma1;
+    lb_limit fma0, fma1, tiles = {0};
     lb_model_plan held;
-    if (!one_step(t, err) || !lb_limit_fma(ex, 5, &fma0, err)) return false;
+    bool (*limit)(lb_exec *, int, lb_limit *, lb_err *) = lb_limit_fma;
+    if (t->compute == LB_COMPUTE_BF16 && !lb_limit_bf16(ex, 1, &tiles, err)) return false;
+    if (tiles.median > 0) limit = lb_limit_bf16;
+    if (!one_step(t, err) || !limit(ex, 5, &fma0, err)) return false;
     for (int i = 0; i < n; i++) {
         if (lb_cmd_stop) return lb_fail(err, LB_EFAIL, "stopped");
         if (!one_step(t, err)) return false;
         way[i] = t->t_s[0], all[i] = t->t_s[2];
     }
-    if (!lb_limit_fma(ex, 5, &fma1, err)) return false;
+    if (!limit(ex, 5, &fma1, err)) return false;
     lb_model_grad_held(t->m, &held);
     double peak = 0.5 * (fma0.median + fma1.median), flops = step_flops(t->m, &t->docs);
     double s = lb_median(all, (size_t)n), best = all[0];
     for (int i = 1; i < n; i++) best = fmin(best, all[i]);
     double gf = flops / s / 1e9;
     if (!o->c.json)
-        printf(
-            "train %d tokens: %.3f s a step (best %.3f, n %d; AdamW %.3f of it), %.1f tok/s, %.1f GFLOP/s = %.0f %% of "
-            "the "
-            "f32 peak %.1f beside it (best step %.0f %%); %.2f GB planned, tape %.2f planned and %.2f held; %s, %s\n",
-            t->docs.n_tok, s, best, n, s - lb_median(way, (size_t)n), t->docs.n_tok / s, gf, 100 * gf / peak, peak,
-            100 * flops / best / 1e9 / peak, (double)plan->total / 1e9, (double)plan->tape / 1e9,
-            (double)held.tape / 1e9, dir, lb_exec_name(ex));
-    row(o, json_pack("{s:s, s:s, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "what", "train", "model", dir,
-                     "n_tok", t->docs.n_tok, "keep", o->keep, "t_s", s, "t_s_best", best, "t_s_adamw",
-                     s - lb_median(way, (size_t)n), "tok_s", t->docs.n_tok / s, "gflop_s", gf, "peak_gflop_s", peak,
-                     "bytes_planned", (double)plan->total, "tape_held", (double)held.tape));
+        printf("train %d tokens, %s: %.3f s a step (best %.3f, n %d; AdamW %.3f of it), %.1f tok/s, %.1f GFLOP/s = "
+               "%.0f %% of the %s peak %.1f beside it (best step %.0f %%); %.2f GB planned, tape %.2f planned and %.2f "
+               "held; %s, %s\n",
+               t->docs.n_tok, lb_compute_name(t->compute), s, best, n, s - lb_median(way, (size_t)n), t->docs.n_tok / s,
+               gf, 100 * gf / peak, tiles.median > 0 ? "bf16" : "f32", peak, 100 * flops / best / 1e9 / peak,
+               (double)plan->total / 1e9, (double)plan->tape / 1e9, (double)held.tape / 1e9, dir, lb_exec_name(ex));
+    row(o, json_pack("{s:s, s:s, s:s, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:f}", "what", "train", "model",
+                     dir, "compute", lb_compute_name(t->compute), "n_tok", t->docs.n_tok, "keep", o->keep, "t_s", s,
+                     "t_s_best", best, "t_s_adamw", s - lb_median(way, (size_t)n), "tok_s", t->docs.n_tok / s,
+                     "gflop_s", gf, "peak_gflop_s", peak, "peak_of", tiles.median > 0 ? "bf16" : "f32", "bytes_planned",
+                     (double)plan->total, "tape_held", (double)held.tape));
     return true;
 }
 
@@ -414,7 +419,7 @@ static bool train_steps(opts *o, lb_exec *ex, train_step *t, const char *dir, co
 static bool open_student(opts *o, lb_exec *ex, const char *dir, const char *scheme, train_step *t, lb_err *err)
 {
     lb_train_stage st = {.kind = LB_STAGE_SFT, .train = LB_TRAIN_ALL, .lr = 1e-5};
-    const lb_student_opt so = {.model_dir = dir, .train = LB_TRAIN_ALL, .keep = o->keep};
+    const lb_student_opt so = {.model_dir = dir, .train = LB_TRAIN_ALL, .compute = t->compute, .keep = o->keep};
     if (!lb_scheme_parse(scheme, &st.scheme, err) || !(t->student = lb_student_open(&so, ex, err))) return false;
     t->m = lb_student_model(t->student);
     return lb_student_stage(t->student, &st, err);
@@ -427,11 +432,14 @@ static bool bench_train(opts *o, lb_exec *ex, lb_err *err)
     char dir[512];
     lb_model_plan plan;
     lb_model_grad_opt opt = {.train = LB_TRAIN_ALL, .keep = o->keep};
+    train_step t = {0};
+    if (o->compute && !lb_compute_parse(o->compute, &t.compute))
+        return lb_fail(err, LB_EUSAGE, "--compute %s is unknown; there are f32, bf16x2 and bf16", o->compute);
+    opt.compute = t.compute;
     int n = (int)o->tokens, n_doc = (n + DOC - 1) / DOC;
     int *ids = lb_alloc((size_t)n, 2 * sizeof *ids, "tokens", err);
     int *begin = ids ? lb_alloc((size_t)n_doc + 1, sizeof *begin, "tokens", err) : NULL;
     const char *scheme = o->scheme;
-    train_step t = {0};
     o->scheme = NULL; /* the folder is the float model in any case */
     bool ok = ids && begin && bench_model(o, ex, dir, sizeof dir, err);
     if (ok && scheme) ok = open_student(o, ex, dir, scheme, &t, err);
@@ -473,6 +481,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"ctx-size", 'c', LB_ARG_INT, &o.ctx, "N", "decode: positions before (16)", 0, 1 << 24, false},
         {"tokens", 0, LB_ARG_INT, &o.tokens, "N", "prefill: length of the prompt; train: tokens of a step (512)", 1,
          1 << 16, false},
+        {"compute", 0, LB_ARG_STR, &o.compute, "HOW", "train: products in f32, bf16x2 or bf16 (f32)", 0, 0, false},
         {"keep", 0, LB_ARG_FLAG, &o.keep, NULL, "train: keep all activations, no checkpoint per block", 0, 0, false},
         {"act", 0, LB_ARG_INT, &o.act, "BITS", "matmul: also with activations of 8 or 4 bits (16)", 4, 16, false},
         {"group", 0, LB_ARG_INT, &o.group, "N", "matmul: columns per scale of integers, 0: a row (128)", 0, 1 << 20,

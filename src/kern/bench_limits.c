@@ -28,9 +28,10 @@ static double fma_ref(int64_t n)
 }
 
 const lb_limit_impl lb_limit_impls[] = {
-    {"ref", 0, read_ref, fma_ref},
-    LB_X86({"avx2", LB_AVX2, lb_limit_read_avx2, lb_limit_fma_avx2})
-    LB_X86({"avx512", LB_AVX512, lb_limit_read_avx512, lb_limit_fma_avx512})
+    {"ref", 0, read_ref, fma_ref, NULL},
+    LB_X86({"avx2", LB_AVX2, lb_limit_read_avx2, lb_limit_fma_avx2, NULL})
+    LB_X86({"avx512", LB_AVX512, lb_limit_read_avx512, lb_limit_fma_avx512, NULL})
+    LB_X86({"amx", LB_AMX, lb_limit_read_avx512, lb_limit_fma_avx512, lb_limit_bf16_amx})
     {0},
 };
 
@@ -85,22 +86,21 @@ bool lb_limit_read(lb_exec *ex, size_t size, int n, lb_limit *out, lb_err *err)
     return true;
 }
 
-typedef struct multiplying { const lb_limit_impl *impl; int64_t rounds; double flops; } multiplying;
+typedef struct multiplying { double (*loop)(int64_t n); int64_t rounds; double flops; } multiplying;
 
 static void multiply(void *arg, int begin, int end)
 {
     multiplying *m = arg;
     double f = 0;
-    for (int i = begin; i < end; i++) f = m->impl->fma(m->rounds);
+    for (int i = begin; i < end; i++) f = m->loop(m->rounds);
     m->flops = f; /* every thread writes the same number */
 }
 
-bool lb_limit_fma(lb_exec *ex, int n, lb_limit *out, lb_err *err)
+static lb_limit peak(lb_exec *ex, double (*loop)(int64_t n), int n)
 {
     double v[MAX_PASS];
-    if (!refuse_gpu(ex, err)) return false;
     if (n > MAX_PASS) n = MAX_PASS;
-    multiplying m = {.impl = pick(ex), .rounds = 1 << 20};
+    multiplying m = {.loop = loop, .rounds = 1 << 16};
     int threads = lb_exec_threads(ex);
     for (int i = -1; i < n; i++) {
         double t0 = lb_now_s();
@@ -109,6 +109,19 @@ bool lb_limit_fma(lb_exec *ex, int n, lb_limit *out, lb_err *err)
         if (i >= 0) v[i] = m.flops * threads / t / 1e9;
         else m.rounds = (int64_t)fmax(1000, (double)m.rounds * 0.02 / t);
     }
-    *out = summary(v, n);
+    return summary(v, n);
+}
+
+bool lb_limit_fma(lb_exec *ex, int n, lb_limit *out, lb_err *err)
+{
+    if (!refuse_gpu(ex, err)) return false;
+    *out = peak(ex, pick(ex)->fma, n);
+    return true;
+}
+
+bool lb_limit_bf16(lb_exec *ex, int n, lb_limit *out, lb_err *err)
+{
+    if (!refuse_gpu(ex, err)) return false;
+    *out = pick(ex)->bf16 ? peak(ex, pick(ex)->bf16, n) : (lb_limit){0};
     return true;
 }

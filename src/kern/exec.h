@@ -13,7 +13,7 @@ typedef struct lb_exec lb_exec;
 
 typedef struct lb_exec_opt {     /* zero means default in every field */
     const char *device;          /* "cpu" (default), "cuda", "cuda:1" */
-    const char *isa;             /* highest CPU level to use: "ref", "avx2", "avx512", "avx512bf16"; see lb_cpu_mask */
+    const char *isa;             /* highest CPU level to use: "ref", "avx2", "avx512" …; see lb_cpu_mask */
     int n_thread;                /* CPU threads; default: all processors this process may use */
     bool no_mmap;                /* CPU: copy mapped weights to huge pages at load instead of using them in place */
 } lb_exec_opt;

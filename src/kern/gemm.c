@@ -1,6 +1,18 @@
 /* kern/gemm.c – the definition of the product of f32 matrices, and its table. */
 #include "kern/gemm.h"
 #include "kern/x86/gemm_x86.h"
+#include <string.h>
+
+static const char *const computes[] = {"f32", "bf16x2", "bf16"};
+
+const char *lb_compute_name(lb_compute c) { return computes[c]; }
+
+bool lb_compute_parse(const char *name, lb_compute *out)
+{
+    for (int i = 0; i <= LB_COMPUTE_BF16; i++)
+        if (strcmp(name, computes[i]) == 0) return *out = (lb_compute)i, true;
+    return false;
+}
 
 static int blocks(int n, int size) { return (n + size - 1) / size; }
 
@@ -43,10 +55,18 @@ static void gemm_ref(const void *args, int i0, int i1, lb_exec *ex)
     }
 }
 
+#if defined(__x86_64__)
+static bool rows_lie(const void *args) { return !((const lb_gemm *)args)->ta; }
+static bool columns_lie(const void *args) { return ((const lb_gemm *)args)->ta; }
+#endif
+
 static const lb_impl impls[] = {
     {"ref", 0, NULL, gemm_ref, NULL, NULL},
-    LB_X86({"avx2", LB_AVX2, NULL, lb_gemm_avx2, lb_gemm_scratch, lb_gemm_prep_avx2})
-    LB_X86({"avx512", LB_AVX512, NULL, lb_gemm_avx512, lb_gemm_scratch, lb_gemm_prep_avx512})
+    LB_X86({"avx2", LB_AVX2, rows_lie, lb_gemm_avx2, NULL, NULL})
+    LB_X86({"avx2", LB_AVX2, columns_lie, lb_gemm_avx2, lb_gemm_scratch, lb_gemm_prep_avx2})
+    LB_X86({"avx512", LB_AVX512, rows_lie, lb_gemm_avx512, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, columns_lie, lb_gemm_avx512, lb_gemm_scratch, lb_gemm_prep_avx512})
+    LB_X86({"amx", LB_AMX, lb_gemm_amx_fits, lb_gemm_amx, lb_gemm_amx_scratch, lb_gemm_amx_prep})
     {0},
 };
 
@@ -63,6 +83,11 @@ static int grain(const void *args)
                  g->k * (g->sum ? lb_gemm_batch(g) : 1);
     return one >= 2e6 ? 1 : one > 0 ? (int)(2e6 / one) + 1 : 1 << 20;
 }
-static int prep_units(const void *args) { return lb_gemm_prep_units(args); }
+/* Blocks of rows of A. */
+static int prep_units(const void *args)
+{
+    const lb_gemm *g = args;
+    return blocks(g->m, LB_GEMM_ROWS) * (g->step_a ? lb_gemm_batch(g) : 1);
+}
 
 const lb_op lb_op_gemm = {"gemm", impls, units, grain, prep_units};

@@ -31,6 +31,7 @@ enum { CHUNK_MOST = 64 << 20 };
 struct lb_grad {
     lb_exec *ex;                 /* borrowed */
     size_t max_bytes;            /* of the outermost tape */
+    lb_compute compute;          /* likewise */
     pool tensors, nodes;
     lb_node *last;
     bool dry;
@@ -134,6 +135,7 @@ static lb_grad *make_dry(lb_grad *g)
 
 lb_grad *lb_grad_open_dry(lb_exec *ex, lb_err *err) { return make_dry(lb_grad_open(ex, 0, err)); }
 bool lb_grad_is_dry(const lb_grad *g) { return g->dry; }
+void lb_grad_compute(lb_grad *g, lb_compute compute) { g->compute = compute; }
 
 void lb_grad_close(lb_grad *g)
 {
@@ -278,6 +280,12 @@ void lb_node_run(lb_grad *g, const lb_op *op, const void *args)
         return;
     }
     lb_op_run(op, impl, args, g->ex);
+}
+
+void lb_node_linear(lb_grad *g, lb_gemm a)
+{
+    a.compute = outermost(g)->compute;
+    lb_node_run(g, &lb_op_gemm, &a);
 }
 
 /* ---- leaves and shapes ---- */

@@ -21,6 +21,7 @@
 #ifndef LB_MODEL_GRAD_H
 #define LB_MODEL_GRAD_H
 #include "kern/exec.h"
+#include "kern/gemm.h"
 #include "num/dtype.h"
 
 typedef struct lb_grad lb_grad;
@@ -47,6 +48,9 @@ void lb_param_free(lb_param *p, lb_exec *ex);    /* a zeroed one is fine */
 lb_grad *lb_grad_open(lb_exec *ex, size_t max_bytes, lb_err *err);
 lb_grad *lb_grad_open_dry(lb_exec *ex, lb_err *err);
 bool lb_grad_is_dry(const lb_grad *g);
+/* How linear layers multiply from now on, forward and back (kern/gemm.h); f32 at first. Everything else stays f32:
+ * norms, attention, transforms, and what quantizers see. */
+void lb_grad_compute(lb_grad *g, lb_compute compute);
 void lb_grad_close(lb_grad *g);                  /* NULL is fine */
 void lb_grad_reset(lb_grad *g);
 size_t lb_grad_bytes(const lb_grad *g);          /* memory held, also for checkpoints: the largest step so far */

@@ -20,8 +20,8 @@ static void linear_back(lb_grad *g, lb_node *n)
     float *dx = lb_node_grad(g, n->in[0]), *dw = lb_node_grad(g, n->in[1]), *db = lb_node_grad(g, n->in[2]);
     lb_gemm to_x = {.c = dx, .a = n->var.d, .b = w->v, .m = x->n, .n = x->k, .k = w->n, .add = true};
     lb_gemm to_w = {.c = dw, .a = n->var.d, .ta = true, .b = x->v, .m = w->n, .n = x->k, .k = x->n, .add = true};
-    if (dx) lb_node_run(g, &lb_op_gemm, &to_x);
-    if (dw) lb_node_run(g, &lb_op_gemm, &to_w);
+    if (dx) lb_node_linear(g, to_x);
+    if (dw) lb_node_linear(g, to_w);
     add_rows(g, db, &n->var);
 }
 
@@ -36,7 +36,7 @@ lb_var *lb_grad_linear(lb_grad *g, lb_var *x, lb_var *w, lb_var *b)
     if (!y) return NULL;
     lb_gemm a = {.c = y->var.v, .a = x->v, .b = w->v, .tb = true, .bias = b ? b->v : NULL,
                  .m = x->n, .n = w->n, .k = x->k};
-    lb_node_run(g, &lb_op_gemm, &a);
+    lb_node_linear(g, a);
     return &y->var;
 }
 

@@ -42,5 +42,7 @@ void lb_node_copy(lb_grad *g, float *y, const float *x, size_t n);
 /* Picks the operator's row, reserves its scratch and runs it; on a dry tape it only notes the scratch. Operators that
  * touch numbers in another way do nothing on a dry tape (lb_grad_is_dry). */
 void lb_node_run(lb_grad *g, const lb_op *op, const void *args);
+/* A product of a linear layer: as the tape is told to compute. */
+void lb_node_linear(lb_grad *g, lb_gemm a);
 static inline size_t lb_node_count(const lb_var *v) { return (size_t)v->n * (size_t)v->k; }
 #endif

@@ -202,8 +202,8 @@ static void expert_back(lb_grad *g, lb_node *n)
                         .n = x->k, .k = n->var.k, .add = true};
         lb_gemm to_w = {.c = dw, .a = n->var.d + at * width, .ta = true, .b = x->v + at * k, .m = n->var.k, .n = x->k,
                         .k = rows, .add = true};
-        if (dx && rows) lb_node_run(g, &lb_op_gemm, &to_x);
-        if (dw) lb_node_run(g, &lb_op_gemm, &to_w);
+        if (dx && rows) lb_node_linear(g, to_x);
+        if (dw) lb_node_linear(g, to_w);
     }
 }
 
@@ -230,7 +230,7 @@ lb_var *lb_grad_expert_linear(lb_grad *g, lb_var *x, lb_var *const *w, const lb_
         a->w[e] = lb_node_of(w[e]);
         lb_gemm p = {.c = y->var.v + at * (size_t)y->var.k, .a = x->v + at * (size_t)x->k, .b = w[e]->v, .tb = true,
                      .m = rows, .n = y->var.k, .k = x->k};
-        if (rows) lb_node_run(g, &lb_op_gemm, &p);
+        if (rows) lb_node_linear(g, p);
     }
     return &y->var;
 }

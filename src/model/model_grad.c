@@ -165,7 +165,7 @@ bool lb_model_grad_loss(lb_model_grad *m, const lb_docs *docs, const lb_vocab_lo
     if (!h) return false;
     lb_vocab_loss x = *a;
     x.n_tok = docs->n_tok, x.h = h->v, x.head = m->head->v;
-    x.dh = h->need ? m->rows : NULL, x.dhead = m->head->d;
+    x.dh = h->need ? m->rows : NULL, x.dhead = m->head->d, x.compute = m->opt.compute;
     if (!lb_vocab_loss_run(m->vocab, &x, out, err)) return say_where(m, docs, err);
     return !h->need || lb_grad_backward_from(m->g, h, m->rows, err);
 }
@@ -174,7 +174,7 @@ bool lb_model_grad_measure(lb_model_grad *m, const lb_docs *docs, const lb_vocab
 {
     if (!room(m, docs->n_tok, err) || !lb_model_grad_infer(m, docs, m->rows, err)) return false;
     lb_vocab_loss x = *a;
-    x.n_tok = docs->n_tok, x.h = m->rows, x.head = m->head->v, x.dh = x.dhead = NULL;
+    x.n_tok = docs->n_tok, x.h = m->rows, x.head = m->head->v, x.dh = x.dhead = NULL, x.compute = m->opt.compute;
     return lb_vocab_loss_run(m->vocab, &x, out, err) || say_where(m, docs, err);
 }
 
@@ -192,10 +192,11 @@ static void count_weights(const lb_model_grad *m, lb_model_plan *p)
 static size_t loss_bytes(const lb_model_grad *m, int n_tok)
 {
     const lb_config *c = m->cfg;
-    size_t turned = lb_vocab_scratch(c->n_vocab, n_tok), scratch = lb_grad_scratch(m->g);
-    size_t most = lb_vocab_scratch(c->n_vocab, lb_vocab_chunk(c->n_vocab));
-    size_t chunk = lb_vocab_bytes(c->n_vocab, c->d_model, m->opt.d_teacher) - most;
-    return chunk + (turned > scratch ? turned : scratch) + (size_t)n_tok * (size_t)c->d_model * sizeof(float);
+    lb_compute how = m->opt.compute;
+    size_t loss = lb_vocab_scratch(m->ex, how, c->n_vocab, c->d_model, n_tok), scratch = lb_grad_scratch(m->g);
+    size_t most = lb_vocab_scratch(m->ex, how, c->n_vocab, c->d_model, lb_vocab_chunk(c->n_vocab));
+    size_t chunk = lb_vocab_bytes(m->ex, how, c->n_vocab, c->d_model, m->opt.d_teacher) - most;
+    return chunk + (loss > scratch ? loss : scratch) + (size_t)n_tok * (size_t)c->d_model * sizeof(float);
 }
 
 static void total(lb_model_plan *p) { p->total = p->weights + p->gradients + p->moments + p->tape + p->loss; }

@@ -28,6 +28,7 @@ enum {                               /* which tensors are trained */
 
 typedef struct lb_model_grad_opt {   /* zero means default in every field */
     unsigned train;                  /* LB_TRAIN_…; 0: nothing, for a teacher or a reference */
+    lb_compute compute;              /* of linear layers and the head: f32, or less (kern/gemm.h) */
     bool keep;                       /* keep all activations of a step instead of making each block a checkpoint */
     size_t max_bytes;                /* of a step on the tape; 0: no limit */
     int d_teacher;                   /* width of a teacher's hidden states; 0: no teacher of that kind */

@@ -187,6 +187,7 @@ bool lb_model_grad_build(lb_model_grad *m, lb_err *err)
     m->head_linear = (lb_linear){.w = {.num = lb_num_of_dtype(LB_F32), .n = c->n_vocab, .k = c->d_model, .data = m->head->v,
                                        .tensor_scale = 1}};
     m->g = m->dry ? lb_grad_open_dry(m->ex, err) : lb_grad_open(m->ex, m->opt.max_bytes, err);
+    if (m->g) lb_grad_compute(m->g, m->opt.compute);
     return m->g != NULL;
 }
 

@@ -52,18 +52,27 @@ static lb_gemm to_head(const lb_vocab *v, float *dhead, const float *h, int n)
     return (lb_gemm){.c = dhead, .a = v->s, .ta = true, .b = h, .m = v->n_vocab, .n = v->d, .k = n, .add = true};
 }
 
-size_t lb_vocab_scratch(int n_vocab, int n_tok)
+size_t lb_vocab_scratch(const lb_exec *ex, lb_compute compute, int n_vocab, int d, int n_tok)
 {
-    int most = lb_vocab_chunk(n_vocab), n = n_tok < most ? n_tok : most;
-    return (size_t)n_vocab * ((((size_t)n + 15) & ~(size_t)15) + 16) * sizeof(float);
+    const lb_vocab v = {.n_vocab = n_vocab, .d = d};
+    int chunk = lb_vocab_chunk(n_vocab), n = n_tok < chunk ? n_tok : chunk;
+    lb_gemm all[] = {to_logits(&v, NULL, NULL, n), to_hidden(&v, NULL, NULL, n), to_head(&v, NULL, NULL, n)};
+    size_t most = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        all[i].compute = compute;
+        const lb_impl *impl = lb_op_pick(&lb_op_gemm, ex, &all[i]);
+        size_t bytes = impl && impl->scratch ? impl->scratch(&all[i]) : 0;
+        if (bytes > most) most = bytes;
+    }
+    return most;
 }
 
-size_t lb_vocab_bytes(int n_vocab, int d, int d_teacher)
+size_t lb_vocab_bytes(const lb_exec *ex, lb_compute compute, int n_vocab, int d, int d_teacher)
 {
     int chunk = lb_vocab_chunk(n_vocab);
     double row = (double)n_vocab * (d_teacher > 0 ? 2 : 1) + 2.0 * d + d_teacher + 2;
     double host = sizeof(lb_vocab_task) + sizeof(lb_vocab_row) + sizeof(int);
-    return (size_t)(chunk * (row * 4 + host)) + lb_vocab_scratch(n_vocab, chunk);
+    return (size_t)(chunk * (row * 4 + host)) + lb_vocab_scratch(ex, compute, n_vocab, d, chunk);
 }
 
 lb_vocab *lb_vocab_open(lb_exec *ex, int n_vocab, int d, int d_teacher, lb_err *err)
@@ -286,7 +295,8 @@ static bool chunk(lb_vocab *v, const lb_vocab_loss *a, int n, double norm, lb_er
     lb_exec_put(v->ex, v->pick, v->tok, (size_t)n * sizeof(int));
     const float *h = rows_of(v, a->h, v->d, n, v->h, together, err);
     if (!h) return false;
-    lb_gemm logits = to_logits(v, h, a->head, n);
+    lb_gemm logits = to_logits(v, h, a->head, n), back = to_head(v, a->dhead, h, n);
+    logits.compute = back.compute = a->compute;
     lb_vocab_rows r = {.s = v->s, .n = n, .n_vocab = v->n_vocab, .temperature = or_one(a->temperature), .ce = a->ce,
                        .forward = d->forward, .reverse = d->reverse, .jsd = d->jsd, .beta = d->beta != 0 ? d->beta : 0.5f,
                        .tau = or_one(d->temperature), .policy = a->policy.advantage, .has_old = a->policy.old_logp,
@@ -298,11 +308,11 @@ static bool chunk(lb_vocab *v, const lb_vocab_loss *a, int n, double norm, lb_er
     if (a->dh) {
         float *to = together ? a->dh + (size_t)v->tok[0] * (size_t)v->d : v->dh;
         lb_gemm g = to_hidden(v, to, a->head, n);
+        g.compute = a->compute;
         lb_scatter s = {.y = a->dh, .x = v->dh, .rows = v->pick, .weight = v->one, .n = n, .d = v->d};
         if (!run(v, &lb_op_gemm, &g, err) || (!together && !run(v, &lb_op_scatter, &s, err))) return false;
     }
-    lb_gemm g = to_head(v, a->dhead, h, n);
-    return (!a->dhead || run(v, &lb_op_gemm, &g, err)) && lb_exec_sync(v->ex, err);
+    return (!a->dhead || run(v, &lb_op_gemm, &back, err)) && lb_exec_sync(v->ex, err);
 }
 
 /* ---- sums ---- */

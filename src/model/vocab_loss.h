@@ -29,6 +29,7 @@
  * threads; a row's results do not depend on other rows. */
 #ifndef LB_MODEL_VOCAB_LOSS_H
 #define LB_MODEL_VOCAB_LOSS_H
+#include "kern/gemm.h"
 #include "kern/grad_vocab.h"
 #include "model/linear.h"
 
@@ -38,8 +39,9 @@ typedef struct lb_vocab lb_vocab;
 lb_vocab *lb_vocab_open(lb_exec *ex, int n_vocab, int d, int d_teacher, lb_err *err);
 void lb_vocab_close(lb_vocab *v);                /* NULL is fine */
 /* What it holds, scratch of the products with it included: below 1 GB at n_vocab 151,936 and d up to 8192. */
-size_t lb_vocab_bytes(int n_vocab, int d, int d_teacher);
-size_t lb_vocab_scratch(int n_vocab, int n_tok); /* the part of it that is scratch of the exec, for n_tok rows */
+size_t lb_vocab_bytes(const lb_exec *ex, lb_compute compute, int n_vocab, int d, int d_teacher);
+/* The part of it that is scratch of the exec, for n_tok rows. */
+size_t lb_vocab_scratch(const lb_exec *ex, lb_compute compute, int n_vocab, int d, int n_tok);
 int lb_vocab_chunk(int n_vocab);                 /* rows at a time; decides the order of additions in dhead */
 
 /* What of a teacher is learned; all zero: nothing. */
@@ -81,6 +83,7 @@ typedef struct lb_vocab_loss {
     double norm;                     /* 0: Σ weight of this call. For micro-batches: that of the whole batch */
     float temperature;               /* of log-probabilities and CE; 0 means 1 */
     float ce;                        /* factor of cross-entropy */
+    lb_compute compute;              /* of the products with the head (kern/gemm.h) */
     lb_distill distill;
     lb_teacher teacher;              /* read if there, also without a factor in distill: then it is only reported */
     lb_policy policy;

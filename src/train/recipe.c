@@ -12,6 +12,7 @@ enum { WHERE = 700 };
 static const char *const kinds[] = {"sft", "kd", "opd", "grpo", NULL};
 static const char *const divergences[] = {"forward", "reverse", "js", "cakld", NULL};
 static const char *const scales[] = {"minmax", "clip", "static", "learned", NULL};
+static const char *const computes[] = {"f32", "bf16x2", "bf16", NULL};
 static const char *const schedules[] = {"cosine", "linear", "wsd", "constant", NULL};
 static const char *const parts[] = {"linears", "biases", "norms",      "routers", "embed",
                                     "head",    "scales", "transforms", NULL};
@@ -244,7 +245,7 @@ static bool read_stage(lb_train_recipe *r, const json_t *o, int i, const char *i
 static const field top_fields[] = {
     R("name", TEXT, name, 0, 0, NULL, 0),        R("about", TEXT, about, 0, 0, NULL, 0),
     R("scheme", SCHEME, scheme, 0, 0, NULL, 0),  R("seed", INT, seed, 0, 9e18, NULL, 0),
-    R("teacher", TEXT, teacher, 0, 0, NULL, 0),
+    R("compute", NAME, compute, 0, 0, computes, 0), R("teacher", TEXT, teacher, 0, 0, NULL, 0),
     R("keep_every", INT, keep_every, 1, 1e9, NULL, 0), R("eval", OBJECT, eval, 0, 0, NULL, 0),
 };
 static const field trace_fields[] = {

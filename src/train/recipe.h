@@ -84,6 +84,7 @@ typedef struct lb_train_recipe {
     const char *name, *about;
     lb_scheme scheme;
     int64_t seed;
+    lb_compute compute;          /* of linear layers and the head, student and teacher: f32, bf16x2 or bf16 */
     const char *teacher;         /* a model folder; NULL: the model itself */
     /* what the teacher writes; a file of traces instead of prompts is taken as it is */
     const char *trace_file, *trace_prompts;

@@ -25,7 +25,7 @@ bool lb_stage_teacher(lb_stage *s, lb_err *err)
 {
     lb_train_ctx *x = s->x;
     const char *dir = x->recipe->teacher ? x->recipe->teacher : x->model_dir;
-    if (!x->teacher && !(x->teacher = lb_model_grad_open(dir, x->ex, &(lb_model_grad_opt){0}, err)))
+    if (!x->teacher && !(x->teacher = lb_model_grad_open(dir, x->ex, &(lb_model_grad_opt){.compute = x->recipe->compute}, err)))
         return lb_wrap(err, "the teacher");
     int v = lb_model_grad_config(x->teacher)->n_vocab,
         want = lb_model_grad_config(lb_student_model(x->student))->n_vocab;

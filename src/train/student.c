@@ -138,7 +138,8 @@ lb_student *lb_student_open(const lb_student_opt *o, lb_exec *ex, lb_err *err)
     *s = (lb_student){.o = *o, .ex = ex};
     s->stage.scheme = (lb_scheme){.w_bits = 16, .a_bits = 16, .kv_bits = 16};
     const lb_model_grad_opt mo = {
-        .train = o->train & LB_TRAIN_ALL, .keep = o->keep, .max_bytes = o->max_bytes, .d_teacher = o->d_teacher};
+        .train = o->train & LB_TRAIN_ALL, .compute = o->compute, .keep = o->keep, .max_bytes = o->max_bytes,
+        .d_teacher = o->d_teacher};
     bool ok = (s->model_dir = strdup(o->model_dir)) && (!o->start_dir || (s->start_dir = strdup(o->start_dir)));
     if (!ok) lb_fail_mem(err, 0, "the student");
     ok = ok && (s->m = o->scratch ? lb_model_grad_new(o->scratch, ex, &mo, o->seed, 0, err)
@@ -177,8 +178,8 @@ void lb_student_close(lb_student *s)
 
 lb_model_grad *lb_student_model(lb_student *s) { return s->m; }
 
-bool lb_student_plan(const lb_config *c, lb_exec *ex, const lb_train_stage *st, unsigned train, int d_teacher,
-                     int n_doc, const int *begin, lb_model_plan *out, lb_err *err)
+bool lb_student_plan(const lb_config *c, lb_exec *ex, const lb_train_stage *st, const lb_model_grad_opt *opt, int n_doc,
+                     const int *begin, lb_model_plan *out, lb_err *err)
 {
     lb_student s = {.ex = ex, .cfg = c, .stage = *st, .scale_type = c->dtype};
     s.stage.scales = LB_SCALES_MINMAX; /* scales take nothing on the tape to speak of */
@@ -186,7 +187,8 @@ bool lb_student_plan(const lb_config *c, lb_exec *ex, const lb_train_stage *st, 
     lb_student_layer l = {.s = &s, .experts = q};
     for (int i = 0; i < LB_BLOCK_LINEARS; i++) l.dense[i] = q;
     const lb_block_hooks h = {.arg = &l, .input = input, .weight = weight, .head = head, .expert = expert};
-    const lb_model_grad_opt o = {.train = train & LB_TRAIN_ALL, .d_teacher = d_teacher};
+    lb_model_grad_opt o = *opt;
+    o.train &= LB_TRAIN_ALL;
     bool ok = q && lb_model_grad_bytes(c, ex, &o, n_doc, begin, &h, out, err);
     free(q);
     return ok;

@@ -23,6 +23,7 @@ typedef struct lb_student_opt {      /* zero means default in every field */
     const lb_config *scratch; /* weights drawn anew in this shape (the model's), from seed; NULL: as the files say */
     uint64_t seed;
     unsigned train;                  /* LB_TRAIN_… of all stages together */
+    lb_compute compute;              /* of linear layers and the head */
     bool keep;                       /* activations of a step are kept instead of computed again (model/model_grad.h) */
     size_t max_bytes;                /* of a step on the tape; 0: no limit */
     int d_teacher;                   /* width of the teacher's hidden states; 0: no such teacher */
@@ -30,8 +31,8 @@ typedef struct lb_student_opt {      /* zero means default in every field */
 
 /* Memory of a stage's steps over documents of the given lengths (begin [n_doc+1]), before anything is loaded, with the
  * quantizers of its scheme; the online transforms that a start may bring are not in it. */
-bool lb_student_plan(const lb_config *c, lb_exec *ex, const lb_train_stage *st, unsigned train, int d_teacher,
-                     int n_doc, const int *begin, lb_model_plan *out, lb_err *err);
+bool lb_student_plan(const lb_config *c, lb_exec *ex, const lb_train_stage *st, const lb_model_grad_opt *opt, int n_doc,
+                     const int *begin, lb_model_plan *out, lb_err *err);
 
 /* LB_EUNSUPPORTED for what has no gradient: block floats, caches other than per token and head after RoPE. */
 lb_student *lb_student_open(const lb_student_opt *o, lb_exec *ex, lb_err *err);

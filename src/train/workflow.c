@@ -244,7 +244,9 @@ static bool plan_stage(const workflow *w, const lb_train_stage *st, lb_model_pla
 {
     const lb_config *c = &w->base.model->cfg;
     int begin[257], n_doc = split(st->seq_tokens, lb_config_ctx(c), begin, 256);
-    return lb_student_plan(c, w->ex, st, trained(w->r), distils(w->r) ? teacher_width(w) : 0, n_doc, begin, out, err);
+    const lb_model_grad_opt o = {.train = trained(w->r), .compute = w->r->compute,
+                                 .d_teacher = distils(w->r) ? teacher_width(w) : 0};
+    return lb_student_plan(c, w->ex, st, &o, n_doc, begin, out, err);
 }
 
 /* The teacher: weights, and one document at a time without a way back. */
@@ -254,7 +256,7 @@ static bool plan_teacher(const workflow *w, lb_model_plan *out, lb_err *err)
     bool ok = !w->r->teacher || lb_config_load(&own, w->r->teacher, err);
     if (ok && w->r->teacher) c = &own;
     int begin[257], n_doc = ok ? split(longest(w->r), lb_config_ctx(c), begin, 256) : 0;
-    ok = ok && lb_model_grad_bytes(c, w->ex, &(lb_model_grad_opt){0}, n_doc, begin, NULL, out, err);
+    ok = ok && lb_model_grad_bytes(c, w->ex, &(lb_model_grad_opt){.compute = w->r->compute}, n_doc, begin, NULL, out, err);
     if (w->r->teacher) lb_config_free(&own);
     return ok;
 }
@@ -286,6 +288,7 @@ static bool stages(workflow *w, lb_err *err)
     lb_student_opt o = {.model_dir = w->o->model_dir,
                         .start_dir = w->has_start ? w->start : NULL,
                         .train = trained(r),
+                        .compute = r->compute,
                         .scratch = strcmp(r->method, "scratch") == 0 ? &w->base.model->cfg : NULL,
                         .seed = (uint64_t)r->seed,
                         .d_teacher = distils(r) ? teacher_width(w) : 0};

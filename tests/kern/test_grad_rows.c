@@ -85,7 +85,10 @@ static void one_gemm(lb_gemm g, const char *what)
     if (g.step_b) g.step_b = nb;
     if (batch > 1 && !g.sum) g.step_c = nc;
     if (g.bias) g.bias = bias;
-    out o = {&g.c, g.sum ? nc : nc * (size_t)batch, c, 8 * 0x1p-24f * (float)(g.k * (g.sum ? batch : 1) + 8)};
+    float rounding = 8 * 0x1p-24f + (g.compute == LB_COMPUTE_BF16     ? 0x1p-6f
+                                     : g.compute == LB_COMPUTE_BF16X2 ? 0x1p-14f
+                                                                      : 0);
+    out o = {&g.c, g.sum ? nc : nc * (size_t)batch, c, rounding * (float)(g.k * (g.sum ? batch : 1) + 8)};
     each_row(what, &lb_op_gemm, &g, &o, 1);
     free(a), free(b), free(bias), free(c);
 }
@@ -106,10 +109,49 @@ static void gemm_rows(void **state)
         one_gemm((lb_gemm){.m = 7, .n = 18, .k = 1030, .ta = t & 1, .tb = t & 2, .bias = &one}, "long k");
         one_gemm((lb_gemm){.m = 50, .n = 140, .k = 20, .ta = t & 1, .tb = t & 2, .lda = 160, .ldb = 171, .ldc = 143,
                            .add = true}, "strides");
+        for (lb_compute how = LB_COMPUTE_BF16X2; how <= LB_COMPUTE_BF16; how++)
+            one_gemm((lb_gemm){.m = 50, .n = 140, .k = 1100, .ta = t & 1, .tb = t & 2, .add = t == 1, .compute = how},
+                     "in fewer bits");
     }
     for (int t = 0; t < 16; t++)
         one_gemm((lb_gemm){.m = 9, .n = 20, .k = 11, .ta = t & 1, .tb = t & 2, .n_batch = 5, .step_a = t & 4 ? 1 : 0,
                            .step_b = 1, .sum = t & 8, .add = t & 1}, "batch");
+}
+
+/* A times 1: all bits of A in f32, and as many as promised in less. NaN and infinity do not get lost. */
+static void bits_of_operands(void **state)
+{
+    (void)state;
+    enum { M = 40, K = 48 };
+    float a[M * K], one[K * K] = {0}, c[M * K];
+    lb_err err = {0};
+    for (int i = 0; i < M * K; i++)
+        a[i] = ldexpf((float)(lb_mix64((uint64_t)i) >> 40) + 0x1p23f, i % 120 - 90) * (i % 3 ? 1 : -1);
+    for (int i = 0; i < K; i++) one[i * K + i] = 1;
+    for (const lb_impl *impl = lb_op_gemm.impls; impl->name; impl++)
+        for (int t = 0; t < 12; t++) {
+            lb_gemm g = {.c = c, .a = a, .b = one, .m = M, .n = K, .k = K, .tb = t & 1, .compute = (lb_compute)(t / 4)};
+            if (t & 2)
+                g = (lb_gemm){
+                    .c = c, .a = one, .b = a, .m = K, .n = M, .k = K, .ta = t & 1, .tb = true, .compute = g.compute};
+            if (!runs_here(impl, &g)) continue;
+            if (impl->scratch) assert_ok(lb_exec_reserve(ex_of(), impl->scratch(&g), &err), err);
+            lb_op_run(&lb_op_gemm, impl, &g, ex_of());
+            for (int i = 0; i < M * K; i++) {
+                float got = t & 2 ? c[i % K * M + i / K] : c[i], off = fabsf(got - a[i]) / fabsf(a[i]);
+                if (!(off <= (t < 4 ? 0 : t < 8 ? 0x1p-16f : 0x1p-8f)))
+                    fail_msg("%s, %s: %.9g came out as %.9g", impl->name, lb_compute_name(g.compute), (double)a[i],
+                             (double)got);
+            }
+            static const float odd[] = {NAN, INFINITY, -INFINITY};
+            for (int i = 0; i < 3; i++) {
+                float was = a[17];
+                a[17] = odd[i];
+                lb_op_run(&lb_op_gemm, impl, &g, ex_of());
+                assert_false(isfinite(t & 2 ? c[17 * M] : c[17]));
+                a[17] = was;
+            }
+        }
 }
 
 /* ---- attention ---- */
@@ -248,8 +290,9 @@ static void step_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gemm_rows), cmocka_unit_test(causal_rows), cmocka_unit_test(elem_rows),
-        cmocka_unit_test(fake_quant_rows), cmocka_unit_test(row_sums), cmocka_unit_test(step_rows),
+        cmocka_unit_test(gemm_rows), cmocka_unit_test(bits_of_operands), cmocka_unit_test(causal_rows),
+        cmocka_unit_test(elem_rows), cmocka_unit_test(fake_quant_rows),  cmocka_unit_test(row_sums),
+        cmocka_unit_test(step_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -264,8 +264,8 @@ static void the_plan_is_kept(void **state)
         lb_vocab_loss loss = {.target = target, .ce = 1};
         lb_vocab_sums sums;
         lb_model_plan plan, held;
-        assert_ok(lb_student_plan(&r.base.model->cfg, r.ex, &st, LB_TRAIN_LINEARS, r.base.model->cfg.d_model, 3, begin,
-                                  &plan, &err),
+        const lb_model_grad_opt o = {.train = LB_TRAIN_LINEARS, .d_teacher = r.base.model->cfg.d_model};
+        assert_ok(lb_student_plan(&r.base.model->cfg, r.ex, &st, &o, 3, begin, &plan, &err),
                   err);
         assert_ok(lb_model_grad_loss(lb_student_model(r.x.student), &docs, &loss, &sums, &err), err);
         lb_model_grad_held(lb_student_model(r.x.student), &held);

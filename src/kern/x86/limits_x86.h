@@ -8,4 +8,5 @@ uint64_t lb_limit_read_avx2(const void *p, size_t n);
 uint64_t lb_limit_read_avx512(const void *p, size_t n);
 double lb_limit_fma_avx2(int64_t n);
 double lb_limit_fma_avx512(int64_t n);
+double lb_limit_bf16_amx(int64_t n);
 #endif

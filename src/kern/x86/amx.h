@@ -1,0 +1,56 @@
+/* kern/x86/amx.h – tile registers: eight of 16 rows × 64 bytes, four that add up and two for each operand.
+ *
+ * C[16,16] of 32-bit lanes += A[16 rows of 64 bytes] · B, where row r of B holds what the r-th 32 bits of A's rows meet: two
+ * bf16 numbers, or four bytes, for each of 16 columns. Two tiles of A and two of B make four products:
+ *
+ *              B6    B7
+ *         A4   C0    C1
+ *         A5   C2    C3
+ *
+ * Registers are named by constants, so all of this is inlined. */
+#ifndef LB_KERN_X86_AMX_H
+#define LB_KERN_X86_AMX_H
+#include <immintrin.h>
+#include <stdint.h>
+
+enum { AMX_BYTES = 1024 };       /* of a full tile */
+
+/* All eight tiles full; before a thread's first tile instruction, with amx_close after its last. */
+static inline void amx_open(void)
+{
+    struct {
+        uint8_t palette, start_row, zero[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } c = {.palette = 1};
+    _Static_assert(sizeof c == 64, "the layout of LDTILECFG");
+    for (int i = 0; i < 8; i++) c.row_bytes[i] = 64, c.rows[i] = 16;
+    _tile_loadconfig(&c);
+}
+static inline void amx_close(void) { _tile_release(); }
+
+static inline __attribute__((always_inline)) void amx_zero(void)
+{
+    _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
+}
+/* Two tiles one after the other. */
+static inline __attribute__((always_inline)) void amx_load_a(const void *p)
+{
+    _tile_loadd(4, p, 64), _tile_loadd(5, (const char *)p + AMX_BYTES, 64);
+}
+static inline __attribute__((always_inline)) void amx_load_b(const void *p)
+{
+    _tile_loadd(6, p, 64), _tile_loadd(7, (const char *)p + AMX_BYTES, 64);
+}
+static inline __attribute__((always_inline)) void amx_bf16(void)
+{
+    _tile_dpbf16ps(0, 4, 6), _tile_dpbf16ps(1, 4, 7), _tile_dpbf16ps(2, 5, 6), _tile_dpbf16ps(3, 5, 7);
+}
+/* The four sums as [32][32] 32-bit numbers. */
+static inline __attribute__((always_inline)) void amx_store(void *c)
+{
+    char *p = c;
+    _tile_stored(0, p, 128), _tile_stored(1, p + 64, 128);
+    _tile_stored(2, p + 16 * 128, 128), _tile_stored(3, p + 16 * 128 + 64, 128);
+}
+#endif
