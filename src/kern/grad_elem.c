@@ -1,5 +1,6 @@
 /* kern/grad_elem.c – definitions and tables of the small training operators. */
 #include "kern/grad_elem.h"
+#include "kern/col_dot.inc"
 #include "kern/x86/grad_elem_x86.h"
 #include <math.h>
 
@@ -50,25 +51,7 @@ static void mul_cols_ref(const void *args, int i0, int i1, lb_exec *ex)
     }
 }
 
-static void col_dot_ref(const void *args, int i0, int i1, lb_exec *ex)
-{
-    (void)ex;
-    const lb_col_dot *a = args;
-    for (int u = i0; u < i1; u++) {
-        int j0 = u * LB_COL_DOT_COLS, n = a->d - j0 < LB_COL_DOT_COLS ? a->d - j0 : LB_COL_DOT_COLS;
-        double sum[LB_COL_DOT_COLS] = {0};
-        for (int r = 0; r < a->n_row; r++) {
-            const float *p = a->a + (size_t)r * (size_t)a->d + j0;
-            const float *q = a->b ? a->b + (size_t)r * (size_t)a->d + j0 : NULL;
-            double c = a->c ? (double)a->c[r] : 1;
-            if (q)
-                for (int j = 0; j < n; j++) sum[j] += (double)p[j] * (double)q[j] * c;
-            else
-                for (int j = 0; j < n; j++) sum[j] += (double)p[j] * c;
-        }
-        for (int j = 0; j < n; j++) a->y[j0 + j] = (float)((double)a->y[j0 + j] + sum[j]);
-    }
-}
+static void col_dot_ref(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; col_dot(args, i0, i1); }
 
 static void mse_rows_ref(const void *args, int i0, int i1, lb_exec *ex)
 {
@@ -104,7 +87,12 @@ static const lb_impl rmsnorm_back_impls[] = {
     {0},
 };
 static const lb_impl mul_cols_impls[] = {{"ref", 0, NULL, mul_cols_ref, NULL, NULL}, {0}};
-static const lb_impl col_dot_impls[] = {{"ref", 0, NULL, col_dot_ref, NULL, NULL}, {0}};
+static const lb_impl col_dot_impls[] = {
+    {"ref", 0, NULL, col_dot_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, NULL, lb_col_dot_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, NULL, lb_col_dot_avx512, NULL, NULL})
+    {0},
+};
 static const lb_impl mse_rows_impls[] = {{"ref", 0, NULL, mse_rows_ref, NULL, NULL}, {0}};
 static const lb_impl mse_back_impls[] = {{"ref", 0, NULL, mse_back_ref, NULL, NULL}, {0}};
 

@@ -5,28 +5,8 @@
 
 static void adamw_ref(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; adamw(args, i0, i1); }
 static void sign_step_ref(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; sign_step(args, i0, i1); }
-
-static void squares_ref(const void *args, int i0, int i1, lb_exec *ex)
-{
-    (void)ex;
-    const lb_squares *a = args;
-    for (int u = i0; u < i1; u++) {
-        double sum[LB_SQUARES_LANES] = {0}, all = 0;
-        size_t i = (size_t)u * LB_STEP_PIECE, end = end_of(u + 1, a->n);
-        for (; i + LB_SQUARES_LANES <= end; i += LB_SQUARES_LANES)
-            for (size_t j = 0; j < LB_SQUARES_LANES; j++) sum[j] += (double)a->x[i + j] * (double)a->x[i + j];
-        for (size_t j = 0; i + j < end; j++) sum[j] += (double)a->x[i + j] * (double)a->x[i + j];
-        for (size_t j = 0; j < LB_SQUARES_LANES; j++) all += sum[j];
-        a->sum[u] = all;
-    }
-}
-
-static void times_ref(const void *args, int i0, int i1, lb_exec *ex)
-{
-    (void)ex;
-    const lb_times *a = args;
-    for (size_t i = (size_t)i0 * LB_STEP_PIECE; i < end_of(i1, a->n); i++) a->x[i] *= a->f;
-}
+static void squares_ref(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; squares(args, i0, i1); }
+static void times_ref(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; times(args, i0, i1); }
 
 static const lb_impl adamw_impls[] = {
     {"ref", 0, NULL, adamw_ref, NULL, NULL},
@@ -40,8 +20,18 @@ static const lb_impl sign_step_impls[] = {
     LB_X86({"avx512", LB_AVX512, NULL, lb_sign_step_avx512, NULL, NULL})
     {0},
 };
-static const lb_impl squares_impls[] = {{"ref", 0, NULL, squares_ref, NULL, NULL}, {0}};
-static const lb_impl times_impls[] = {{"ref", 0, NULL, times_ref, NULL, NULL}, {0}};
+static const lb_impl squares_impls[] = {
+    {"ref", 0, NULL, squares_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, NULL, lb_squares_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, NULL, lb_squares_avx512, NULL, NULL})
+    {0},
+};
+static const lb_impl times_impls[] = {
+    {"ref", 0, NULL, times_ref, NULL, NULL},
+    LB_X86({"avx2", LB_AVX2, NULL, lb_times_avx2, NULL, NULL})
+    LB_X86({"avx512", LB_AVX512, NULL, lb_times_avx512, NULL, NULL})
+    {0},
+};
 
 static int step_units(const void *a) { return (int)lb_step_pieces(((const lb_step *)a)->n); }
 static int squares_units(const void *a) { return (int)lb_step_pieces(((const lb_squares *)a)->n); }

@@ -246,15 +246,23 @@ void lb_node_give(lb_grad *g, float *p, size_t n)
         g->spare[g->n_spare++] = (struct spare){p, n};
 }
 
-float *lb_node_grad(lb_grad *g, lb_node *n)
+float *lb_node_grad_or_fresh(lb_grad *g, lb_node *n, bool *fresh)
 {
+    *fresh = false;
     if (!n || !n->var.need) return NULL;
     if (n->var.d) return n->var.d;
-    if (n->view_of) return n->var.d = lb_node_grad(g, n->view_of);
-    size_t count = lb_node_count(&n->var);
-    float *d = lb_node_take(g, count);
-    if (d) lb_node_copy(g, d, NULL, count);
-    return n->var.d = d;
+    if (n->view_of) return n->var.d = lb_node_grad_or_fresh(g, n->view_of, fresh);
+    n->var.d = lb_node_take(g, lb_node_count(&n->var));
+    *fresh = n->var.d != NULL;
+    return n->var.d;
+}
+
+float *lb_node_grad(lb_grad *g, lb_node *n)
+{
+    bool fresh;
+    float *d = lb_node_grad_or_fresh(g, n, &fresh);
+    if (fresh) lb_node_copy(g, d, NULL, lb_node_count(&n->var));
+    return d;
 }
 
 void lb_node_copy(lb_grad *g, float *y, const float *x, size_t n)
@@ -387,7 +395,8 @@ bool lb_grad_backward(lb_grad *g, lb_var *loss, lb_err *err)
 bool lb_grad_backward_from(lb_grad *g, lb_var *y, const float *dy, lb_err *err)
 {
     if (!can_go_back(g, y, err)) return false;
-    float *d = lb_node_grad(g, lb_node_of(y));
+    bool fresh;
+    float *d = lb_node_grad_or_fresh(g, lb_node_of(y), &fresh);
     if (d) lb_node_copy(g, d, dy, lb_node_count(y));
     return go_back(g, err);
 }

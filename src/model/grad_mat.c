@@ -17,9 +17,11 @@ static void add_rows(lb_grad *g, float *dst, const lb_var *dy)
 static void linear_back(lb_grad *g, lb_node *n)
 {
     const lb_var *x = &n->in[0]->var, *w = &n->in[1]->var;
-    float *dx = lb_node_grad(g, n->in[0]), *dw = lb_node_grad(g, n->in[1]), *db = lb_node_grad(g, n->in[2]);
-    lb_gemm to_x = {.c = dx, .a = n->var.d, .b = w->v, .m = x->n, .n = x->k, .k = w->n, .add = true};
-    lb_gemm to_w = {.c = dw, .a = n->var.d, .ta = true, .b = x->v, .m = w->n, .n = x->k, .k = x->n, .add = true};
+    bool x_fresh, w_fresh;
+    float *dx = lb_node_grad_or_fresh(g, n->in[0], &x_fresh), *dw = lb_node_grad_or_fresh(g, n->in[1], &w_fresh);
+    float *db = lb_node_grad(g, n->in[2]);
+    lb_gemm to_x = {.c = dx, .a = n->var.d, .b = w->v, .m = x->n, .n = x->k, .k = w->n, .add = !x_fresh};
+    lb_gemm to_w = {.c = dw, .a = n->var.d, .ta = true, .b = x->v, .m = w->n, .n = x->k, .k = x->n, .add = !w_fresh};
     if (dx) lb_node_linear(g, to_x);
     if (dw) lb_node_linear(g, to_w);
     add_rows(g, db, &n->var);

@@ -34,6 +34,9 @@ lb_node *lb_node_new(lb_grad *g, int n, int k, float *v, void (*back)(lb_grad *,
                      int n_in);
 /* Where the way back adds the gradient of n: zeros at first. NULL if n is NULL, needs none, or memory ran out. */
 float *lb_node_grad(lb_grad *g, lb_node *n);
+/* The same for an operator that can write as well as add: *fresh says that nothing is there yet, not even zeros, and all
+ * of it must be written. */
+float *lb_node_grad_or_fresh(lb_grad *g, lb_node *n, bool *fresh);
 /* Memory for the duration of one back(): lb_node_give takes it back. */
 float *lb_node_take(lb_grad *g, size_t n);
 void lb_node_give(lb_grad *g, float *p, size_t n);

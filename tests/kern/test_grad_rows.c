@@ -277,12 +277,17 @@ static void step_rows(void **state)
         each_row("", &lb_op_sign_step, &a, (out[]){{&a.v, n, v, 0}, {&a.d, n, d, 0}}, 2);
         lb_times t = {.n = n, .f = -0.3f};
         each_row("", &lb_op_times, &t, (out[]){{&t.x, n, v, 0}}, 1);
-        double sums[4] = {0}, all = 0, want = 0;
-        lb_squares q = {.sum = sums, .x = v, .n = n};
-        run_row(&lb_op_squares, &lb_op_squares.impls[0], &q, true);
+        double want = 0, all[8];
         for (size_t j = 0; j < n; j++) want += (double)v[j] * (double)v[j];
-        for (int j = 0; j < 4; j++) all += sums[j];
-        assert_true(fabs(all - want) <= 1e-12 * want);
+        for (const lb_impl *impl = lb_op_squares.impls; impl->name; impl++) {
+            double sums[4] = {0}, *sum = &all[impl - lb_op_squares.impls];
+            lb_squares q = {.sum = sums, .x = v, .n = n};
+            if (!runs_here(impl, &q)) continue;
+            run_row(&lb_op_squares, impl, &q, true);
+            *sum = 0;
+            for (int j = 0; j < 4; j++) *sum += sums[j];
+            assert_true(fabs(*sum - want) <= 1e-12 * want && *sum == all[0]);
+        }
         free(v), free(d), free(m), free(s);
     }
 }

@@ -6,6 +6,8 @@
 
 void lb_swiglu_back_avx2(const void *args, int i0, int i1, lb_exec *ex);
 void lb_rmsnorm_back_avx2(const void *args, int i0, int i1, lb_exec *ex);
+void lb_col_dot_avx2(const void *args, int i0, int i1, lb_exec *ex);
 void lb_swiglu_back_avx512(const void *args, int i0, int i1, lb_exec *ex);
 void lb_rmsnorm_back_avx512(const void *args, int i0, int i1, lb_exec *ex);
+void lb_col_dot_avx512(const void *args, int i0, int i1, lb_exec *ex);
 #endif

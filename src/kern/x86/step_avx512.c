@@ -4,3 +4,5 @@
 
 void lb_adamw_avx512(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; adamw(args, i0, i1); }
 void lb_sign_step_avx512(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; sign_step(args, i0, i1); }
+void lb_squares_avx512(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; squares(args, i0, i1); }
+void lb_times_avx512(const void *args, int i0, int i1, lb_exec *ex) { (void)ex; times(args, i0, i1); }

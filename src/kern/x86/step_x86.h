@@ -5,6 +5,10 @@
 
 void lb_adamw_avx2(const void *args, int i0, int i1, lb_exec *ex);
 void lb_sign_step_avx2(const void *args, int i0, int i1, lb_exec *ex);
+void lb_squares_avx2(const void *args, int i0, int i1, lb_exec *ex);
+void lb_times_avx2(const void *args, int i0, int i1, lb_exec *ex);
 void lb_adamw_avx512(const void *args, int i0, int i1, lb_exec *ex);
 void lb_sign_step_avx512(const void *args, int i0, int i1, lb_exec *ex);
+void lb_squares_avx512(const void *args, int i0, int i1, lb_exec *ex);
+void lb_times_avx512(const void *args, int i0, int i1, lb_exec *ex);
 #endif
