@@ -29,15 +29,22 @@ static bool add_teacher(lb_study_work *w, const char *dir, lb_buf *b)
     return ok || lb_wrap(w->err, "teacher");
 }
 
+static bool add_files(const lb_train_recipe *t, lb_buf *b, lb_err *err)
+{
+    const char *const files[] = {t->traces.file, t->traces.prompts, t->calib, t->calib_traces.prompts};
+    bool ok = true;
+    for (int i = 0; ok && i < 4; i++) ok = add_file(files[i], b, err);
+    for (int i = 0; ok && i < t->n_stage; i++) ok = add_file(t->stages[i].prompts, b, err);
+    return ok;
+}
+
 bool lb_study_train_text(lb_study_work *w, const lb_study_run *r, lb_buf *b)
 {
     lb_train_recipe *t = lb_alloc(1, sizeof *t, "the recipe", w->err);
     char *text = json_dumps(r->train, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     bool ok = t && (text || lb_fail_mem(w->err, 0, "the recipe")) && lb_train_recipe_parse(t, r->train, "train", w->err);
     if (ok) lb_buf_fmt(b, "train %s\ndata %s\n", text, w->s->data);
-    ok = ok && add_file(t->trace_file, b, w->err) && add_file(t->trace_prompts, b, w->err) && add_file(t->calib, b, w->err) &&
-         add_teacher(w, t->teacher, b);
-    for (int i = 0; ok && i < t->n_stage; i++) ok = add_file(t->stages[i].prompts, b, w->err);
+    ok = ok && add_files(t, b, w->err) && add_teacher(w, t->teacher, b);
     if (t) lb_train_recipe_free(t);
     free(t);
     free(text);
@@ -45,20 +52,24 @@ bool lb_study_train_text(lb_study_work *w, const lb_study_run *r, lb_buf *b)
 }
 
 /* The study's traces where the training looks for its own: it finds them finished, and makes none. */
-static bool give_traces(lb_study_work *w, const lb_study_run *r)
+static bool give_trace(lb_study_work *w, const lb_study_run *r, const lb_study_trace *t, const char *name)
 {
     char from[LB_STUDY_PATH], dir[LB_STUDY_PATH], to[LB_STUDY_PATH + 20];
     lb_map m;
     snprintf(dir, sizeof dir, "%s.partial", r->dir);
-    snprintf(to, sizeof to, "%s/traces.jsonl", dir);
-    if (!r->learns.prompts || lb_file_exists(to)) return true;
+    snprintf(to, sizeof to, "%s/%s", dir, name);
+    if (!t->prompts || lb_file_exists(to)) return true;
     lb_progress_what(&w->p, "%s · its own text", r->label);
-    if (!lb_study_trace_file(w, &w->s->models[r->model], &r->learns, from) || !lb_mkdirs(dir, w->err) ||
-        !lb_map_open(&m, from, w->err))
+    if (!lb_study_trace_file(w, &w->s->models[r->model], t, from) || !lb_mkdirs(dir, w->err) || !lb_map_open(&m, from, w->err))
         return false;
     bool ok = lb_write_file(to, m.p, m.size, w->err);
     lb_map_close(&m);
     return ok;
+}
+
+static bool give_traces(lb_study_work *w, const lb_study_run *r)
+{
+    return give_trace(w, r, &r->learns, "traces.jsonl") && give_trace(w, r, &r->starts_on, "calib.jsonl");
 }
 
 bool lb_study_train(lb_study_work *w, lb_study_run *r)

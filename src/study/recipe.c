@@ -140,7 +140,7 @@ static bool parse_doctor(lb_study *s, const char *path, lb_err *err)
 /* What the training of runs has in common: its parts are checked where a run makes them its own. */
 static bool parse_train(const json_t *top, const char *path, lb_err *err)
 {
-    static const char *const keys[] = {"seed", "teacher", "keep_every", "traces", "start", "stages", NULL};
+    static const char *const keys[] = {"seed", "compute", "teacher", "keep_every", "traces", "start", "stages", "curve", NULL};
     const json_t *o = json_object_get(top, "train");
     char where[LB_RECIPE_WHERE];
     snprintf(where, sizeof where, "%.600s: train", path);
@@ -234,7 +234,7 @@ static bool parse_quick(const json_t *q, lb_study *s, bool use, const char *path
     if (!lb_json_keys(q, keys, where, err) || !parse_size(q, &e, where, err) ||
         !lb_recipe_count(q, "steps", 1000000000, &steps, where, err))
         return false;
-    if (use) s->eval = e, s->quick_steps = steps;
+    if (use) s->eval = e, s->quick = true, s->quick_steps = steps;
     return true;
 }
 

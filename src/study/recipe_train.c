@@ -50,21 +50,70 @@ static bool set_method(json_t *o, const json_t *run, const lb_study_run *r, cons
     return json_object_set_new(start, "method", json_string(r->method)) == 0 || lb_fail_mem(err, 0, "the recipe");
 }
 
-/* {"file": "self:NAME"} as what the study says of this trace, so that the recipe stands alone. */
-static bool set_traces(const lb_study *s, json_t *o, lb_study_run *r, const char *in, lb_err *err)
+/* What the study says of a trace, as training recipes say it, so that they stand alone. */
+static json_t *trace_json(const lb_study_trace *t)
 {
-    const char *file = json_string_value(json_object_get(json_object_get(o, "traces"), "file"));
-    char where[LB_RECIPE_WHERE];
-    snprintf(where, sizeof where, "%.600s: traces: file", in);
-    if (!file || !lb_recipe_is_self(file)) return true;
-    if (!lb_recipe_source(s, file, where, err)) return false;
-    const lb_study_trace *t = lb_recipe_trace(s, file);
-    r->learns = *t;
     json_t *j = json_pack("{s:s, s:i, s:i, s:I}", "prompts", t->prompts, "nprompts", t->n_prompt ? t->n_prompt : ALL_PROMPTS,
                           "samples", t->n_sample ? t->n_sample : 1, "seed", (json_int_t)t->seed);
     if (j && t->max_new) json_object_set_new(j, "max_new", json_integer(t->max_new));
     if (j && t->where) json_object_set(j, "where", (json_t *)t->where);
-    return json_object_set_new(o, "traces", j) == 0 || lb_fail_mem(err, 0, "the recipe");
+    return j;
+}
+
+/* The trace that `source` of the study means, into *t, and as `key` of o. */
+static bool set_trace(const lb_study *s, json_t *o, const char *key, const char *source, lb_study_trace *t, const char *where,
+                      lb_err *err)
+{
+    if (!lb_recipe_source(s, source, where, err)) return false;
+    *t = *lb_recipe_trace(s, source);
+    return json_object_set_new(o, key, trace_json(t)) == 0 || lb_fail_mem(err, 0, "the recipe");
+}
+
+/* "self:NAME" as the file of the traces and as what the start is calibrated on. */
+static bool set_traces(const lb_study *s, json_t *o, lb_study_run *r, const char *in, lb_err *err)
+{
+    json_t *start = json_object_get(o, "start");
+    const char *file = json_string_value(json_object_get(json_object_get(o, "traces"), "file")),
+               *calib = json_string_value(json_object_get(start, "calib"));
+    char where[LB_RECIPE_WHERE];
+    snprintf(where, sizeof where, "%.600s: traces: file", in);
+    if (file && lb_recipe_is_self(file) && !set_trace(s, o, "traces", file, &r->learns, where, err)) return false;
+    snprintf(where, sizeof where, "%.600s: start: calib", in);
+    if (!calib || !lb_recipe_is_self(calib)) return true;
+    if (!set_trace(s, start, "calib", calib, &r->starts_on, where, err)) return false;
+    if (!json_equal(json_object_get(start, "calib"), json_object_get(o, "traces"))) return true;
+    r->starts_on = (lb_study_trace){0}; /* the very traces of the training */
+    return json_object_set_new(start, "calib", json_string("traces")) == 0 || lb_fail_mem(err, 0, "the recipe");
+}
+
+static bool set_missing(json_t *o, const char *key, json_t *v, lb_err *err)
+{
+    bool ok = v != NULL;
+    if (ok && !json_object_get(o, key)) ok = json_object_set(o, key, v) == 0;
+    json_decref(v);
+    return ok || lb_fail_mem(err, 0, "the recipe");
+}
+
+/* What a curve leaves open is the study's; --quick asks no more of it than of anything else. */
+static bool set_curve(const lb_study *s, json_t *o, bool quick, lb_err *err)
+{
+    json_t *c = json_object_get(o, "curve"), *seeds = json_array();
+    const json_t *tasks = json_object_get(s->recipe, "tasks");
+    bool ok = seeds != NULL;
+    for (int i = 0; ok && i < s->eval.n_seed; i++) ok = json_array_append_new(seeds, json_integer(s->eval.seeds[i])) == 0;
+    if (!ok || !json_is_object(c)) { /* another kind of value is for the recipe's reader to name */
+        json_decref(seeds);
+        return ok || lb_fail_mem(err, 0, "the recipe");
+    }
+    const json_t *limit = json_object_get(c, "limit");
+    if (quick && json_is_integer(limit) && s->eval.limit && json_integer_value(limit) > s->eval.limit)
+        json_object_del(c, "limit");
+    if (quick) json_object_del(c, "seeds");
+    return set_missing(c, "seeds", seeds, err) &&
+           set_missing(c, "tasks", tasks ? json_incref((json_t *)tasks) : json_string("abacus"), err) &&
+           set_missing(c, "limit", json_integer(s->eval.limit), err) &&
+           set_missing(c, "samples", json_integer(s->eval.n_sample), err) &&
+           set_missing(c, "max_new", json_integer(s->eval.max_new), err);
 }
 
 /* --quick: no stage has more steps than the recipe's quick part allows. */
@@ -80,8 +129,6 @@ static void cap_steps(json_t *o, int most)
 }
 
 /* ---- checking ---- */
-
-static bool is_made(const char *method) { return strcmp(method, "rtn") != 0 && strcmp(method, "none") != 0; }
 
 /* By the quantizer's own parser. */
 static bool check_start(const lb_train_recipe *t, const lb_compress_spec *q, const char *in, lb_err *err)
@@ -114,14 +161,11 @@ static bool check_sources(const lb_study *s, const lb_train_recipe *t, const cha
 {
     char where[LB_RECIPE_WHERE];
     snprintf(where, sizeof where, "%.600s: start: calib", in);
-    if (t->trace_file && !lb_file_exists(t->trace_file))
-        return lb_fail(err, LB_EFORMAT, "%s: traces: file '%s' is neither there nor self", in, t->trace_file);
+    if (t->traces.file && !lb_file_exists(t->traces.file))
+        return lb_fail(err, LB_EFORMAT, "%s: traces: file '%s' is neither there nor self", in, t->traces.file);
     if (t->teacher && !lb_is_folder(t->teacher))
         return lb_fail(err, LB_EFORMAT, "%s: 'teacher' is '%s', which is no model folder", in, t->teacher);
-    if (lb_recipe_is_self(t->calib))
-        return lb_fail(err, LB_EFORMAT, "%s: '%s': a start is calibrated on \"traces\", those of its training, on a file or on "
-                       "benchmarks", where, t->calib);
-    return strcmp(t->calib, "traces") == 0 || lb_recipe_source(s, t->calib, where, err);
+    return strcmp(t->calib, "traces") == 0 || !*t->calib || lb_recipe_source(s, t->calib, where, err);
 }
 
 /* Keys of a run that say how weights are rounded: training has its own. */
@@ -168,36 +212,27 @@ static bool name_it(lb_study *s, json_t *o, const lb_train_recipe *t, lb_study_r
     return ok;
 }
 
-static bool reads_traces(const lb_train_recipe *t)
+static lb_study_trace trace_of(const lb_train_traces *t, const char *name)
 {
-    bool reads = strcmp(t->calib, "traces") == 0 && is_made(t->method);
-    for (int i = 0; i < t->n_stage; i++)
-        reads |= t->stages[i].kind == LB_STAGE_SFT || t->stages[i].kind == LB_STAGE_KD;
-    return reads && t->trace_prompts;
+    return (lb_study_trace){.name = name, .prompts = t->prompts, .where = t->where, .seed = t->seed,
+                            .n_prompt = t->n_prompt, .n_sample = t->n_sample, .max_new = t->max_new};
 }
 
 /* Traces of the run's own are made and shared like the study's. */
 static void set_learns(const lb_train_recipe *t, lb_study_run *r)
 {
-    if (!reads_traces(t)) r->learns = (lb_study_trace){0};
-    else if (!r->learns.prompts)
-        r->learns = (lb_study_trace){.name = "train", .prompts = t->trace_prompts, .where = t->trace_where, .seed = t->trace_seed,
-                                     .n_prompt = t->trace_n_prompt, .n_sample = t->trace_samples, .max_new = t->trace_max_new};
+    if (!lb_train_reads_traces(t) || !t->traces.prompts) r->learns = (lb_study_trace){0};
+    else if (!r->learns.prompts) r->learns = trace_of(&t->traces, "train");
+    if (*t->calib || !lb_train_quantizes_first(t)) r->starts_on = (lb_study_trace){0};
+    else if (!r->starts_on.prompts) r->starts_on = trace_of(&t->calib_traces, "calib");
 }
 
-/* Texts of the parsed recipe, and so of r->learns, are those of o, which the study keeps. */
+/* Texts of the parsed recipe, and so of the run's traces, are those of o, which the study keeps. */
 static bool check(lb_study *s, json_t *o, lb_study_run *r, const char *where, lb_err *err)
 {
     lb_train_recipe *t = lb_alloc(1, sizeof *t, "the recipe", err);
     bool ok = t && lb_train_recipe_parse(t, o, where, err) && check_sources(s, t, where, err) &&
-              (!is_made(t->method) || check_start(t, &r->quant, where, err)) && name_it(s, o, t, r, err);
-    if (ok && reads_traces(t) && t->trace_where) {
-        const char *key;
-        json_t *v;
-        json_object_foreach ((json_t *)t->trace_where, key, v)
-            ok = ok && (json_is_string(v) || lb_fail(err, LB_EFORMAT, "%s: traces: where: '%s' is %s, wanted a string", where, key,
-                                                     lb_json_kind(v)));
-    }
+              (!lb_train_quantizes_first(t) || check_start(t, &r->quant, where, err)) && name_it(s, o, t, r, err);
     if (ok) set_learns(t, r);
     if (t) lb_train_recipe_free(t);
     free(t);
@@ -206,7 +241,7 @@ static bool check(lb_study *s, json_t *o, lb_study_run *r, const char *where, lb
 
 bool lb_recipe_train(lb_study *s, const json_t *run, lb_study_run *r, const char *in, lb_err *err)
 {
-    static const char *const keys[] = {"recipe", "seed", "teacher", "keep_every", "traces", "start", "stages", NULL};
+    static const char *const keys[] = {"recipe", "seed", "compute", "teacher", "keep_every", "traces", "start", "stages", "curve", NULL};
     const json_t *train = json_object_get(run, "train"), *common = json_object_get(s->recipe, "train");
     const char *file = NULL;
     char where[LB_RECIPE_WHERE];
@@ -220,7 +255,7 @@ bool lb_recipe_train(lb_study *s, const json_t *run, lb_study_run *r, const char
     ok = ok && fill(o, train, err);
     json_object_del(o, "recipe");
     ok = ok && (!file || fill_from_file(o, file, where, err)) && (!common || fill(o, common, err)) &&
-         set_method(o, run, r, where, err) && set_traces(s, o, r, where, err);
+         set_method(o, run, r, where, err) && set_traces(s, o, r, where, err) && set_curve(s, o, s->quick, err);
     if (!ok) return false;
     cap_steps(o, s->quick_steps);
     r->train = o, r->makes_model = true;

@@ -140,6 +140,7 @@ static void training_plots(page *p, int i, bool fold)
         lb_html_text(p->p.b, p->r->runs[i].label);
         lb_buf_str(p->p.b, "</summary>\n");
     }
+    lb_page_plot(&p->p, lb_report_train_curve_plot(p->r, i, &f), &f);
     for (int k = 0; k < LB_REPORT_CURVES; k++) lb_page_plot(&p->p, lb_report_train_plot(p->r, i, k, &f), &f);
     lb_page_plots_end(&p->p);
     if (fold) lb_buf_str(p->p.b, "</details>\n");
@@ -151,6 +152,7 @@ static void training_section(page *p)
     int n = 0;
     lb_page_heading(&p->p, "training", "Training", "What brought back what the bits cost: stages one after another, and what their steps say.");
     lb_report_train_table(p->r, p->p.b);
+    lb_page_plot(&p->p, lb_report_train_curves_plot(p->r, &f), &f);
     for (int k = 0; k < LB_REPORT_SHARED_CURVES; k++) lb_page_plot(&p->p, lb_report_train_all_plot(p->r, k, &f), &f);
     lb_page_plots_end(&p->p);
     for (int i = 0; i < p->r->n_run; i++) n += lb_report_trained_first(p->r, i);
@@ -319,7 +321,7 @@ static void training_page(page *p)
         lb_scheme_text(&c->scheme, text);
         lb_page_fact(p->p.b, "scheme", text);
         lb_page_fact(p->p.b, "start", c->method);
-        lb_page_fact(p->p.b, "traces", c->trace_file ? c->trace_file : c->trace_prompts ? c->trace_prompts : "");
+        lb_page_fact(p->p.b, "traces", c->traces.file ? c->traces.file : c->traces.prompts ? c->traces.prompts : "");
         lb_page_fact(p->p.b, "teacher", c->teacher ? c->teacher : "the model itself");
         snprintf(text, sizeof text, "%lld", (long long)c->seed);
         lb_page_fact(p->p.b, "seed", text);

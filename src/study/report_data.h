@@ -28,6 +28,12 @@ typedef struct lb_rep_stage {
     size_t begin, end;               /* of the training's steps */
     const lb_train_stage *set;       /* its settings; NULL: the recipe is not there */
 } lb_rep_stage;
+typedef struct lb_rep_point {        /* of a curve (train/evaluate.h): what the model could do then */
+    const char *stage;
+    double step, steps;              /* of the stage, and of all stages so far */
+    double average, average_se;
+    double acc[LB_REP_TASKS], acc_se[LB_REP_TASKS];
+} lb_rep_point;
 typedef struct lb_rep_train {
     lb_rep_step *step;               /* [n_step], stage after stage, owned */
     size_t n_step;
@@ -35,6 +41,11 @@ typedef struct lb_rep_train {
     int n_stage;
     bool has_recipe;
     lb_train_recipe recipe;
+    lb_rep_point *point;             /* [n_point], owned; none where there is no curve.jsonl */
+    size_t n_point;
+    const char *task[LB_REP_TASKS];  /* of the curve */
+    int n_task;
+    json_t *curve_doc;               /* owned: its lines */
 } lb_rep_train;
 
 /* A run; accuracies and drops are fractions, NaN where not known. Text is borrowed from the JSON documents. */

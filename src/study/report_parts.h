@@ -51,6 +51,9 @@ bool lb_report_outlier_detail_plot(const lb_rep *r, int run, const char *kind, l
 /* How run i was trained: which curve, from 0 (loss, gradient, rate, reward, length, entropy). */
 enum { LB_REPORT_CURVES = 6, LB_REPORT_SHARED_CURVES = 3 };
 bool lb_report_train_plot(const lb_rep *r, int run, int which, lb_figure *out);
-/* The same of all runs where there are several: divergence, cross-entropy, reward. */
+/* Accuracy of run i against steps, of each task and on average; the average of all runs where several have a curve. */
+bool lb_report_train_curve_plot(const lb_rep *r, int run, lb_figure *out);
+bool lb_report_train_curves_plot(const lb_rep *r, lb_figure *out);
+/* The others of all runs where there are several: divergence, cross-entropy, reward. */
 bool lb_report_train_all_plot(const lb_rep *r, int which, lb_figure *out);
 #endif

@@ -142,6 +142,67 @@ bool lb_report_train_plot(const lb_rep *r, int run, int which, lb_figure *f)
     return lb_figure_end(f, 2);
 }
 
+/* ---- accuracy against steps ---- */
+
+static void add_accuracy(lb_figure *f, int series, const lb_rep_point *p, double value, double se, bool bar, const char *label)
+{
+    char what[160];
+    if (!isfinite(value) || !isfinite(p->steps)) return;
+    snprintf(what, sizeof what, "%.60s%s%.40s, step %.0f", label, *label ? ", " : "", p->stage, p->step);
+    lb_plot_point q = lb_figure_point(p->steps, 100 * value, 100 * LB_Z95 * se, what);
+    if (!bar) q.lo = q.hi = NAN; /* so many would hide each other */
+    lb_plot_add_point(&f->plot, series, &q);
+}
+
+static const char accuracy[] = "Share of the samples solved by the model as it was packed after so many steps; bars of the average "
+                               "are 95 % intervals";
+
+static void accuracy_axes(lb_figure *f)
+{
+    lb_figure_axis(&f->plot.x, "step", LB_LINEAR);
+    lb_figure_axis(&f->plot.y, "accuracy, %", LB_LINEAR);
+}
+
+bool lb_report_train_curve_plot(const lb_rep *r, int run, lb_figure *f)
+{
+    const lb_rep_run *x = &r->runs[run];
+    const lb_rep_train *t = x->train;
+    char name[64], title[160];
+    snprintf(name, sizeof name, "train-accuracy-%.40s", x->id);
+    snprintf(title, sizeof title, "Accuracy: %.120s", x->label);
+    lb_figure_start(f, LB_PLOT_XY, name, r->doc ? title : "Accuracy", accuracy);
+    accuracy_axes(f);
+    for (int k = -1; k < (t->n_task > 1 ? t->n_task : 0); k++) {
+        const char *label = k < 0 ? "average" : t->task[k];
+        int s = lb_plot_add_series(&f->plot, t->n_task > 1 ? label : "", k + 1);
+        for (size_t i = 0; i < t->n_point; i++) {
+            const lb_rep_point *p = &t->point[i];
+            add_accuracy(f, s, p, k < 0 ? p->average : p->acc[k], k < 0 ? p->average_se : p->acc_se[k], k < 0, label);
+        }
+    }
+    for (int k = 0; t->n_stage > 1 && k < t->n_stage; k++)
+        lb_plot_add_upright(&f->plot, (double)t->stage[k].begin, t->stage[k].name);
+    return lb_figure_end(f, 2);
+}
+
+bool lb_report_train_curves_plot(const lb_rep *r, lb_figure *f)
+{
+    int n = 0, of = 0;
+    lb_figure_start(f, LB_PLOT_XY, "train-accuracy-all", "Accuracy, all runs", accuracy);
+    accuracy_axes(f);
+    for (int i = 0; i < r->n_run; i++) {
+        const lb_rep_run *x = &r->runs[i];
+        if (!lb_report_trained_first(r, i) || x->train->n_point == 0 || of++ >= MAX_LINES) continue;
+        int s = lb_plot_add_series(&f->plot, x->label, n++);
+        for (size_t j = 0; j < x->train->n_point; j++)
+            add_accuracy(f, s, &x->train->point[j], x->train->point[j].average, x->train->point[j].average_se, true, x->label);
+    }
+    if (n < of) lb_figure_say(f, ". The first %d of %d runs", n, of);
+    if (of > 1) return lb_figure_end(f, 2);
+    lb_plot_free(&f->plot);
+    return false;
+}
+
 /* ---- all runs ---- */
 
 static const struct { curve c; const char *about; } shared[] = {

@@ -1,4 +1,4 @@
-/* study/report_train_read.c – reading how a model was trained: train.jsonl, and the recipe beside it. */
+/* study/report_train_read.c – reading how a model was trained: train.jsonl, the curve and the recipe beside it. */
 #include "study/report_read.h"
 #include "base/file.h"
 #include "base/jsonl.h"
@@ -42,15 +42,60 @@ static bool read_step(void *arg, json_t *o, const char *where, lb_err *err)
     return ok;
 }
 
+/* ---- the curve ---- */
+
+static int task_of(lb_rep_train *t, const char *name)
+{
+    int k = 0;
+    while (k < t->n_task && strcmp(t->task[k], name) != 0) k++;
+    if (k == LB_REP_TASKS) return -1;
+    if (k == t->n_task) t->task[t->n_task++] = name;
+    return k;
+}
+
+static bool read_tasks(lb_rep_train *t, lb_rep_point *p, const json_t *tasks, const char *in, lb_err *err)
+{
+    const char *name;
+    json_t *v;
+    for (int k = 0; k < LB_REP_TASKS; k++) p->acc[k] = p->acc_se[k] = NAN;
+    json_object_foreach ((json_t *)tasks, name, v) {
+        char where[300];
+        int k = task_of(t, name);
+        snprintf(where, sizeof where, "%.200s: %.60s", in, name);
+        if (k < 0) return lb_fail(err, LB_EFORMAT, "%s is one task too many", where);
+        if (!json_is_object(v)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(v));
+        if (!lb_rep_number(v, "accuracy", &p->acc[k], where, err) || !lb_rep_number(v, "accuracy_stderr", &p->acc_se[k], where, err))
+            return false;
+    }
+    return true;
+}
+
+static bool read_point(void *arg, json_t *o, const char *where, lb_err *err)
+{
+    reading *r = arg;
+    lb_rep_train *t = r->t;
+    const json_t *tasks;
+    bool ok = (t->curve_doc || (t->curve_doc = json_array())) && json_array_append_new(t->curve_doc, o) == 0;
+    if (!ok) return lb_fail_mem(err, 0, "the curve");
+    if (!lb_grow(&t->point, &r->cap, t->n_point + 1, sizeof *t->point, "the curve", err)) return false;
+    lb_rep_point *p = &t->point[t->n_point];
+    ok = lb_json_get_str(o, "stage", &p->stage, where, err) && lb_rep_number(o, "step", &p->step, where, err) &&
+         lb_rep_number(o, "steps", &p->steps, where, err) && lb_rep_number(o, "average", &p->average, where, err) &&
+         lb_rep_number(o, "average_stderr", &p->average_se, where, err) && lb_rep_object(o, "tasks", &tasks, where, err) &&
+         read_tasks(t, p, tasks, where, err);
+    t->n_point += ok;
+    return ok;
+}
+
 /* Of a training that runs, or was killed, the last line may be torn: it is left out. */
-static bool read_log(lb_rep_train *t, const char *path, lb_err *err)
+static bool read_lines(lb_rep_train *t, const char *path, lb_jsonl_fn line, lb_err *err)
 {
     lb_map m = {0};
     reading r = {.t = t};
     if (!lb_map_open(&m, path, err)) return false;
     size_t n = m.size;
     while (n > 0 && m.p[n - 1] != '\n') n--;
-    bool ok = lb_jsonl_each((const char *)m.p, n, path, 0, read_step, &r, NULL, err);
+    bool ok = lb_jsonl_each((const char *)m.p, n, path, 0, line, &r, NULL, err);
     lb_map_close(&m);
     return ok;
 }
@@ -64,7 +109,9 @@ bool lb_rep_read_train(lb_rep_run *r, const char *dir, lb_err *err)
     r->train->has_recipe = lb_file_exists(path);
     if (r->train->has_recipe && !lb_train_recipe_load(&r->train->recipe, path, err)) return false;
     snprintf(path, sizeof path, "%.1600s/train.jsonl", dir);
-    return read_log(r->train, path, err);
+    if (!read_lines(r->train, path, read_step, err)) return false;
+    snprintf(path, sizeof path, "%.1600s/curve.jsonl", dir);
+    return !lb_file_exists(path) || read_lines(r->train, path, read_point, err);
 }
 
 void lb_rep_train_free(lb_rep_train *t)
@@ -72,5 +119,7 @@ void lb_rep_train_free(lb_rep_train *t)
     if (!t) return;
     lb_train_recipe_free(&t->recipe);
     free(t->step);
+    free(t->point);
+    json_decref(t->curve_doc);
     free(t);
 }

@@ -64,7 +64,8 @@ typedef struct lb_study_run {
     bool own_seed;
     double target_bpw;               /* 0: no target */
     const json_t *train;             /* the whole recipe of its training, or NULL; borrowed from lb_study.trainings */
-    lb_study_trace learns;           /* what that learns from, written by the model; prompts NULL: nothing of the kind */
+    lb_study_trace learns, starts_on;        /* what that learns from, and what its start is calibrated on if on something
+                                                else; written by the model; prompts NULL: nothing of the kind */
     int max_new, think_budget, think_extend;         /* 0: as the study */
     /* filled by running */
     lb_study_state state;
@@ -93,6 +94,7 @@ typedef struct lb_study {
     const char *doctor;              /* traces that every quantized model is examined on, or NULL: none are */
     int doctor_tokens, doctor_answers;               /* 0: the default */
     json_t *trainings;               /* owned: recipes that the runs' training is made by */
+    bool quick;                      /* only the recipe's quick part */
     int quick_steps;                 /* most steps of a stage of training; 0: as many as it says */
     char **text;                     /* [n_text], owned: texts that runs are made of */
     size_t n_text, cap_text;

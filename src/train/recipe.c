@@ -2,6 +2,7 @@
 #include "train/recipe.h"
 #include "base/file.h"
 #include "base/buf.h"
+#include "eval/bench.h"
 #include <stdlib.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -19,9 +20,29 @@ static const char *const parts[] = {"linears", "biases", "norms",      "routers"
 
 const char *lb_stage_kind_name(lb_stage_kind k) { return kinds[k]; }
 
+bool lb_train_quantizes_first(const lb_train_recipe *r)
+{
+    static const char *const none[] = {"none", "rtn", "scratch"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(r->method, none[i]) == 0) return false;
+    return true;
+}
+
+bool lb_train_same_quantizers(const lb_train_stage *a, const lb_train_stage *b)
+{
+    return memcmp(&a->scheme, &b->scheme, sizeof a->scheme) == 0 && a->scales == b->scales;
+}
+
+bool lb_train_reads_traces(const lb_train_recipe *r)
+{
+    bool reads = strcmp(r->calib, "traces") == 0 && lb_train_quantizes_first(r);
+    for (int i = 0; i < r->n_stage; i++) reads |= r->stages[i].kind == LB_STAGE_SFT || r->stages[i].kind == LB_STAGE_KD;
+    return reads;
+}
+
 /* ---- one key ---- */
 
-typedef enum type { INT, REAL, BOOL, TEXT, NAME, FLAGS, SCHEME, OBJECT } type;
+typedef enum type { INT, REAL, BOOL, TEXT, NAME, FLAGS, SCHEME, OBJECT, SEEDS } type;
 typedef struct field {
     const char *key;
     type type;
@@ -63,6 +84,23 @@ static bool read_flags(const json_t *list, const field *f, unsigned *out, const 
     return true;
 }
 
+static bool read_seeds(const json_t *list, const field *f, int64_t *out, const char *where, lb_err *err)
+{
+    const json_t *v;
+    size_t i;
+    if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > LB_STATS_SEEDS)
+        return lb_fail(err, LB_EFORMAT, "%s: '%s' wants an array of 1 to %d whole numbers", where, f->key, LB_STATS_SEEDS);
+    json_array_foreach (list, i, v) {
+        if (!json_is_integer(v) || json_integer_value(v) < 0)
+            return lb_fail(err, LB_EFORMAT, "%s: %s[%zu] is %s, wanted a whole number", where, f->key, i, lb_json_kind(v));
+        out[i] = json_integer_value(v);
+        for (size_t j = 0; j < i; j++)
+            if (out[j] == out[i])
+                return lb_fail(err, LB_EFORMAT, "%s: %s has %lld twice", where, f->key, (long long)out[i]);
+    }
+    return true;
+}
+
 /* Leaves the default alone where the key is absent. */
 static bool read_field(const json_t *o, const field *f, void *to, const char *where, lb_err *err)
 {
@@ -84,6 +122,7 @@ static bool read_field(const json_t *o, const field *f, void *to, const char *wh
         return json_is_object(v) ||
                lb_fail(err, LB_EFORMAT, "%s: '%s' is %s, wanted an object", where, f->key, lb_json_kind(v));
     case FLAGS: return read_flags(v, f, at, where, err);
+    case SEEDS: return read_seeds(v, f, at, where, err);
     default: break;
     }
     if (!lb_json_get_str(o, f->key, &text, where, err)) return false;
@@ -225,7 +264,7 @@ static bool read_stage(lb_train_recipe *r, const json_t *o, int i, const char *i
     if (!read_object(o, stage_fields, N(stage_fields), 1u << kind, s, where, err)) return false;
     snprintf(s->name, sizeof s->name, "%d-%s", i + 1, kinds[kind]);
     bool writes = WRITES >> kind & 1;
-    if (writes && !s->prompts) s->prompts = r->trace_prompts;
+    if (writes && !s->prompts) s->prompts = r->traces.prompts;
     if (writes && !s->prompts)
         return lb_fail(err, LB_EFORMAT, "%s: 'prompts' is missing, and so are those of 'traces'", where);
     if (s->kind == LB_STAGE_GRPO && s->group < 2)
@@ -246,18 +285,26 @@ static const field top_fields[] = {
     R("name", TEXT, name, 0, 0, NULL, 0),        R("about", TEXT, about, 0, 0, NULL, 0),
     R("scheme", SCHEME, scheme, 0, 0, NULL, 0),  R("seed", INT, seed, 0, 9e18, NULL, 0),
     R("compute", NAME, compute, 0, 0, computes, 0), R("teacher", TEXT, teacher, 0, 0, NULL, 0),
-    R("keep_every", INT, keep_every, 1, 1e9, NULL, 0), R("eval", OBJECT, eval, 0, 0, NULL, 0),
-};
-static const field trace_fields[] = {
-    R("file", TEXT, trace_file, 0, 0, NULL, 0),        R("prompts", TEXT, trace_prompts, 0, 0, NULL, 0),
-    R("nprompts", INT, trace_n_prompt, 1, 1 << 28, NULL, 0), R("samples", INT, trace_samples, 1, 4096, NULL, 0),
-    R("max_new", INT, trace_max_new, 1, 1 << 28, NULL, 0),   R("seed", INT, trace_seed, 0, 9e18, NULL, 0),
-    R("where", OBJECT, trace_where, 0, 0, NULL, 0),
+    R("keep_every", INT, keep_every, 1, 1e9, NULL, 0),
 };
 static const field start_fields[] = {
     R("method", TEXT, method, 0, 0, NULL, 0),          R("calib", TEXT, calib, 0, 0, NULL, 0),
     R("nsamples", INT, calib_n, 1, 1 << 20, NULL, 0),  R("seqlen", INT, calib_len, 1, 1 << 24, NULL, 0),
     R("options", OBJECT, method_options, 0, 0, NULL, 0),
+};
+#define T(key, type, member, ...) {key, type, offsetof(lb_train_traces, member), __VA_ARGS__}
+static const field trace_fields[] = {
+    T("file", TEXT, file, 0, 0, NULL, 0),              T("prompts", TEXT, prompts, 0, 0, NULL, 0),
+    T("nprompts", INT, n_prompt, 1, 1 << 28, NULL, 0), T("samples", INT, n_sample, 1, 4096, NULL, 0),
+    T("max_new", INT, max_new, 1, 1 << 28, NULL, 0),   T("seed", INT, seed, 0, 9e18, NULL, 0),
+    T("where", OBJECT, where, 0, 0, NULL, 0),
+};
+#define E(key, type, member, ...) {key, type, offsetof(lb_train_eval, member), __VA_ARGS__}
+static const field eval_fields[] = {                   /* the last one is of curves only */
+    E("tasks", TEXT, tasks, 0, 0, NULL, 0),            E("data", TEXT, data, 0, 0, NULL, 0),
+    E("limit", INT, limit, 0, 1 << 20, NULL, 0),       E("samples", INT, n_sample, 1, 4096, NULL, 0),
+    E("max_new", INT, max_new, 0, 1 << 28, NULL, 0),   E("seeds", SEEDS, seeds, 0, 0, NULL, 0),
+    E("every", INT, every, 1, 1e9, NULL, 0),
 };
 
 /* The parts that are objects of their own are read apart, so the top level is copied without them. */
@@ -265,9 +312,8 @@ static bool read_top(lb_train_recipe *r, const char *where, lb_err *err)
 {
     json_t *top = json_copy(r->doc);
     if (!top) return lb_fail_mem(err, 0, "the recipe");
-    json_object_del(top, "traces");
-    json_object_del(top, "start");
-    json_object_del(top, "stages");
+    static const char *const parts_of[] = {"traces", "start", "stages", "eval", "curve"};
+    for (size_t i = 0; i < N(parts_of); i++) json_object_del(top, parts_of[i]);
     bool ok =
         read_object(top, top_fields, N(top_fields), 0, r, where, err); /* a shallow copy: values are the document's */
     json_decref(top);
@@ -279,12 +325,64 @@ static bool read_top(lb_train_recipe *r, const char *where, lb_err *err)
            lb_fail(err, LB_EFORMAT, "%s: 'scheme' is missing, such as \"w2g128\"", where);
 }
 
-static bool read_part(lb_train_recipe *r, const char *key, const field *fields, size_t n, const char *in, lb_err *err)
+static bool read_traces(lb_train_traces *t, const json_t *o, const char *where, lb_err *err)
 {
-    const json_t *o = json_object_get(r->doc, key);
-    char where[WHERE];
-    snprintf(where, sizeof where, "%.600s: %s", in, key);
-    return !o || read_object(o, fields, n, 0, r, where, err);
+    const char *key;
+    json_t *v;
+    *t = (lb_train_traces){.n_prompt = 4096, .n_sample = 1, .seed = 1};
+    if (!o) return true;
+    if (!read_object(o, trace_fields, N(trace_fields), 0, t, where, err)) return false;
+    json_object_foreach ((json_t *)t->where, key, v)
+        if (!json_is_string(v))
+            return lb_fail(err, LB_EFORMAT, "%s: where: '%s' is %s, wanted a string", where, key, lb_json_kind(v));
+    return !(t->file && t->prompts) || lb_fail(err, LB_EFORMAT, "%s: 'file' and 'prompts' exclude each other", where);
+}
+
+/* "calib" is the name of a source, or an object like "traces": texts of its own. */
+static bool read_start(lb_train_recipe *r, const json_t *o, const char *where, lb_err *err)
+{
+    char in[WHERE];
+    const json_t *calib = json_object_get(o, "calib");
+    bool own = json_is_object(calib);
+    if (!o) return true;
+    json_t *rest = json_copy((json_t *)o); /* a shallow copy: values are the document's */
+    if (!rest) return lb_fail_mem(err, 0, "the recipe");
+    if (own) json_object_del(rest, "calib");
+    bool ok = read_object(rest, start_fields, N(start_fields), 0, r, where, err);
+    json_decref(rest);
+    if (!ok || !own) return ok;
+    snprintf(in, sizeof in, "%.650s: calib", where);
+    r->calib = "";
+    if (!read_traces(&r->calib_traces, calib, in, err)) return false;
+    return r->calib_traces.prompts || lb_fail(err, LB_EFORMAT, "%s: 'prompts' is missing%s", in,
+                                              r->calib_traces.file ? "; a file is named as \"calib\": FILE" : "");
+}
+
+static bool read_eval(lb_train_eval *e, const json_t *o, bool curve, const char *where, lb_err *err)
+{
+    const lb_bench **tasks = NULL;
+    int n;
+    if (!o) return true;
+    *e = (lb_train_eval){.tasks = "abacus", .n_sample = 1, .seeds = {42, 43, 44}};
+    if (!read_object(o, eval_fields, N(eval_fields) - !curve, 0, e, where, err)) return false;
+    e->n_seed = json_object_get(o, "seeds") ? (int)json_array_size(json_object_get(o, "seeds")) : 3;
+    if (curve && !e->every) return lb_fail(err, LB_EFORMAT, "%s: 'every' is missing: steps between two points", where);
+    bool ok = lb_benches_of(e->tasks, &tasks, &n, err) || lb_wrap(err, "%s", where);
+    free(tasks);
+    return ok;
+}
+
+static bool read_parts(lb_train_recipe *r, const char *in, lb_err *err)
+{
+    static const char *const keys[] = {"traces", "start", "eval", "curve"};
+    char where[N(keys)][WHERE];
+    const json_t *o[N(keys)];
+    for (size_t i = 0; i < N(keys); i++) {
+        snprintf(where[i], sizeof where[i], "%.600s: %s", in, keys[i]);
+        o[i] = json_object_get(r->doc, keys[i]);
+    }
+    return read_traces(&r->traces, o[0], where[0], err) && read_start(r, o[1], where[1], err) &&
+           read_eval(&r->eval, o[2], false, where[2], err) && read_eval(&r->curve, o[3], true, where[3], err);
 }
 
 bool lb_train_recipe_parse(lb_train_recipe *r, const json_t *doc, const char *where, lb_err *err)
@@ -292,20 +390,13 @@ bool lb_train_recipe_parse(lb_train_recipe *r, const json_t *doc, const char *wh
     *r = (lb_train_recipe){.doc = json_incref((json_t *)doc),
                            .about = "",
                            .seed = 42,
-                           .trace_n_prompt = 4096,
-                           .trace_samples = 1,
-                           .trace_seed = 1,
                            .method = "gptq",
                            .calib = "traces",
                            .calib_n = 128,
                            .calib_len = 2048,
                            .keep_every = 100};
     if (!json_is_object(doc)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(doc));
-    if (!read_top(r, where, err) || !read_part(r, "traces", trace_fields, N(trace_fields), where, err) ||
-        !read_part(r, "start", start_fields, N(start_fields), where, err))
-        return false;
-    if (r->trace_file && r->trace_prompts)
-        return lb_fail(err, LB_EFORMAT, "%s: traces: 'file' and 'prompts' exclude each other", where);
+    if (!read_top(r, where, err) || !read_parts(r, where, err)) return false;
     const json_t *list = json_object_get(doc, "stages"), *o;
     size_t i, n = json_array_size(list);
     if (!json_is_array(list) || n == 0 || n > LB_TRAIN_MAX_STAGES)
@@ -314,7 +405,7 @@ bool lb_train_recipe_parse(lb_train_recipe *r, const json_t *doc, const char *wh
     json_array_foreach (list, i, o) {
         if (!read_stage(r, o, (int)i, where, err)) return false;
         bool reads = !(WRITES >> r->stages[i].kind & 1);
-        if (reads && !r->trace_file && !r->trace_prompts)
+        if (reads && !r->traces.file && !r->traces.prompts)
             return lb_fail(err, LB_EFORMAT,
                            "%s: stages[%zu] learns from traces, but 'traces' names neither 'file' nor 'prompts'", where,
                            i);

@@ -12,6 +12,7 @@
 #ifndef LB_TRAIN_RECIPE_H
 #define LB_TRAIN_RECIPE_H
 #include "base/json.h"
+#include "eval/stats.h"
 #include "model/model_grad.h"
 #include "quant/scheme.h"
 
@@ -79,6 +80,23 @@ typedef struct lb_train_stage {
     int gate_samples;            /* measured on so many samples */
 } lb_train_stage;
 
+/* Texts that a model writes itself, with a file of prompts or benchmarks to begin with; or a file of them, as it is. */
+typedef struct lb_train_traces {
+    const char *file, *prompts;  /* both NULL: there are none */
+    const json_t *where;         /* {KEY: TEXT}: only prompts that have these, or NULL */
+    int n_prompt, n_sample, max_new;     /* max_new 0: as long as it takes */
+    int64_t seed;
+} lb_train_traces;
+
+typedef struct lb_train_eval {   /* problems that a model is asked */
+    const char *tasks;           /* NULL: it is asked nothing */
+    const char *data;            /* folder of the benchmarks; NULL: the run's */
+    int limit, n_sample, max_new;        /* limit 0: all; max_new 0: each task's own */
+    int64_t seeds[LB_STATS_SEEDS];
+    int n_seed;
+    int every;                   /* of a curve: steps between its points */
+} lb_train_eval;
+
 typedef struct lb_train_recipe {
     json_t *doc;                 /* owned */
     const char *name, *about;
@@ -86,21 +104,19 @@ typedef struct lb_train_recipe {
     int64_t seed;
     lb_compute compute;          /* of linear layers and the head, student and teacher: f32, bf16x2 or bf16 */
     const char *teacher;         /* a model folder; NULL: the model itself */
-    /* what the teacher writes; a file of traces instead of prompts is taken as it is */
-    const char *trace_file, *trace_prompts;
-    int trace_n_prompt, trace_samples, trace_max_new;
-    int64_t trace_seed;
-    const json_t *trace_where;   /* {KEY: TEXT}: only prompts that have these, or NULL */
+    lb_train_traces traces;      /* what stages learn from */
     /* start */
     const char *method;          /* "gptq", "rtn", "flatquant+gptq"; "none": the weights as they
                                     are; "scratch": drawn anew */
-    const char *calib;           /* source: "traces" (default), a file, or benchmarks */
+    const char *calib;           /* source: "traces" (default), a file, or benchmarks; "": calib_traces */
+    lb_train_traces calib_traces;
     int calib_n, calib_len;
     const json_t *method_options;/* {KEY: TEXT} or NULL */
     lb_train_stage stages[LB_TRAIN_MAX_STAGES];
     int n_stage;
     int keep_every;              /* steps between checkpoints */
-    const json_t *eval;          /* {"tasks", "data", "limit", "seeds", "samples", "max_new"} or NULL: not evaluated */
+    lb_train_eval eval;          /* of the model, the start and the result */
+    lb_train_eval curve;         /* of the model as it is trained */
 } lb_train_recipe;
 
 /* LB_EFORMAT names file, stage and key. Free it whatever the result. */
@@ -111,4 +127,11 @@ void lb_train_recipe_free(lb_train_recipe *r);
 /* Where two recipes differ: "stages[0].lr: 1e-05, was 2e-05" into out; false if they do not. */
 bool lb_train_recipe_differs(const json_t *now, const json_t *then, char out[256]);
 const char *lb_stage_kind_name(lb_stage_kind k);
+/* Whether a post-training method makes the start. Rounding the model's weights to nearest is what training does in its first
+ * step anyway. */
+bool lb_train_quantizes_first(const lb_train_recipe *r);
+/* Whether both round weights alike: the second goes on with the quantizers of the first. */
+bool lb_train_same_quantizers(const lb_train_stage *a, const lb_train_stage *b);
+/* Whether anything reads r->traces: stages, or the calibration of the start. */
+bool lb_train_reads_traces(const lb_train_recipe *r);
 #endif

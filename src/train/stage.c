@@ -2,6 +2,7 @@
 #include "train/stage.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "train/evaluate.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -309,14 +310,16 @@ static bool stopped(const lb_train_ctx *x) { return x->stop && *x->stop; }
 static bool run(lb_stage *s, lb_err *err)
 {
     int every = s->x->recipe->keep_every;
+    lb_curve *curve = s->x->curve;
+    if (!lb_curve_point(curve, s->index, s->step, err)) return false;
     while (s->step < s->st->steps) {
         if (!step(s, err)) return false;
-        bool stop = stopped(s->x);
-        if (s->held) continue;
-        if ((stop || s->step % every == 0 || s->step == s->st->steps) && !save(s, err)) return false;
-        if (stop && s->step < s->st->steps)
+        bool stop = stopped(s->x), keep = s->step % every == 0 || s->step == s->st->steps || lb_curve_due(curve, s->index, s->step);
+        if ((stop || keep) && !s->held && !save(s, err)) return false;
+        if (stop && !s->held && s->step < s->st->steps)
             return lb_fail(err, LB_ESTOPPED, "stopped in stage %s after step %d; the same command continues",
                            s->st->name, s->step);
+        if (!lb_curve_point(curve, s->index, s->step, err)) return false;
     }
     return true;
 }

@@ -12,6 +12,8 @@
 #include "train/student.h"
 #include <signal.h>
 
+typedef struct lb_curve lb_curve;    /* train/evaluate.h */
+
 /* What the stages of a run have in common. */
 typedef struct lb_train_ctx {
     const lb_train_recipe *recipe;
@@ -25,6 +27,7 @@ typedef struct lb_train_ctx {
     lb_progress *progress;           /* NULL: silent */
     const char *label;               /* in front of its line, or NULL */
     int log_fd;                      /* train.jsonl, for appending */
+    lb_curve *curve;                 /* NULL: nobody is asked on the way */
     volatile sig_atomic_t *stop;
 } lb_train_ctx;
 

@@ -291,11 +291,6 @@ static bool stage_clips(lb_student *s, const lb_train_stage *st, lb_err *err)
     return true;
 }
 
-static bool same_quantizers(const lb_train_stage *a, const lb_train_stage *b)
-{
-    return memcmp(&a->scheme, &b->scheme, sizeof a->scheme) == 0 && a->scales == b->scales;
-}
-
 lb_student *lb_student_twin(const lb_student *s, lb_err *err)
 {
     lb_student_opt o = s->o;
@@ -375,7 +370,7 @@ bool lb_student_stage(lb_student *s, const lb_train_stage *st, lb_err *err)
     if (s->kv.bits && s->kv.bits < 16 && s->kv.bits != c->kv_bits)
         return lb_fail(err, LB_EUSAGE, "the start has a KV cache of %d bits, the stage one of %d", s->kv.bits,
                        c->kv_bits);
-    for (size_t i = 0; !(s->staged && same_quantizers(&s->stage, st)) && i < s->n_quant; i++)
+    for (size_t i = 0; !(s->staged && lb_train_same_quantizers(&s->stage, st)) && i < s->n_quant; i++)
         if (!stage_weight(s, &s->quant[i], st, err)) return false;
     s->stage = *st;
     s->staged = true;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "eval/compress.h"
 #include "eval/trace.h"
-#include "train/stage.h"
+#include "train/evaluate.h"
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +23,9 @@ typedef struct workflow {
     lb_target base;
     lb_train_ctx x;
     char partial[PATH], traces[PATH], start[PATH];
+    const char *calib_file;      /* what the start is calibrated on, unless it is benchmarks */
+    char calib[PATH];
+    lb_db *db;                   /* samples of the curve and of the end; NULL until one is asked for */
     bool has_start;              /* false: the model's own weights */
     int lock_fd;
     lb_progress p;
@@ -69,6 +72,7 @@ static bool open_folder(workflow *w, lb_err *err)
     snprintf(w->partial, sizeof w->partial, "%.*s.partial", (int)n, out);
     snprintf(w->traces, sizeof w->traces, "%.1000s/traces.jsonl", w->partial);
     snprintf(w->start, sizeof w->start, "%.1000s/start", w->partial);
+    snprintf(w->calib, sizeof w->calib, "%.1000s/calib.jsonl", w->partial);
     if (!lb_mkdirs(w->partial, err)) return false;
     w->lock_fd = open(w->partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (w->lock_fd < 0) return lb_fail_io(err, "%s", w->partial);
@@ -87,60 +91,45 @@ static bool open_log(workflow *w, lb_err *err)
 
 /* ---- traces ---- */
 
-/* Whether a post-training method makes the start. Rounding the model's weights to nearest is what training does in its
- * first step anyway. */
-static bool quantizes_first(const lb_train_recipe *r)
+/* `file`, by the model itself; `name` for what is said of it, and for the prompts that are chosen. */
+static bool make_traces(workflow *w, const lb_train_traces *t, const char *name, const char *file, lb_err *err)
 {
-    static const char *const none[] = {"none", "rtn", "scratch"};
-    for (int i = 0; i < 3; i++)
-        if (strcmp(r->method, none[i]) == 0) return false;
-    return true;
-}
-
-static bool reads_traces(const workflow *w)
-{
-    const lb_train_recipe *r = w->r;
-    bool calib = strcmp(r->calib, "traces") == 0 && quantizes_first(r);
-    for (int i = 0; i < r->n_stage; i++) calib |= r->stages[i].kind == LB_STAGE_SFT || r->stages[i].kind == LB_STAGE_KD;
-    return calib;
-}
-
-static bool make_traces(workflow *w, lb_err *err)
-{
-    const lb_train_recipe *r = w->r;
     char selected[PATH + 40];
     lb_prompts list = {0};
     lb_trace_report rep;
-    snprintf(selected, sizeof selected, "%s/prompts.jsonl", w->partial);
-    bool ok = !r->trace_where || lb_file_exists(selected) ||
-              lb_jsonl_select(r->trace_prompts, r->trace_where, r->trace_n_prompt, selected, err);
-    ok =
-        ok && lb_prompts_load(r->trace_where ? selected : r->trace_prompts, data_dir(w), r->trace_n_prompt, &list, err);
+    snprintf(selected, sizeof selected, "%s/%s.prompts.jsonl", w->partial, name);
+    bool ok = !t->where || lb_file_exists(selected) || lb_jsonl_select(t->prompts, t->where, t->n_prompt, selected, err);
+    ok = ok && lb_prompts_load(t->where ? selected : t->prompts, data_dir(w), t->n_prompt, &list, err);
     if (ok) {
-        remark(w, "traces: %d problems, %d sample%s each, by the model itself", list.n, r->trace_samples,
-               r->trace_samples > 1 ? "s" : "");
+        remark(w, "%s: %d problems, %d sample%s each, by the model itself", name, list.n, t->n_sample,
+               t->n_sample > 1 ? "s" : "");
         lb_trace_opt o = {.prompts = &list,
-                          .n_sample = r->trace_samples,
-                          .seed = (uint64_t)r->trace_seed,
+                          .n_sample = t->n_sample,
+                          .seed = (uint64_t)t->seed,
                           .sampling = lb_target_sampling(&w->base),
-                          .max_new = r->trace_max_new,
+                          .max_new = t->max_new,
                           .stop = w->o->stop};
-        lb_progress_start(&w->p, w->o->progress, "traces", (int64_t)list.n * r->trace_samples);
-        ok = lb_trace_run(&w->base, &o, w->traces, &w->p, &rep, err);
+        lb_progress_start(&w->p, w->o->progress, "traces", (int64_t)list.n * t->n_sample);
+        ok = lb_trace_run(&w->base, &o, file, &w->p, &rep, err);
         lb_progress_end(&w->p);
     }
     lb_prompts_free(&list);
-    return ok || lb_wrap(err, "traces");
+    return ok || lb_wrap(err, "%s", name);
 }
 
 static bool traces(workflow *w, lb_err *err)
 {
-    if (!reads_traces(w)) return true;
-    w->x.trace_file = w->r->trace_file ? w->r->trace_file : w->traces;
-    if (!w->r->trace_file && !w->r->trace_prompts)
-        return lb_fail(err, LB_EUSAGE,
-                       "the start is calibrated on 'traces', but the recipe says neither 'file' nor 'prompts' of them");
-    return w->r->trace_file || make_traces(w, err);
+    const lb_train_recipe *r = w->r;
+    bool quantizes = lb_train_quantizes_first(r);
+    if (lb_train_reads_traces(r)) {
+        w->x.trace_file = r->traces.file ? r->traces.file : w->traces;
+        if (!r->traces.file && !r->traces.prompts)
+            return lb_fail(err, LB_EUSAGE,
+                           "the start is calibrated on 'traces', but the recipe says neither 'file' nor 'prompts' of them");
+        if (!r->traces.file && !make_traces(w, &r->traces, "traces", w->traces, err)) return false;
+    }
+    w->calib_file = strcmp(r->calib, "traces") == 0 ? w->x.trace_file : *r->calib ? r->calib : w->calib;
+    return *r->calib || !quantizes || make_traces(w, &r->calib_traces, "calib", w->calib, err);
 }
 
 /* ---- the start ---- */
@@ -163,7 +152,7 @@ static bool spec_options(const json_t *o, lb_compress_spec *s, char text[][160],
 static bool start(workflow *w, lb_err *err)
 {
     const lb_train_recipe *r = w->r;
-    w->has_start = quantizes_first(r);
+    w->has_start = lb_train_quantizes_first(r);
     if (!w->has_start || lb_is_folder(w->start)) return true;
     static char options[32][160];
     char scheme[LB_SCHEME_TEXT];
@@ -177,7 +166,7 @@ static bool start(workflow *w, lb_err *err)
     *s = (lb_compress_spec){.method = r->method,
                             .scheme = scheme,
                             .save_latent = true,
-                            .calib = {.source = strcmp(r->calib, "traces") == 0 ? w->x.trace_file : r->calib,
+                            .calib = {.source = w->calib_file,
                                       .n_seq = r->calib_n,
                                       .n_tok = r->calib_len,
                                       .data_dir = data_dir(w)}};
@@ -294,9 +283,10 @@ static bool stages(workflow *w, lb_err *err)
                         .d_teacher = distils(r) ? teacher_width(w) : 0};
     int64_t steps = 0;
     int at;
-    bool ok = (w->x.student = lb_student_open(&o, w->ex, err)) != NULL && lb_stage_resume(&w->x, &at, err);
+    bool ok = (w->x.student = lb_student_open(&o, w->ex, err)) != NULL && lb_stage_resume(&w->x, &at, err), fine;
     /* killed before its first checkpoint, a run begins anew, and so does its log */
     if (ok && at < 0 && ftruncate(w->x.log_fd, 0) != 0) ok = lb_fail_io(err, "%s/train.jsonl", w->partial);
+    if (ok) w->x.curve = lb_curve_open(&w->x, w->db, at < 0, &fine, err), ok = fine;
     for (int i = 0; i < r->n_stage; i++) steps += r->stages[i].steps;
     if (ok) lb_progress_start(&w->p, w->o->progress, "steps", steps);
     for (int i = 0; ok && i < r->n_stage; i++) {
@@ -309,6 +299,8 @@ static bool stages(workflow *w, lb_err *err)
         ok = lb_stage_run(&w->x, i, err);
     }
     lb_progress_end(&w->p);
+    lb_curve_close(w->x.curve);
+    w->x.curve = NULL;
     return ok;
 }
 
@@ -331,37 +323,21 @@ static bool export(workflow *w, char *dir, lb_err *err)
     snprintf(dir, PATH, "%.1000s/export", w->partial);
     remark(w, "export: packed, written, read back");
     return lb_student_export(w->x.student, dir, w->r->name, err) && lb_student_save_latent(w->x.student, dir, err) &&
-           copy_file(w->partial, "train.jsonl", dir, err) && copy_file(w->partial, "recipe.json", dir, err);
+           copy_file(w->partial, "train.jsonl", dir, err) && copy_file(w->partial, "recipe.json", dir, err) &&
+           (!w->r->curve.tasks || copy_file(w->partial, "curve.jsonl", dir, err));
 }
 
 /* ---- evaluation ---- */
 
-static bool eval_opt(const workflow *w, lb_eval_opt *o, const lb_bench ***tasks, const char **data, lb_err *err)
+static bool open_db(workflow *w, lb_err *err)
 {
-    const json_t *e = w->r->eval, *seeds = json_object_get(e, "seeds"), *v;
-    const char *names = "abacus", *where = "eval";
-    int64_t limit = 0, samples = 1, max_new = 0;
-    size_t i;
-    *data = data_dir(w);
-    if (!lb_json_opt_str(e, "tasks", &names, where, err) || !lb_json_opt_str(e, "data", data, where, err) ||
-        !lb_json_opt_int(e, "limit", 0, 1 << 20, &limit, where, err) ||
-        !lb_json_opt_int(e, "samples", 1, 4096, &samples, where, err) ||
-        !lb_json_opt_int(e, "max_new", 0, 1 << 28, &max_new, where, err) ||
-        !lb_benches_of(names, tasks, &o->n_task, err))
-        return false;
-    o->tasks = *tasks, o->data_dir = *data, o->limit = (int)limit, o->n_sample = (int)samples,
-    o->max_new = (int)max_new;
-    json_array_foreach (seeds, i, v) {
-        if (!json_is_integer(v) || i >= LB_MAX_SEEDS)
-            return lb_fail(err, LB_EFORMAT, "eval: 'seeds' wants up to %d whole numbers", LB_MAX_SEEDS);
-        o->seeds[o->n_seed++] = json_integer_value(v);
-    }
-    if (o->n_seed == 0) o->seeds[0] = 42, o->seeds[1] = 43, o->seeds[2] = 44, o->n_seed = 3;
-    o->stop = w->o->stop, o->allow_weak_sandbox = w->o->allow_weak_sandbox;
-    return true;
+    char own[PATH + 40];
+    if (!w->r->eval.tasks && !w->r->curve.tasks) return true;
+    snprintf(own, sizeof own, "%s/results.sqlite", w->partial);
+    return (w->db = lb_db_open(w->o->db_path ? w->o->db_path : own, err)) != NULL;
 }
 
-static bool evaluate_one(workflow *w, const char *dir, const char *label, lb_eval_opt o, lb_db *db, lb_eval_result *out,
+static bool evaluate_one(workflow *w, const char *dir, const char *label, lb_eval_opt o, lb_eval_result *out,
                          lb_err *err)
 {
     lb_target t = {0};
@@ -370,7 +346,7 @@ static bool evaluate_one(workflow *w, const char *dir, const char *label, lb_eva
     bool ok = lb_eval_count(&o, &total, err) && lb_target_open(&t, dir, w->ex, err);
     if (ok) {
         lb_progress_start(&w->p, w->o->progress, "samples", total);
-        ok = lb_eval_run(&t, &o, db, &w->p, out, err);
+        ok = lb_eval_run(&t, &o, w->db, &w->p, out, err);
         lb_progress_end(&w->p);
     }
     lb_target_close(&t);
@@ -379,24 +355,28 @@ static bool evaluate_one(workflow *w, const char *dir, const char *label, lb_eva
 
 static bool evaluate(workflow *w, const char *dir, lb_train_report *rep, lb_err *err)
 {
-    if (!w->r->eval) return true;
-    lb_eval_opt o = {0};
+    lb_eval_opt o;
     const lb_bench **tasks = NULL;
-    const char *data, *path = w->o->db_path;
-    char own[PATH + 40], start[160];
-    snprintf(own, sizeof own, "%s/results.sqlite", w->partial);
+    char start[160];
+    if (!w->r->eval.tasks) return true;
     snprintf(start, sizeof start, "%.140s-start", w->r->name); /* labels, by which --against finds them */
-    lb_db *db = NULL;
     remark(w, "evaluation");
-    bool ok = eval_opt(w, &o, &tasks, &data, err) && (db = lb_db_open(path ? path : own, err)) != NULL &&
-              evaluate_one(w, w->o->model_dir, "model", o, db, &rep->eval[LB_TRAIN_MODEL], err) &&
-              (!w->has_start || evaluate_one(w, w->start, start, o, db, &rep->eval[LB_TRAIN_START], err)) &&
-              evaluate_one(w, dir, w->r->name, o, db, &rep->eval[LB_TRAIN_RESULT], err);
+    bool ok = lb_train_eval_opt(&w->x, &w->r->eval, &o, &tasks, err) &&
+              evaluate_one(w, w->o->model_dir, "model", o, &rep->eval[LB_TRAIN_MODEL], err) &&
+              (!w->has_start || evaluate_one(w, w->start, start, o, &rep->eval[LB_TRAIN_START], err)) &&
+              evaluate_one(w, dir, w->r->name, o, &rep->eval[LB_TRAIN_RESULT], err);
     rep->evaluated = ok, rep->has_start = w->has_start;
-    lb_db_close(db);
-    if (ok && !path) ok = copy_file(w->partial, "results.sqlite", dir, err);
     free(tasks);
     return ok;
+}
+
+/* The samples belong to the output, unless they are in a database of somebody else's. */
+static bool keep_db(workflow *w, const char *dir, lb_err *err)
+{
+    bool own = w->db && !w->o->db_path;
+    lb_db_close(w->db);
+    w->db = NULL;
+    return !own || copy_file(w->partial, "results.sqlite", dir, err);
 }
 
 void lb_train_report_free(lb_train_report *r)
@@ -437,11 +417,12 @@ bool lb_train_run(const lb_train_recipe *r, const lb_train_opt *o, lb_exec *ex, 
                           .log_fd = -1,
                           .stop = o->stop};
     bool ok = open_folder(w, err) && lb_target_open(&w->base, o->model_dir, ex, err) && lb_target_hash(&w->base, err) &&
-              plan_memory(w, err) && open_log(w, err) && traces(w, err) && start(w, err);
+              plan_memory(w, err) && open_log(w, err) && open_db(w, err) && traces(w, err) && start(w, err);
     if (ok) count_traces(w, rep);
-    ok = ok && stages(w, err) && export(w, dir, err) && evaluate(w, dir, rep, err);
+    ok = ok && stages(w, err) && export(w, dir, err) && evaluate(w, dir, rep, err) && keep_db(w, dir, err);
     if (ok && rename(dir, o->out_dir) != 0) ok = lb_fail_io(err, "%s cannot be renamed to %s", dir, o->out_dir);
     if (w->x.log_fd >= 0) close(w->x.log_fd);
+    lb_db_close(w->db);
     lb_student_close(w->x.student);
     lb_model_grad_close(w->x.teacher);
     lb_target_close(&w->base);

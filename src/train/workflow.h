@@ -1,9 +1,9 @@
 /* train/workflow.h – the whole of Reasoning-QAT: traces → post-training start → stages → packed model → evaluation.
  *
  * Works in OUT.partial, which keeps what is finished: traces.jsonl, start/ (the quantized start with its latent weights),
- * checkpoint.safetensors, train.jsonl, recipe.json. The output is an ordinary quantized model folder, with train.jsonl,
- * recipe.json and the last latent weights beside the model's files; it appears whole or not at all. A run that was killed
- * goes on and ends in the same weights. */
+ * checkpoint.safetensors, train.jsonl, curve.jsonl, results.sqlite, recipe.json. The output is an ordinary quantized model
+ * folder, with the last four of them, where there are such, and the last latent weights beside the model's files; it appears
+ * whole or not at all. A run that was killed goes on and ends in the same weights. */
 #ifndef LB_TRAIN_WORKFLOW_H
 #define LB_TRAIN_WORKFLOW_H
 #include "base/progress.h"
@@ -13,7 +13,7 @@
 typedef struct lb_train_opt {        /* zero means default in every field */
     const char *model_dir, *out_dir;
     const char *data_dir;            /* benchmarks (default "data") */
-    const char *db_path;             /* results database of the evaluation (default: OUT/results.sqlite) */
+    const char *db_path;             /* results database of evaluations (default: OUT/results.sqlite) */
     bool allow_weak_sandbox;
     const char *label;               /* in front of the progress line; NULL: nothing */
     lb_progress_mode progress;

@@ -8,8 +8,10 @@ cat >"$dir/t.json" <<'JSON'
 JSON
 cat >"$dir/r.json" <<JSON
 {"name": "small", "model": "models/abacus-5m", "tasks": "chain", "limit": 2, "seeds": [42], "max_new": 120,
- "trace": {"chain": {"prompts": "data/abacus/train.jsonl", "where": {"family": "chain"}, "nprompts": 16, "max_new": 160}},
- "train": {"keep_every": 2, "traces": {"file": "self:chain"}, "start": {"nsamples": 4, "seqlen": 64}},
+ "trace": {"chain": {"prompts": "data/abacus/train.jsonl", "where": {"family": "chain"}, "nprompts": 16, "max_new": 160},
+           "code": {"prompts": "data/abacus/train.jsonl", "where": {"family": "code"}, "nprompts": 4, "max_new": 160}},
+ "train": {"keep_every": 2, "traces": {"file": "self:chain"}, "start": {"nsamples": 4, "seqlen": 64, "calib": "self:code"},
+           "curve": {"every": 6, "limit": 1, "max_new": 40}},
  "runs": [{"scheme": "w16"},
           {"scheme": "w2g128", "method": "gptq", "train": {"stages": [
             {"kind": "kd", "steps": 7, "tokens": 512, "seq_tokens": 256, "lr": 3e-4, "warmup": 1},
@@ -32,7 +34,8 @@ python3 -c 'if True:
     assert runs[1]["train"]["traces"]["nprompts"] == 16 and runs[3]["train"]["scheme"] == "w2g128"
     assert runs[1]["method"] == "gptq → kd → grpo" and "train" not in runs[0]' "$dir/a/results.json" || bad=1
 [ "$(ls "$dir/a/models" | wc -l)" -eq 2 ] || { echo "FAIL: not two models:" "$dir/a/models"/*; bad=1; }
-[ "$(ls "$dir/a/traces" | grep -vc prompts)" -eq 1 ] || { echo "FAIL: traces more than once"; bad=1; }
+[ "$(ls "$dir/a/traces" | grep -vc prompts)" -eq 2 ] || { echo "FAIL: traces more than once"; bad=1; }
+grep -q '"stage":"1-kd","step":6,"steps":6,.*"samples":1,' "$dir"/a/models/w2g128-gptq-*/curve.jsonl || { echo "FAIL: no curve"; bad=1; }
 for m in "$dir"/a/models/*; do "$LOWBIT" verify "$m" >/dev/null || { echo "FAIL: verify $m"; bad=1; }; done
 
 # killed when some steps are done, again and again
@@ -52,6 +55,7 @@ study "$dir/b" >/dev/null 2>&1 || { echo "FAIL: it does not go on"; bad=1; }
 for m in "$dir"/a/models/*; do
     cmp "$m/model.safetensors" "$dir/b/models/${m##*/}/model.safetensors" || bad=1
     cmp "$m/latent.safetensors" "$dir/b/models/${m##*/}/latent.safetensors" || bad=1
+    cmp "$m/curve.jsonl" "$dir/b/models/${m##*/}/curve.jsonl" || bad=1
 done
 [ "$(ls "$dir/b/models" | wc -l)" -eq 2 ] || { echo "FAIL: left behind:" "$dir/b/models"/*; bad=1; }
 for i in main-w2g128-gptq-kd-grpo again-w2g128-gptq-kd-grpo main-from-a-file; do
@@ -68,8 +72,8 @@ page() { # FILE TEXT…: XML that says these
         text = "".join(tree.parse(sys.argv[1]).getroot().itertext())
         for t in sys.argv[2:]: assert t in text, "the page does not say " + t' "$@" || bad=1
 }
-page "$dir/a/report.html" Training 'from a file rtn → sft' 'Curves of w2g128 gptq → kd → grpo' 'Cross-entropy, all runs' '2-grpo' 'Reward'
-expect 0 'report.html: 5 plots' "$LOWBIT" report "$(ls -d "$dir"/a/models/w2g128-gptq-*)"
+page "$dir/a/report.html" Training 'from a file rtn → sft' 'Curves of w2g128 gptq → kd → grpo' 'Cross-entropy, all runs' '2-grpo' 'Reward' 'Accuracy, all runs'
+expect 0 'report.html: 6 plots' "$LOWBIT" report "$(ls -d "$dir"/a/models/w2g128-gptq-*)"
 page "$dir"/a/models/w2g128-gptq-*/report.html 'steps done 8 of 8' 'Learning rate'
 sed -i 's/"steps": 7/"stepps": 7/' "$dir/r.json"
 expect 3 "r.json: runs\[1\]: train: stages\[0\]: 'stepps' is not a key" study "$dir/c"

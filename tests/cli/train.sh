@@ -8,7 +8,9 @@ head -60 data/abacus/train.jsonl >"$dir/problems.jsonl"
 cat >"$dir/recipe.json" <<J
 {"name": "small", "scheme": "w2g128", "seed": 5, "keep_every": 2,
  "traces": {"prompts": "$dir/problems.jsonl", "nprompts": 40, "max_new": 160},
- "start": {"method": "gptq", "nsamples": 4, "seqlen": 64},
+ "start": {"method": "gptq", "nsamples": 4, "seqlen": 64,
+           "calib": {"prompts": "$dir/problems.jsonl", "where": {"family": "code"}, "nprompts": 8, "max_new": 160}},
+ "curve": {"every": 4, "tasks": "chain", "limit": 2, "seeds": [42], "max_new": 64},
  "stages": [{"kind": "kd", "steps": 5, "tokens": 512, "seq_tokens": 256, "lr": 3e-4, "warmup": 1},
             {"kind": "grpo", "steps": 2, "n_prompt": 2, "group": 2, "max_new": 96, "seq_tokens": 512, "lr": 1e-5, "gate": 0}]}
 J
@@ -23,6 +25,17 @@ for f in recipe.json train.jsonl latent.safetensors model.safetensors; do [ -s "
 [ "$(wc -l <"$dir/a/train.jsonl")" -eq 7 ] || { echo "FAIL: train.jsonl has $(wc -l <"$dir/a/train.jsonl") lines, wanted 7"; bad=1; }
 grep -q '"stage":"1-kd","step":5,.*"kl":.*"tokens_per_s"' "$dir/a/train.jsonl" || { echo "FAIL: a line of kd"; bad=1; }
 grep -q '"stage":"2-grpo","step":2,.*"reward":.*"length":.*"truncated":' "$dir/a/train.jsonl" || { echo "FAIL: a line of grpo"; bad=1; }
+
+# points before the first step, every four of a stage and after its last; samples of the results database
+[ "$(sed 's/.*"stage":"\([^"]*\)","step":\([0-9]*\),"steps":\([0-9]*\),.*/\1 \2 \3/' "$dir/a/curve.jsonl" | tr '\n' ,)" = "1-kd 0 0,1-kd 4 4,1-kd 5 5,2-grpo 2 7," ] ||
+    { echo "FAIL: points of the curve"; cat "$dir/a/curve.jsonl"; bad=1; }
+grep -q '"samples":2,"average":[0-9.]*,"average_stderr":.*"tasks":{"chain":{"accuracy":' "$dir/a/curve.jsonl" || { echo "FAIL: a point of the curve"; bad=1; }
+"$LOWBIT" report "$dir/a/results.sqlite" --models small@2-grpo-2 -o "$dir/pages" >/dev/null || { echo "FAIL: its samples"; bad=1; }
+# training does not notice that it is watched
+sed '/"curve"/d' "$dir/recipe.json" >"$dir/unwatched.json"
+"$LOWBIT" train -q -t 1 -m $M --recipe "$dir/unwatched.json" -o "$dir/unwatched" >/dev/null || { echo "FAIL: without a curve"; bad=1; }
+for f in model.safetensors latent.safetensors; do cmp "$dir/a/$f" "$dir/unwatched/$f" || { echo "FAIL: the curve changes $f"; bad=1; }; done
+[ ! -e "$dir/unwatched/curve.jsonl" ] && [ ! -e "$dir/unwatched/results.sqlite" ] || { echo "FAIL: a curve that nobody wanted"; bad=1; }
 
 # killed at random moments, then finished
 kills=$([ "${LB_LONG:-0}" = 1 ] && echo 20 || echo 4)
@@ -41,6 +54,8 @@ for f in model.safetensors latent.safetensors; do
 done
 strip() { sed 's/,"tokens_per_s":[^,}]*//' "$1"; }
 [ "$(strip "$dir/a/train.jsonl")" = "$(strip "$dir/b/train.jsonl")" ] || { echo "FAIL: the log differs after kill -9"; bad=1; }
+
+cmp "$dir/a/curve.jsonl" "$dir/b/curve.jsonl" || { echo "FAIL: the curve differs after kill -9"; bad=1; }
 
 # stopped by a signal: a checkpoint, status 143, and the same bytes
 "$LOWBIT" train -q -t 1 -m $M --recipe "$dir/recipe.json" -o "$dir/c" >/dev/null 2>"$dir/.err" &

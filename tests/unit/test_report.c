@@ -555,6 +555,49 @@ static void add_steps(lb_buf *b, const char *stage, int n, const char *rest)
     "{\"kind\": \"kd\", \"steps\": 90, \"tokens\": 4096, \"seq_tokens\": 4096, \"lr\": 3e-4, \"divergence\": \"cakld\"},"                    \
     "{\"kind\": \"grpo\", \"steps\": 20, \"n_prompt\": 16, \"train\": [\"norms\"], \"kl\": 0.5}]}"
 
+#define POINT(stage, step, steps, average, chain, se)                                                                    \
+    "{\"stage\":\"" stage "\",\"step\":" step ",\"steps\":" steps ",\"average\":" average ",\"average_stderr\":0.02,"                \
+    "\"tasks\":{\"chain\":{\"accuracy\":" chain se "},\"code\":{\"accuracy\":0.5}}}\n"
+
+/* Accuracy against steps, of a training alone and of all runs of a study. */
+static void accuracy_has_its_curve(void **state)
+{
+    (void)state;
+    static const char points[] = POINT("1-kd", "0", "0", "0.25", "0.1", ",\"accuracy_stderr\":0.03") POINT("1-kd", "90", "90", "0.75", "1", "")
+        POINT("2-grpo", "10", "100", "0.875", "1", "") "{\"stage\":\"2-gr";
+    lb_buf log = {0};
+    int n, bare;
+    add_steps(&log, "1-kd", 90, ",\"kl\":0.5,\"ce\":0.6");
+    add_steps(&log, "2-grpo", 12, ",\"reward\":0.25,\"length\":50.0,\"truncated\":0.125");
+    write_in("curve", "train.jsonl", lb_buf_cstr(&log));
+    write_in("curve", "curve.jsonl", points);
+    char *text = page_of("curve", &n);
+    assert_int_equal(n, 7);
+    static const char *const says[] = {"average, 1-kd, step 0: 25.0 ± 2.0", "chain, 1-kd, step 0: 10.0 ± 3.0", "code, 1-kd, step 90: 50.0",
+                                       "average, 2-grpo, step 10: 87.5"};
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+        if (!strstr(text, says[i])) fail_msg("the page does not say '%s'", says[i]);
+    assert_null(strstr(text, "nan"));
+    free(text);
+    lb_study *s = make_study();
+    save_study(s, "study3");
+    for (int i = 1; i < 3; i++) {
+        char models[300];
+        snprintf(models, sizeof models, "study3/models/%s", s->runs[i].id);
+        write_in(models, "train.jsonl", lb_buf_cstr(&log));
+        if (i == 2) free(page_of("study3", &bare));
+        write_in(models, "curve.jsonl", points);
+    }
+    text = page_of("study3", &n);
+    assert_non_null(strstr(text, "Accuracy, all runs"));
+    assert_int_equal(n, bare + 2); /* the second run's, and both in one */
+    free(text);
+    for (int i = 0; i < 4; i++) lb_eval_result_free(&s->runs[i].result);
+    lb_study_close(s);
+    free(s);
+    lb_buf_free(&log);
+}
+
 /* Everything that the training of a folder says, alone and as part of a study. */
 static void training_has_its_curves(void **state)
 {
@@ -702,6 +745,9 @@ static void what_is_wrong_is_named(void **state)
         {"train.jsonl", "{\"stage\": \"1-kd\", \"loss\": \"x\"}\n", "train.jsonl:1: 'loss' is a string"},
         {"train.jsonl", "{\n", "train.jsonl:1: "},
     };
+    static const char *const curve[][2] = {{"{\"stage\": 1}\n", "curve.jsonl:1: 'stage' is an integer"},
+                                           {"{\"stage\": \"1-kd\", \"average\": \"x\"}\n", "curve.jsonl:1: 'average' is a string"},
+                                           {"{\"stage\": \"1-kd\", \"tasks\": {\"chain\": 1}}\n", "curve.jsonl:1: chain is an integer"}};
     write_in("bad", "results.json", "{\"schema\": 2, " TOP ", \"runs\": [{" RUN "}]}");
     for (size_t i = 0; i < sizeof extra / sizeof *extra; i++) {
         lb_buf b = {0};
@@ -713,6 +759,15 @@ static void what_is_wrong_is_named(void **state)
         snprintf(file, sizeof file, "%s/runs/a/%s", path, extra[i].file);
         unlink(file);
         lb_buf_free(&b);
+    }
+    write_in("bad/runs/a", "train.jsonl", "{\"stage\": \"1-kd\"}\n");
+    for (size_t i = 0; i < sizeof curve / sizeof *curve; i++) {
+        lb_buf page = {0};
+        lb_err why = {0};
+        write_in("bad/runs/a", "curve.jsonl", curve[i][0]);
+        assert_false(lb_report_html(path, &page, NULL, &why));
+        if (!strstr(why.msg, curve[i][1])) fail_msg("'%s', wanted '%s'", why.msg, curve[i][1]);
+        lb_buf_free(&page);
     }
     lb_err e = {0};
     lb_buf b = {0};
@@ -737,6 +792,7 @@ int main(void)
         cmocka_unit_test(samples_are_lines),
         cmocka_unit_test(the_page_says_what_there_is),
         cmocka_unit_test(training_has_its_curves),
+        cmocka_unit_test(accuracy_has_its_curve),
         cmocka_unit_test(a_study_that_has_not_begun_has_a_page),
         cmocka_unit_test(what_is_wrong_is_named),
     };

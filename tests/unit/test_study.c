@@ -352,6 +352,46 @@ static void training_is_put_together(void **state)
     free(s);
 }
 
+/* A start may be calibrated on another text than the stages learn from; what a curve does not say is the study's. */
+static void domains_and_curves_are_put_together(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{" HEAD ", \"tasks\": \"chain,code\", \"limit\": 50, \"seeds\": [1, 2], \"trace\": {\"a\": {\"prompts\": \"p.jsonl\","
+        "   \"nprompts\": 9}, \"b\": {\"prompts\": \"p.jsonl\", \"where\": {\"family\": \"code\"}}},"
+        " \"train\": {\"traces\": {\"file\": \"self:a\"}, \"curve\": {\"every\": 20}},"
+        " \"runs\": [{\"scheme\": \"w2g128\", \"label\": \"same\", \"train\": {\"start\": {\"calib\": \"self:a\"},"
+        "    \"stages\": [{\"kind\": \"kd\"}]}},"
+        "  {\"scheme\": \"w2g128\", \"label\": \"other\", \"train\": {\"start\": {\"calib\": \"self:b\"},"
+        "    \"curve\": {\"every\": 5, \"limit\": 30, \"seeds\": [7], \"tasks\": \"code\"}, \"stages\": [{\"kind\": \"kd\"}]}},"
+        "  {\"scheme\": \"w2g128\", \"label\": \"text\", \"train\": {\"start\": {\"calib\": \"README.md\"},"
+        "    \"traces\": {\"file\": \"self:b\"}, \"stages\": [{\"kind\": \"kd\"}]}}],"
+        " \"quick\": {\"limit\": 3, \"seeds\": [9], \"steps\": 4}}";
+    lb_err e = {0};
+    lb_study *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    for (int quick = 0; quick < 2; quick++) {
+        assert_ok(open_text(s, text, quick, &e), e);
+        const lb_study_run *same = &s->runs[0], *other = &s->runs[1], *file = &s->runs[2];
+        assert_string_equal(text_in(same->train, "start", "calib"), "traces");
+        assert_true(!same->starts_on.prompts && strcmp(same->learns.name, "a") == 0);
+        assert_true(strcmp(other->starts_on.name, "b") == 0 && strcmp(other->learns.name, "a") == 0);
+        const json_t *calib = json_object_get(json_object_get(other->train, "start"), "calib");
+        assert_string_equal(text_in(calib, "where", "family"), "code");
+        assert_string_equal(text_in(file->train, "start", "calib"), "README.md");
+        assert_true(!file->starts_on.prompts && strcmp(file->learns.name, "b") == 0);
+        const json_t *a = json_object_get(same->train, "curve"), *b = json_object_get(other->train, "curve");
+        assert_true(number_in(a, NULL, "every") == 20 && number_in(a, NULL, "limit") == (quick ? 3 : 50));
+        assert_int_equal(json_array_size(json_object_get(a, "seeds")), quick ? 1 : 2);
+        assert_true(number_in(b, NULL, "every") == 5 && number_in(b, NULL, "limit") == (quick ? 3 : 30));
+        assert_int_equal(json_integer_value(json_array_get(json_object_get(b, "seeds"), 0)), quick ? 9 : 7);
+        assert_string_equal(text_in(a, NULL, "tasks"), "chain,code");
+        assert_string_equal(text_in(b, NULL, "tasks"), "code");
+        lb_study_close(s);
+    }
+    free(s);
+}
+
 /* A file's own name, scheme and evaluation are left aside; the run and then the file come before the study. Folders are
  * named after all that makes what is in them, and only that. */
 static void training_comes_from_files_and_names_its_folder(void **state)
@@ -423,7 +463,7 @@ static void training_comes_from_files_and_names_its_folder(void **state)
         {T("", "\"traces\": {\"prompts\": \"p\", \"where\": {\"a\": 1}}, \"stages\": [{\"kind\": \"kd\"}]"),           \
          "runs[0]: train: traces: where: 'a' is an integer"},                                                          \
         {T("", "\"teacher\": \"no/such\", " KD), "runs[0]: train: 'teacher' is 'no/such', which is no model folder"},    \
-        {T("", "\"start\": {\"calib\": \"self\"}, " KD), "runs[0]: train: start: calib: 'self': a start is calibrated"}, \
+        {T("", "\"start\": {\"calib\": \"self\"}, " KD), "runs[0]: train: start: calib: source 'self' wants a part \"trace\""}, \
         {T("", "\"start\": {\"calib\": \"no/such\"}, " KD), "start: calib: source 'no/such' is neither"},                \
         {T("", "\"start\": {\"method\": \"magic\"}, " KD), "runs[0]: train: start: "},                                 \
         {T("", "\"start\": {\"method\": \"autoround\"}, " KD), "latent weights are what"},                             \
@@ -436,6 +476,8 @@ static void training_comes_from_files_and_names_its_folder(void **state)
         {T("", "\"recipe\": \"no/such.json\""), "runs[0]: train: recipe: cannot open no/such.json"},                               \
         {T("", "\"recipe\": \"recipes/abacus-rtn.json\""), "is no recipe of training"},                                \
         {"{" HEAD ", \"runs\": [{\"scheme\": \"w16\", \"train\": {" KD "}}]}", "wants a scheme of 8 bits or less"},      \
+        {T("", "\"curve\": 3, " KD), "runs[0]: train: curve is an integer"},                                           \
+        {T("", "\"curve\": {\"tasks\": \"chess\", \"every\": 2}, " KD), "runs[0]: train: curve: "},                   \
         {"{" HEAD ", \"train\": {\"scheme\": \"w4\"}, " RUNS "}", "train: 'scheme' is not a key"},                       \
         {"{" HEAD ", " RUNS ", \"quick\": {\"steps\": 0}}", "quick: 'steps' is 0"},                                     \
         {"{" HEAD ", \"runs\": [{\"scheme\": \"w2\", \"train\": {" KD "}}, {\"scheme\": \"w2\", \"group\": \"b\","        \
@@ -513,6 +555,7 @@ int main(void)
         cmocka_unit_test(runs_may_say_more),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(training_is_put_together),
+        cmocka_unit_test(domains_and_curves_are_put_together),
         cmocka_unit_test(training_comes_from_files_and_names_its_folder),
         cmocka_unit_test(every_recipe_in_the_tree_can_be_read),
         cmocka_unit_test(calibration_of_the_recipe_fills_gaps),

@@ -41,6 +41,27 @@ static void a_recipe_has_the_studys_settings(void **state)
     lb_train_recipe_free(&r);
 }
 
+#define KD(more) "{\"name\":\"x\",\"scheme\":\"w2g128\",\"traces\":{\"prompts\":\"p\"},\"stages\":[{\"kind\":\"kd\"}]," more "}"
+
+static void evaluations_and_texts_have_their_settings(void **state)
+{
+    (void)state;
+    lb_err err = {0};
+    lb_train_recipe r = {0};
+    assert_ok(parse(&r, KD("\"eval\":{}"), &err), err);
+    assert_string_equal(r.eval.tasks, "abacus");
+    assert_true(r.eval.n_seed == 3 && r.eval.seeds[2] == 44 && r.eval.n_sample == 1 && !r.curve.tasks);
+    assert_true(strcmp(r.calib, "traces") == 0 && !r.calib_traces.prompts && lb_train_reads_traces(&r));
+    lb_train_recipe_free(&r);
+    assert_ok(parse(&r, KD("\"curve\":{\"every\":20,\"tasks\":\"chain,code\",\"limit\":9,\"seeds\":[5]},"
+                           "\"start\":{\"calib\":{\"prompts\":\"q\",\"nprompts\":3,\"where\":{\"a\":\"b\"}}}"), &err), err);
+    assert_true(!r.eval.tasks && r.curve.every == 20 && r.curve.limit == 9 && r.curve.n_seed == 1 && r.curve.seeds[0] == 5);
+    assert_true(!*r.calib && r.calib_traces.n_prompt == 3 && r.calib_traces.seed == 1 && r.traces.n_prompt == 4096);
+    assert_string_equal(r.calib_traces.prompts, "q");
+    assert_string_equal(json_string_value(json_object_get(r.calib_traces.where, "a")), "b");
+    lb_train_recipe_free(&r);
+}
+
 static void mistakes_in_recipes_are_named(void **state)
 {
     (void)state;
@@ -61,6 +82,19 @@ static void mistakes_in_recipes_are_named(void **state)
         {HEAD "{\"kind\":\"kd\",\"train\":[\"weights\"]}]}", "there are linears, biases"},
         {HEAD "{\"kind\":\"grpo\",\"group\":1}]}", "'group' is 1"},
         {HEAD "{\"kind\":\"kd\",\"steps\":0}]}", "'steps' is 0"},
+        {KD("\"curve\":3"), "r.json: curve is an integer"},
+        {KD("\"curve\":{}"), "r.json: curve: 'every' is missing"},
+        {KD("\"curve\":{\"every\":0}"), "curve: 'every' is 0"},
+        {KD("\"curve\":{\"every\":5,\"tasks\":\"chess\"}"), "r.json: curve: "},
+        {KD("\"curve\":{\"every\":5,\"seeds\":[]}"), "curve: 'seeds' wants an array"},
+        {KD("\"curve\":{\"every\":5,\"seeds\":[1,-1]}"), "curve: seeds[1] is an integer, wanted a whole number"},
+        {KD("\"eval\":{\"seeds\":[7,7]}"), "eval: seeds has 7 twice"},
+        {KD("\"eval\":{\"every\":5}"), "eval: 'every' is not a key"},
+        {KD("\"eval\":{\"limits\":5}"), "eval: 'limits' is not a key"},
+        {KD("\"start\":{\"calib\":{\"nprompts\":4}}"), "r.json: start: calib: 'prompts' is missing"},
+        {KD("\"start\":{\"calib\":{\"file\":\"f\"}}"), "calib: 'prompts' is missing; a file is named as"},
+        {KD("\"start\":{\"calib\":{\"prompts\":\"p\",\"where\":{\"a\":1}}}"), "calib: where: 'a' is an integer"},
+        {KD("\"start\":[]"), "start is an array"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         lb_err err = {0};
@@ -270,6 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_recipe_has_the_studys_settings),
+        cmocka_unit_test(evaluations_and_texts_have_their_settings),
         cmocka_unit_test(mistakes_in_recipes_are_named),
         cmocka_unit_test(differences_are_named),
         cmocka_unit_test_setup_teardown(what_cannot_be_learned_is_left_out, setup, teardown),
