@@ -8,7 +8,16 @@
  * All of a block's layers are trained at once by the sign of the gradient of the block's error. The result is an
  * ordinary grid with ordinary codes: nothing is left to do at run time. The block may have online transforms
  * (QuaRot's, FlatQuant's): they are part of what it gives. Source: Cheng et al., "Optimize Weight Rounding via Signed
- * Gradient Descent" (arXiv:2309.05516). */
+ * Gradient Descent" (arXiv:2309.05516).
+ *
+ * Training that goes on from here (straight-through on the same grids) starts from latent weights,
+ *
+ *     latent = w + s·v, at least s·(0−z), at most s·(2^bits−1−z)
+ *
+ * whose codes are these codes. A weight whose code was clamped goes to the end of the range, and so does one in the
+ * outer half of the last step: outside, its gradient is 0 and it would never move again; at the brink, Adam's first
+ * step, as long for every weight, would push every second one out for good; at the end it is half a step away from
+ * both. At 2 bits that is a tenth of all weights. */
 #ifndef LB_QUANT_AUTOROUND_H
 #define LB_QUANT_AUTOROUND_H
 #include "num/tile.h"
@@ -38,6 +47,7 @@ typedef struct lb_autoround_linear {
                                       * NULL: the layer stays as it is */
     bool sym;
     const float *row_clip;           /* [n,2] lo and hi factor of each row's range at the start; NULL: opt's clip */
+    float *latent;                   /* [n,k] out, may be NULL */
 } lb_autoround_linear;
 
 /* Trains and fills every out. The block's error is never larger than at the start: of the iterate with the lowest
