@@ -242,11 +242,12 @@ static bool choose(rounding *r, lb_recon *d, const lb_recon_hooks *h, int iters,
 
 /* ---- codes ---- */
 
-/* A float beside the border of its code, where w + s·v and (w + s·v)/s are rounded to the other side, moves in. */
+/* Half an offset moves a weight by one code at most. A float at a border, which is rounded to the other side, moves in. */
 static float latent_of(const layer *l, const lb_grid *g, size_t j, int code)
 {
-    float x = l->w[j] + g->scale * l->p[OFFSET].v[j], lo = lb_grid_value(g, 0), hi = lb_grid_value(g, g->max);
-    x = x < lo ? lo : x > hi ? hi : x;
+    float w = l->w[j], lo = lb_grid_value(g, 0), hi = lb_grid_value(g, g->max), x = w < lo ? lo : w > hi ? hi : w;
+    int near = lb_grid_code(g, x);
+    if (near != code) x = lb_grid_value(g, near) + lb_grid_value(g, code) - x;
     for (float part = 0x1p-20f; lb_grid_code(g, x) != code; part *= 2) x += part * (lb_grid_value(g, code) - x);
     return x;
 }

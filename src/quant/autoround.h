@@ -10,14 +10,18 @@
  * (QuaRot's, FlatQuant's): they are part of what it gives. Source: Cheng et al., "Optimize Weight Rounding via Signed
  * Gradient Descent" (arXiv:2309.05516).
  *
- * Training that goes on from here (straight-through on the same grids) starts from latent weights,
+ * Training that goes on from here (straight-through on the same grids) starts from latent weights, whose codes are these
+ * codes:
  *
- *     latent = w + s·v, at least s·(0−z), at most s·(2^bits−1−z)
+ *     w' = w, at least s·(0−z), at most s·(2^bits−1−z)
+ *     latent = w' where the code is the nearest to w', else w' mirrored at the border between the two codes
  *
- * whose codes are these codes. A weight whose code was clamped goes to the end of the range, and so does one in the
- * outer half of the last step: outside, its gradient is 0 and it would never move again; at the brink, Adam's first
- * step, as long for every weight, would push every second one out for good; at the end it is half a step away from
- * both. On abacus-5m at 2 bits that is 8 % of the weights. */
+ * Not w + s·v: v stops where it has crossed a border. Of abacus-5m's weights at 2 bits that leaves 6 % within a hundredth of
+ * a step of one, where chance has 2 %, and Adam's first steps, as long for every weight, take back what was learned: of
+ * distillation at a peak rate of 3e-4, the KL in steps 4 and 7 is 0.0118 and 0.0275, where untouched codes have 0.0019
+ * and 0.0041, and the mirrored weights 0.0022 and 0.0039.
+ * Not beyond the ends: outside, the gradient is 0 and a weight would never move again; at the outer brink, the first step
+ * would push every second one out for good; at the end it is half a step away from both. */
 #ifndef LB_QUANT_AUTOROUND_H
 #define LB_QUANT_AUTOROUND_H
 #include "num/tile.h"

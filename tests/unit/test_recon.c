@@ -438,20 +438,23 @@ static void nearest(lb_exec *ex, lb_qblock *b, codes *c, bool clip)
     }
 }
 
-/* Latent weights round to the codes, lie on the grid and, where no end of it is in the way, within half a step of w: more
- * only where w was outside. */
+/* Latent weights round to the codes and lie on the grid: as w where its code is the nearest, else as far behind the border
+ * as w is before it. */
 static void latent_weights_are_near(const lb_qmat *q, const float *w, const float *latent)
 {
-    size_t moved = 0, n = (size_t)q->n * (size_t)q->k;
+    size_t learned = 0, n = (size_t)q->n * (size_t)q->k;
     for (size_t i = 0; i < n; i++) {
         size_t g = i / (size_t)q->k * (size_t)lb_n_group(q->k, q->group) + i % (size_t)q->k / (size_t)q->group;
         lb_grid grid = {q->scales[g], q->zeros[g], (1 << q->bits) - 1};
         float lo = lb_grid_value(&grid, 0), hi = lb_grid_value(&grid, grid.max), x = fminf(fmaxf(w[i], lo), hi);
-        assert_int_equal(lb_grid_code(&grid, latent[i]), q->codes[i]);
-        assert_true(latent[i] >= lo && latent[i] <= hi && fabsf(latent[i] - x) <= 0.5001f * grid.scale);
-        moved += lb_grid_code(&grid, w[i]) != q->codes[i];
+        int nearest = lb_grid_code(&grid, w[i]), code = q->codes[i];
+        float border = grid.scale * (0.5f * (float)(nearest + code) - (float)grid.zero);
+        assert_int_equal(lb_grid_code(&grid, latent[i]), code);
+        assert_true(latent[i] >= lo && latent[i] <= hi && abs(nearest - code) <= 1);
+        assert_true(fabsf(latent[i] - (nearest == code ? x : 2 * border - x)) <= 1e-5f * grid.scale);
+        learned += nearest != code;
     }
-    assert_true(moved > n / 100);
+    assert_true(learned > n / 100);
 }
 
 static void autoround_is_never_worse_than_nearest(void **state)
