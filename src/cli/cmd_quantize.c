@@ -167,7 +167,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
          "X bits per weight, scales counted, shared out by measured KL (lowbit sensitivity); the scheme says the groups; wants "
          "--calib", 1, 16, false},
         {"save-latent", 0, LB_ARG_FLAG, &s.save_latent, "",
-         "keep the weights as they are rounded (gptq: compensated), as latent.safetensors, for training", 0, 0, false},
+         "keep the weights that the codes are nearest to, as latent.safetensors, for training", 0, 0, false},
         {"dry-run", 0, LB_ARG_FLAG, &dry, "", "print which layer would get which scheme; wants no -o", 0, 0, false},
         LB_COMMON_ARGS(c),
         {0},

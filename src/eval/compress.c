@@ -49,9 +49,6 @@ bool lb_compress_parse(lb_compress *c, const lb_compress_spec *s, lb_err *err)
     c->wants_calib = c->opt.chain.needs || lb_quant_calibrates_kv(&c->opt) || s->target_bpw > 0;
     if (s->target_bpw > 0 && (c->opt.scheme.w_bits == 16 || c->opt.scheme.format != LB_W_INT))
         return lb_fail(err, LB_EUSAGE, "bits are shared out among integer schemes; '%s' is none", s->scheme);
-    if (s->save_latent && c->opt.chain.solver->solve_block && !c->opt.chain.solver->keeps_latent)
-        return lb_fail(err, LB_EUSAGE, "latent weights are what rtn, gptq and efficientqat round in the end; %s has none",
-                       c->opt.chain.solver->name);
     return true;
 }
 

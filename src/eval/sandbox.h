@@ -2,10 +2,11 @@
  *
  * A program gets a text on stdin and leaves bytes on stdout and a status; it can do nothing else. Walls, from the
  * outside in:
- *   bubblewrap   own user, PID, network, IPC and mount namespaces, an unprivileged user even when lowbit is root; the
+ *   bubblewrap   own user, PID, network, IPC and mount namespaces, a user without rights even when lowbit is root; the
  *                file system is the interpreter and its libraries, read-only, and an empty tmpfs /tmp; no /proc
  *   cgroup       memory and tasks of the whole sandbox, where there is a version 2 hierarchy to write in
- *   rlimits      CPU time, address space, tasks, file size, open files, no core dumps
+ *   rlimits      CPU time, address space, tasks (of each sandbox for itself, sandbox_proc.h), file size, open files, no
+ *                core dumps
  *   seccomp      a list of allowed system calls: no new process (but threads), no exec, no sockets, no signals
  *   the judge    wall time and output bytes, counted outside; the expected output never enters the sandbox
  *
@@ -48,7 +49,7 @@ typedef enum lb_run_status {
     LB_RUN_SIGNAL,                   /* killed by a signal, e.g. a stack overflow */
     LB_RUN_TIME,                     /* CPU or wall limit */
     LB_RUN_MEMORY,                   /* memory limit */
-    LB_RUN_OUTPUT,                   /* output limit, or thousands of files */
+    LB_RUN_OUTPUT,                   /* output limit, thousands of files, or (only in the weak sandbox) too many threads */
     LB_RUN_STOPPED,                  /* the caller had seen enough (lb_run_opt.more) */
     LB_RUN_FAILED                    /* twice the sandbox died under it: never a pass */
 } lb_run_status;

@@ -19,10 +19,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { NOBODY = 65534, MAX_ARGS = 96, START_S = 30, KILL_S = 5 };
+/* A sandbox started by root is the user FIRST_USER + its process number: ids that no distribution hands out, above
+ * systemd's containers and below 2^31. */
+enum { FIRST_USER = 0x70000000, MAX_PID = 1 << 22 };
+/* Tasks that may come to be, anywhere on the machine, while a program runs under a count that is not its own. */
+enum { SPARE_TASKS = 4096 };
 /* In a sandbox's group besides the program: bwrap, its monitor, the supervisor; what the supervisor needs itself. */
 enum { GROUP_TASKS = 4, GROUP_BYTES = 64 << 20 };
 
@@ -108,12 +114,58 @@ static void command(args *a, const lb_box_plan *plan)
     arg3(a, lb_sandbox_guest, plan->weak ? "weak" : "strong", NULL);
     a->n--;
     arg_size(a, plan->weak ? 0 : plan->lim.tmp_bytes);
-    /* RLIMIT_NPROC counts the supervisor too. Without a user namespace it counts all processes of the user: then only a
-     * bound against bombs, unless the user is 'nobody'. */
-    arg_size(a, (size_t)plan->lim.n_proc + (plan->weak && getuid() != 0 ? 4096 : 1));
     arg_size(a, LB_SANDBOX_FILES);
     arg(a, lb_sandbox_check);
     a->v[a->n] = NULL;
+}
+
+/* ---- tasks ---- */
+
+/* Whether this process may become every user that a sandbox might be: in a container few ids exist. */
+static bool has_ids(const char *map)
+{
+    FILE *f = fopen(map, "re");
+    unsigned long long inside, outside, n;
+    bool has = false;
+    while (f && fscanf(f, "%llu %llu %llu", &inside, &outside, &n) == 3)
+        has |= inside <= FIRST_USER && n >= FIRST_USER - inside + MAX_PID + 1;
+    if (f) fclose(f);
+    return has;
+}
+
+/* Whether RLIMIT_NPROC counts per user namespace. */
+static bool counts_by_namespace(void)
+{
+    struct utsname u;
+    int major = 0, minor = 0;
+    return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 14));
+}
+
+/* Tasks on the whole machine: no user has more. */
+static long all_tasks(void)
+{
+    long n = 0;
+    FILE *f = fopen("/proc/loadavg", "re");
+    if (f && fscanf(f, "%*s %*s %*s %*d/%ld", &n) != 1) n = 0;
+    if (f) fclose(f);
+    return n;
+}
+
+static void say_who_counts(lb_box *b, const lb_box_plan *plan, bool own_user)
+{
+    bool by_namespace = !plan->weak && counts_by_namespace();
+    b->n_proc = plan->lim.n_proc;
+    b->weak = plan->weak;
+    b->own_count = own_user || by_namespace;
+    b->others = plan->weak || by_namespace ? 1 : 2;       /* the supervisor; bwrap */
+}
+
+/* RLIMIT_NPROC of a run, and how many tasks the supervisor lets the program have; 0: it does not count. */
+static long task_limit(const lb_box *b, int *watched)
+{
+    *watched = b->weak && !b->own_count && !b->group.path ? b->n_proc : 0;
+    return b->own_count ? b->n_proc + b->others : all_tasks() + b->n_proc + SPARE_TASKS;
 }
 
 /* ---- the start ---- */
@@ -132,7 +184,7 @@ static int memory_file(const char *name, const void *p, size_t n, lb_err *err)
 
 /* In the forked child, where only async-signal-safe calls are allowed: descriptors 0 to 5, a plain user, then exec. */
 _Noreturn static void become(char *const argv[], int err_fd, int control, int inner, int outer, int group, bool weak,
-                             pid_t judge)
+                             bool own_user, pid_t judge)
 {
     static char *const env[] = { "PYTHONHASHSEED=0", NULL };
     if (group >= 0 && write(group, "0", 1) != 1) _exit(126);
@@ -150,8 +202,9 @@ _Noreturn static void become(char *const argv[], int err_fd, int control, int in
     setsid();
     if (chdir("/") != 0) _exit(126);
     umask(077);
-    if (getuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
-                          setresuid(NOBODY, NOBODY, NOBODY) != 0)) _exit(126);
+    id_t id = own_user ? FIRST_USER + (id_t)getpid() : NOBODY;
+    if (getuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(id, id, id) != 0 || setresuid(id, id, id) != 0))
+        _exit(126);
     if (weak && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
                  getppid() != judge)) _exit(126);
     for (int sig = 1; sig < 32; sig++)
@@ -210,6 +263,8 @@ lb_box *lb_box_open(const lb_box_plan *plan, lb_err *err)
     b->control = -1;
     b->group.procs = -1;
     b->owner = pthread_self();
+    bool own_user = getuid() == 0 && has_ids("/proc/self/uid_map") && has_ids("/proc/self/gid_map");
+    say_who_counts(b, plan, own_user);
     command(a, plan);
     if (!lb_cgroup_open(&b->group, plan->cgroup, plan->lim.n_proc + GROUP_TASKS, err) ||
         (err_fd = memory_file("lb-stderr", NULL, 0, err)) < 0 ||
@@ -224,7 +279,7 @@ lb_box *lb_box_open(const lb_box_plan *plan, lb_err *err)
     pthread_sigmask(SIG_SETMASK, &all, &old);             /* no handler of ours may run in the child */
     pid_t judge = getpid();
     b->pid = fork();
-    if (b->pid == 0) become(a->v, err_fd, pair[1], inner, outer, b->group.procs, plan->weak, judge);
+    if (b->pid == 0) become(a->v, err_fd, pair[1], inner, outer, b->group.procs, plan->weak, own_user, judge);
     int fork_errno = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (b->pid < 0) {
@@ -275,10 +330,13 @@ bool lb_box_alive(const lb_box *b)
 
 /* ---- one run ---- */
 
-static bool send_run(int control, const lb_run_opt *o, const int fds[4])
+static bool send_run(const lb_box *b, const lb_run_opt *o, const int fds[4])
 {
-    char what[64];
-    int len = snprintf(what, sizeof what, "%c %.0f %zu", o->checked ? 'C' : 'R', ceil(o->cpu_s), o->mem_bytes);
+    char what[100];
+    int watched;
+    long tasks = task_limit(b, &watched);
+    int len = snprintf(what, sizeof what, "%c %.0f %zu %ld %d", o->checked ? 'C' : 'R', ceil(o->cpu_s), o->mem_bytes,
+                       tasks, watched);
     struct iovec iov = { what, (size_t)len };
     union { struct cmsghdr h; char space[CMSG_SPACE(4 * sizeof(int))]; } u;
     memset(&u, 0, sizeof u);
@@ -289,7 +347,7 @@ static bool send_run(int control, const lb_run_opt *o, const int fds[4])
     c->cmsg_len = CMSG_LEN(4 * sizeof(int));
     memcpy(CMSG_DATA(c), fds, 4 * sizeof(int));
     ssize_t n;
-    do n = sendmsg(control, &m, MSG_NOSIGNAL); while (n < 0 && errno == EINTR);
+    do n = sendmsg(b->control, &m, MSG_NOSIGNAL); while (n < 0 && errno == EINTR);
     return n == len;
 }
 
@@ -303,7 +361,7 @@ typedef struct watch {               /* the judge's view of one run */
     double until;                    /* wall limit, then the time to obey a kill */
     bool killed, answered;
     lb_run_status cause;             /* why it was killed */
-    int status, dirty, flood;        /* the supervisor's answer */
+    int status, dirty, flood;        /* the supervisor's answer; flood: lb_sandbox_flood */
     double cpu_s;
 } watch;
 
@@ -406,6 +464,9 @@ static void explain(const watch *w, lb_run_result *r)
     } else if (w->killed) {
         r->status = LB_RUN_OUTPUT;
         snprintf(r->note, sizeof r->note, "more than %zu bytes of output", lim->out_bytes);
+    } else if (w->flood == LB_SANDBOX_MANY_TASKS) {
+        r->status = LB_RUN_OUTPUT;
+        snprintf(r->note, sizeof r->note, "more than %d threads", w->b->n_proc);
     } else if (w->flood) {
         r->status = LB_RUN_OUTPUT;
         snprintf(r->note, sizeof r->note, "more than %d files in /tmp", LB_SANDBOX_FILES);
@@ -444,7 +505,7 @@ lb_box_end lb_box_run(lb_box *b, const lb_run_opt *opt, size_t tmp_bytes, int pr
         goto done;
     }
     end = LB_BOX_DEAD;
-    if (!send_run(b->control, opt, (int[4]){ program_fd, input_fd, out[1], errs[1] })) goto done;
+    if (!send_run(b, opt, (int[4]){ program_fd, input_fd, out[1], errs[1] })) goto done;
     close_fd(&out[1]);
     close_fd(&errs[1]);
     w.out = out[0];

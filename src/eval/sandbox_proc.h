@@ -1,6 +1,15 @@
 /* eval/sandbox_proc.h – one sandbox process: starting it, one run in it, ending it.
  *
- * A sandbox dies with the thread that started it (bwrap --die-with-parent), so each thread keeps its own. */
+ * A sandbox dies with the thread that started it (bwrap --die-with-parent), so each thread keeps its own.
+ *
+ * Tasks. RLIMIT_NPROC counts all tasks of a user, whichever sandbox they are in, so that a small limit starves sandboxes
+ * that run side by side, and whatever else the user runs. Who counts n_proc for one sandbox alone:
+ *   RLIMIT_NPROC     where the count is the sandbox's own: the judge is root and gives each sandbox a user of its own that
+ *                    nobody else is; or it has a user namespace and Linux is 5.14 or newer, which counts per namespace
+ *   the cgroup       pids.max, where there is one
+ *   the supervisor   looks fifty times a second and kills: the weak sandbox of a plain user without a cgroup
+ * In the last two RLIMIT_NPROC is a bound against bombs, so far above the tasks there are that nothing else meets it; it is
+ * all there is for namespaces on a Linux before 5.14 by a plain user without a cgroup. */
 #ifndef LB_EVAL_SANDBOX_PROC_H
 #define LB_EVAL_SANDBOX_PROC_H
 #include "eval/sandbox.h"
@@ -21,6 +30,9 @@ typedef struct lb_box_plan {
 typedef struct lb_box {
     pid_t pid;                       /* bwrap, or the supervisor itself if weak */
     int control;
+    int n_proc;                      /* as in the limits */
+    bool weak, own_count;            /* RLIMIT_NPROC counts this sandbox alone, and … */
+    int others;                      /* … so many of its tasks that are not the program's */
     lb_cgroup group;
     pthread_t owner;
     struct lb_box *next;

@@ -219,7 +219,7 @@ static bool round_check(lb_quant_run *r, lb_err *err)
 
 /* Inputs are those behind the quantized blocks, outputs those of the model as it was, unless a transform has turned the
  * stream: then the block's own outputs are the target. */
-static bool round_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, lb_err *err)
+static bool round_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, float *const *latent, lb_err *err)
 {
     const lb_method *m = &lb_method_autoround;
     const lb_options *o = &r->o->options;
@@ -235,7 +235,8 @@ static bool round_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, lb_err *err
         const lb_plan_module *p = lb_plan_module_of(&r->plan, lb_recon_linear(b, (lb_block_linear)i)->name);
         if (p->scheme.format != LB_W_INT)
             return lb_fail(err, LB_EUNSUPPORTED, "autoround gives integer codes; FP4 is for rtn and gptq");
-        lin[i] = (lb_autoround_linear){out[i].bits ? &out[i] : NULL, p->scheme.sym, r->row_clip[i]};
+        lin[i] = (lb_autoround_linear){out[i].bits ? &out[i] : NULL, p->scheme.sym, r->row_clip[i],
+                                       latent ? latent[i] : NULL};
     }
     a.rounding.a_bits = r->online.act.kind == LB_ACT_INT ? r->online.act.bits : 16;
     a.rounding.kv_bits = kv_bits(r, &a.rounding.kv_clip);
@@ -269,7 +270,7 @@ static size_t blockap_bytes(const lb_config *c, const lb_quantize_opt *o)
     return lb_efficientqat_bytes(c, &a, o->scheme.group > 0 ? o->scheme.group : 0, o->n_seq, o->seqlen, true);
 }
 
-static bool blockap_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, lb_err *err)
+static bool blockap_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, float *const *latent, lb_err *err)
 {
     const lb_method *m = &lb_method_efficientqat;
     const lb_options *o = &r->o->options;
@@ -289,7 +290,12 @@ static bool blockap_block(lb_quant_run *r, lb_qblock *b, lb_qmat *out, lb_err *e
     }
     a.rounding.a_bits = r->online.act.kind == LB_ACT_INT ? r->online.act.bits : 16;
     a.rounding.kv_bits = kv_bits(r, &a.rounding.kv_clip);
-    return lb_efficientqat_block(r->ex, b, &data, &a, list, sym, NULL, err);
+    if (!lb_efficientqat_block(r->ex, b, &data, &a, list, sym, NULL, err)) return false;
+    for (int i = 0; latent && i < LB_BLOCK_LINEARS; i++) { /* what it rounded are the block's weights now */
+        const lb_qlinear *l = lb_recon_linear(b, (lb_block_linear)i);
+        if (latent[i]) memcpy(latent[i], l->w, (size_t)l->n * (size_t)l->k * sizeof *l->w);
+    }
+    return true;
 }
 
 const lb_method lb_method_efficientqat = {
@@ -301,5 +307,4 @@ const lb_method lb_method_efficientqat = {
     .check = round_check,
     .bytes = blockap_bytes,
     .solve_block = blockap_block,
-    .keeps_latent = true,
 };

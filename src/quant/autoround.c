@@ -16,6 +16,7 @@ typedef struct layer {
     lb_qmat *q;                      /* NULL: not trained */
     bool sym;
     const float *row_clip;           /* [n,2], borrowed, or NULL */
+    float *latent;                   /* [n,k], borrowed, or NULL */
     float *edge;                     /* [n,k], owned: −1 at the lowest code of this step, 1 at the highest, 0 between */
     lb_param p[N_PARAM];             /* owned */
     float *best[N_PARAM], *first[N_PARAM];   /* owned copies: of the iterate with the lowest batch loss, of a and b at
@@ -113,7 +114,7 @@ static bool layer_init(rounding *r, layer *l, const lb_qlinear *from, const lb_a
                        const lb_autoround_opt *o, lb_err *err)
 {
     *l = (layer){.w = from->w, .n = from->n, .k = from->k, .q = lin->out, .sym = lin->sym,
-                 .row_clip = lin->row_clip};
+                 .row_clip = lin->row_clip, .latent = lin->latent};
     if (!l->q) return true;
     assert(l->q->n == l->n && l->q->k == l->k && l->q->codes);
     if (l->q->group < 1 || l->k % l->q->group != 0)
@@ -241,6 +242,16 @@ static bool choose(rounding *r, lb_recon *d, const lb_recon_hooks *h, int iters,
 
 /* ---- codes ---- */
 
+/* Half an offset moves a weight by one code at most. A float at a border, which is rounded to the other side, moves in. */
+static float latent_of(const layer *l, const lb_grid *g, size_t j, int code)
+{
+    float w = l->w[j], lo = lb_grid_value(g, 0), hi = lb_grid_value(g, g->max), x = w < lo ? lo : w > hi ? hi : w;
+    int near = lb_grid_code(g, x);
+    if (near != code) x = lb_grid_value(g, near) + lb_grid_value(g, code) - x;
+    for (float part = 0x1p-20f; lb_grid_code(g, x) != code; part *= 2) x += part * (lb_grid_value(g, code) - x);
+    return x;
+}
+
 static void code_rows(void *arg, int row0, int row1)
 {
     layer *l = arg;
@@ -249,7 +260,10 @@ static void code_rows(void *arg, int row0, int row1)
         lb_grid g = grid_of(l, l->w + at, l->p[UPPER].v[i], l->p[LOWER].v[i]);
         l->q->scales[i] = g.scale;
         l->q->zeros[i] = (uint8_t)g.zero;
-        for (size_t j = at; j < at + (size_t)l->q->group; j++) l->q->codes[j] = (uint8_t)code_of(l, &g, j);
+        for (size_t j = at; j < at + (size_t)l->q->group; j++) {
+            l->q->codes[j] = (uint8_t)code_of(l, &g, j);
+            if (l->latent) l->latent[j] = latent_of(l, &g, j, l->q->codes[j]);
+        }
     }
 }
 

@@ -8,7 +8,20 @@
  * All of a block's layers are trained at once by the sign of the gradient of the block's error. The result is an
  * ordinary grid with ordinary codes: nothing is left to do at run time. The block may have online transforms
  * (QuaRot's, FlatQuant's): they are part of what it gives. Source: Cheng et al., "Optimize Weight Rounding via Signed
- * Gradient Descent" (arXiv:2309.05516). */
+ * Gradient Descent" (arXiv:2309.05516).
+ *
+ * Training that goes on from here (straight-through on the same grids) starts from latent weights, whose codes are these
+ * codes:
+ *
+ *     w' = w, at least s·(0−z), at most s·(2^bits−1−z)
+ *     latent = w' where the code is the nearest to w', else w' mirrored at the border between the two codes
+ *
+ * Not w + s·v: v stops where it has crossed a border. Of abacus-5m's weights at 2 bits that leaves 6 % within a hundredth of
+ * a step of one, where chance has 2 %, and Adam's first steps, as long for every weight, take back what was learned: of
+ * distillation at a peak rate of 3e-4, the KL in steps 4 and 7 is 0.0118 and 0.0275, where untouched codes have 0.0019
+ * and 0.0041, and the mirrored weights 0.0022 and 0.0039.
+ * Not beyond the ends: outside, the gradient is 0 and a weight would never move again; at the outer brink, the first step
+ * would push every second one out for good; at the end it is half a step away from both. */
 #ifndef LB_QUANT_AUTOROUND_H
 #define LB_QUANT_AUTOROUND_H
 #include "num/tile.h"
@@ -38,6 +51,7 @@ typedef struct lb_autoround_linear {
                                       * NULL: the layer stays as it is */
     bool sym;
     const float *row_clip;           /* [n,2] lo and hi factor of each row's range at the start; NULL: opt's clip */
+    float *latent;                   /* [n,k] out, may be NULL */
 } lb_autoround_linear;
 
 /* Trains and fills every out. The block's error is never larger than at the start: of the iterate with the lowest

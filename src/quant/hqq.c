@@ -126,7 +126,9 @@ static void rows(void *arg, int r0, int r1)
             lb_grid grid = fit(&g, q->bits);
             q->scales[s] = grid.scale;
             q->zeros[s] = (uint8_t)grid.zero;
+            float lo = lb_grid_value(&grid, 0), hi = lb_grid_value(&grid, grid.max);
             for (int k = 0; k < n; k++) q->codes[at + (size_t)k] = (uint8_t)lb_grid_code(&grid, g.w[k]);
+            for (int k = 0; j->latent && k < n; k++) j->latent[at + (size_t)k] = fminf(fmaxf(g.w[k], lo), hi);
         }
 }
 

@@ -461,6 +461,7 @@ static bool solve_staged(layer_work *w, lb_err *err)
 typedef struct block_codes {
     layer_work *w;
     lb_qmat *q;
+    float **latent;              /* NULL where none is asked for */
     int i;
 } block_codes;
 
@@ -469,8 +470,13 @@ static bool alloc_codes(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
     (void)site;
     block_codes *c = arg;
     const lb_plan_module *m = lb_plan_module_of(&c->w->r->plan, l->name);
-    lb_qmat *q = &c->q[c->i++];
+    lb_qmat *q = &c->q[c->i];
+    float **latent = c->latent ? &c->latent[c->i] : NULL;
+    size_t n = (size_t)l->n * (size_t)l->k;
+    c->i++;
     if (m->scheme.w_bits == 16) return true;
+    if (latent && !(*latent = lb_alloc(n, sizeof **latent, l->name, err))) return false;
+    if (latent) memcpy(*latent, l->w, n * sizeof **latent);
     *q = lb_quant_qmat(m);
     if (lb_qmat_alloc(q, err)) return true;
     q->bits = 0;
@@ -481,9 +487,9 @@ static bool put_solved(void *arg, lb_qlinear *l, lb_site site, lb_err *err)
     (void)site;
     block_codes *c = arg;
     const lb_plan_module *m = lb_plan_module_of(&c->w->r->plan, l->name);
-    lb_qmat *q = &c->q[c->i++];
+    int i = c->i++;
     if (m->scheme.w_bits == 16) return put_plain(c->w, l, m, err);
-    if (!put_codes(c->w, l, m, q, err) || (c->w->r->o->save_latent && !put_latent(c->w, l, l->w, err))) return false;
+    if (!put_codes(c->w, l, m, &c->q[i], err) || (c->latent && !put_latent(c->w, l, c->latent[i], err))) return false;
     advance(c->w, l->name);
     return true;
 }
@@ -504,12 +510,15 @@ static bool solve_together(layer_work *w, lb_err *err)
     int n = 0;
     lb_qblock_linears(&w->b, count, &n, err);
     block_codes c = {.w = w, .q = lb_alloc((size_t)n, sizeof *c.q, "codes", err)};
-    bool ok = c.q && lb_qblock_linears(&w->b, alloc_codes, &c, err) &&
-              w->r->o->chain.solver->solve_block(w->r, &w->b, c.q, err);
+    if (w->r->o->save_latent && c.q) c.latent = lb_alloc((size_t)n, sizeof *c.latent, "latent weights", err);
+    bool ok = c.q && (c.latent || !w->r->o->save_latent) && lb_qblock_linears(&w->b, alloc_codes, &c, err) &&
+              w->r->o->chain.solver->solve_block(w->r, &w->b, c.q, c.latent, err);
     c.i = 0;
     ok = ok && lb_qblock_linears(&w->b, put_solved, &c, err);
     for (int i = 0; c.q && i < n; i++)
         if (c.q[i].bits) lb_qmat_free(&c.q[i]);
+    for (int i = 0; c.latent && i < n; i++) free(c.latent[i]);
+    free(c.latent);
     free(c.q);
     return ok;
 }

@@ -54,7 +54,8 @@ typedef struct lb_quant_job {
     const float *h;              /* [k,k] second moment of the input, 2/n·Σ x·xᵀ, symmetric (kern/gram.h), or NULL */
     const float *x;              /* [n_x,k] a sample of inputs, or NULL */
     int n_x;
-    float *latent;               /* [n,k] out: the weights before rounding, whose codes are the codes; or NULL */
+    float *latent;               /* [n,k] out: the weights before rounding, whose codes on the given grids are the codes;
+                                  * holds w, which a solver that rounds w itself leaves; or NULL */
     lb_gptq_opt gptq;
     const lb_gptq_factor *factor;/* of h, made before and shared by the linears of one input; NULL: made from h */
     const struct lb_given *given;/* quant/given.h; NULL: none */
@@ -94,9 +95,9 @@ struct lb_method {
     /* What the linears that read the same rows share (job->factor), made once from their moment; NULL functions: nothing. */
     lb_gptq_factor *(*share)(const lb_quant_job *job, lb_err *err);
     void (*unshare)(lb_gptq_factor *f);
-    /* Solves all linears of a block together (out[i] in the order of lb_qblock_linears; bits 0: not this one). */
-    bool (*solve_block)(struct lb_quant_run *r, struct lb_qblock *b, lb_qmat *out, lb_err *err);
-    bool keeps_latent;           /* solve_block leaves the weights in the block whose codes it gave (--save-latent) */
+    /* Solves all linears of a block together (out[i] in the order of lb_qblock_linears; bits 0: not this one). latent:
+     * NULL, or for each of them what lb_quant_job.latent is. */
+    bool (*solve_block)(struct lb_quant_run *r, struct lb_qblock *b, lb_qmat *out, float *const *latent, lb_err *err);
 };
 
 extern const lb_method *const lb_methods[];      /* NULL-terminated */

@@ -58,6 +58,7 @@ static void memory_plan(const lb_config *c, const lb_quantize_opt *o, lb_quantiz
     for (int i = 0; i < o->chain.n_transform && needs_calib(o) && o->n_seq > 0; i++)
         if (o->chain.transform[i]->bytes) out->block += (double)o->chain.transform[i]->bytes(c, o);
     if (last->bytes && o->n_seq > 0) out->block += (double)last->bytes(c, o);
+    if (last->solve_block && o->save_latent) out->block += (attn + mlp) * 4;
     if (o->chain.n_transform) out->block += 2.0 * c->n_vocab * d * 4; /* an embedding and a head that are rewritten */
     out->total = out->streams + out->pass + out->block;
     out->available = (double)lb_mem_available();

@@ -4,6 +4,7 @@
 #include "model/forward.h"
 #include "num/hadamard.h"
 #include "quant/autoround.h"
+#include "quant/grid.h"
 #include "quant/flatquant.h"
 #include "quant/method.h"
 #include "quant/quarot.h"
@@ -437,6 +438,25 @@ static void nearest(lb_exec *ex, lb_qblock *b, codes *c, bool clip)
     }
 }
 
+/* Latent weights round to the codes and lie on the grid: as w where its code is the nearest, else as far behind the border
+ * as w is before it. */
+static void latent_weights_are_near(const lb_qmat *q, const float *w, const float *latent)
+{
+    size_t learned = 0, n = (size_t)q->n * (size_t)q->k;
+    for (size_t i = 0; i < n; i++) {
+        size_t g = i / (size_t)q->k * (size_t)lb_n_group(q->k, q->group) + i % (size_t)q->k / (size_t)q->group;
+        lb_grid grid = {q->scales[g], q->zeros[g], (1 << q->bits) - 1};
+        float lo = lb_grid_value(&grid, 0), hi = lb_grid_value(&grid, grid.max), x = fminf(fmaxf(w[i], lo), hi);
+        int nearest = lb_grid_code(&grid, w[i]), code = q->codes[i];
+        float border = grid.scale * (0.5f * (float)(nearest + code) - (float)grid.zero);
+        assert_int_equal(lb_grid_code(&grid, latent[i]), code);
+        assert_true(latent[i] >= lo && latent[i] <= hi && abs(nearest - code) <= 1);
+        assert_true(fabsf(latent[i] - (nearest == code ? x : 2 * border - x)) <= 1e-5f * grid.scale);
+        learned += nearest != code;
+    }
+    assert_true(learned > n / 100);
+}
+
 static void autoround_is_never_worse_than_nearest(void **state)
 {
     (void)state;
@@ -453,6 +473,8 @@ static void autoround_is_never_worse_than_nearest(void **state)
         codes_alloc(&rtn, &b, cases[i].bits, cases[i].group, cases[i].sym, cases[i].type);
         codes_alloc(&ar, &b, cases[i].bits, cases[i].group, cases[i].sym, cases[i].type);
         nearest(ex, &b, &rtn, cases[i].clip);
+        for (int l = 0; l < LB_BLOCK_LINEARS; l++)
+            ar.lin[l].latent = malloc((size_t)ar.q[l].n * (size_t)ar.q[l].k * sizeof(float));
         lb_autoround_opt o = {.iters = 40, .batch = 4, .seed = 9, .clip_mse = cases[i].clip};
         lb_autoround_report rep;
         lb_recon_data data = {.x = x, .target = i % 2 ? y : NULL, .n_seq = SEQS, .len = LEN};
@@ -462,6 +484,8 @@ static void autoround_is_never_worse_than_nearest(void **state)
         if (fabs(e_ar - rep.end) > 1e-4 * rep.end) fail_msg("case %zu: codes make %g, trained to %g", i, e_ar, rep.end);
         if (!(rep.end <= rep.start && (cases[i].bits > 4 || rep.end < 0.8 * rep.start)))
             fail_msg("case %zu: %g at the start, %g at the end", i, rep.start, rep.end);
+        for (int l = 0; l < LB_BLOCK_LINEARS && rep.best_iter; l++)
+            latent_weights_are_near(&ar.q[l], lb_recon_linear(&b, (lb_block_linear)l)->w, ar.lin[l].latent);
         o.iters = -1; /* the start alone: nearest, to the code */
         assert_ok(lb_autoround_block(ex, &b, &data, &o, ar.lin, &rep, &err), err);
         for (int l = 0; l < LB_BLOCK_LINEARS; l++) {
@@ -472,6 +496,7 @@ static void autoround_is_never_worse_than_nearest(void **state)
             assert_memory_equal(ar.q[l].zeros, rtn.q[l].zeros, g);
         }
         assert_true(rep.end == rep.start && rep.best_iter == 0);
+        for (int l = 0; l < LB_BLOCK_LINEARS; l++) free(ar.lin[l].latent);
         codes_free(&rtn), codes_free(&ar);
     }
     lb_qblock_free(&b);

@@ -466,7 +466,6 @@ static void training_comes_from_files_and_names_its_folder(void **state)
         {T("", "\"start\": {\"calib\": \"self\"}, " KD), "runs[0]: train: start: calib: source 'self' wants a part \"trace\""}, \
         {T("", "\"start\": {\"calib\": \"no/such\"}, " KD), "start: calib: source 'no/such' is neither"},                \
         {T("", "\"start\": {\"method\": \"magic\"}, " KD), "runs[0]: train: start: "},                                 \
-        {T("", "\"start\": {\"method\": \"autoround\"}, " KD), "latent weights are what"},                             \
         {T("", "\"start\": {\"options\": {\"damp\": 1}}, " KD), "start: options: 'damp' wants a text"},                \
         {T("", "\"start\": {\"options\": {\"dump\": \"1\"}}, " KD), "runs[0]: train: start: "},                        \
         {T("\"method\": \"rtn\", ", "\"start\": {\"method\": \"gptq\"}, " KD), "the run's 'method' is 'rtn', and start"}, \
