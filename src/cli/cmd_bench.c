@@ -120,7 +120,7 @@ static bool mm_fill(lb_mat *w, void *out, lb_err *err)
     }
     size_t n_scale = (size_t)w->n * (size_t)lb_n_group(w->k, w->group);
     lb_fp4mat f = {.num = num, .n = w->n, .k = w->k, .tensor_scale = w->tensor_scale};
-    lb_qmat q = {.bits = num->bits, .n = w->n, .k = w->k, .group = w->group, .scale_type = LB_BF16};
+    lb_qmat q = {.bits = num->bits, .n = w->n, .k = w->k, .group = w->group, .scale_type = LB_BF16, .half = num->half};
     if (!(num->block ? lb_fp4mat_alloc(&f, err) : lb_qmat_alloc(&q, err))) return false;
     uint8_t *codes = num->block ? f.codes : q.codes;
     for (size_t i = 0; i < nk; i++) codes[i] = (uint8_t)(lb_mix64(i) & ((1u << num->bits) - 1));
@@ -141,7 +141,7 @@ static bool mm_make(mm *m, const lb_num *num, int n, int k, int group, int n_tok
     *m = (mm){.a = {.n_tok = n_tok, .ldy = n}};
     if (group == 0 || group > k) group = k;
     if (num->block) m->a.w = lb_fp4_mat(num, n, k, 0.01f);
-    else m->a.w = num->grouped ? lb_tile_mat(num->bits, n, k, group, LB_BF16) : (lb_mat){.num = num, .n = n, .k = k};
+    else m->a.w = num->grouped ? lb_tile_mat(num, n, k, group, LB_BF16) : (lb_mat){.num = num, .n = n, .k = k};
     float *x = lb_alloc((size_t)n_tok * (size_t)k, sizeof *x, "activations", err);
     m->a.x = x;
     m->a.y = lb_alloc((size_t)n_tok * (size_t)n, sizeof(float), "outputs", err);

@@ -84,7 +84,7 @@ static void weights_are_what_they_dequantize_to(void **state)
         assert_int_equal(t->dtype, LB_F32);
         assert_int_equal(t->size_bytes, (size_t)q.n * (size_t)q.k * 4);
         int G = lb_n_group(q.k, q.group);
-        lb_mat m = lb_tile_mat(q.bits, q.n, q.k, q.group, q.scale_type);
+        lb_mat m = lb_tile_mat(lb_qmat_num(&q), q.n, q.k, q.group, q.scale_type);
         lb_err e = {0};
         void *tiles = lb_alloc(m.num->size(&m), 1, "tiles", &e);
         assert_non_null(tiles);
