@@ -190,7 +190,7 @@ static bool put_fp4(layer_work *w, const lb_qlinear *l, const lb_plan_module *m,
 lb_qmat lb_quant_qmat(const lb_plan_module *m)
 {
     return (lb_qmat){.bits = m->scheme.w_bits, .n = m->n, .k = m->k, .group = m->scheme.group > 0 ? m->scheme.group : m->k,
-                     .scale_type = m->src->dtype};
+                     .scale_type = m->src->dtype, .half = m->scheme.half};
 }
 
 static void advance(layer_work *w, const char *name)
