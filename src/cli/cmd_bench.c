@@ -129,7 +129,7 @@ static bool mm_fill(lb_mat *w, void *out, lb_err *err)
         lb_fp4_pack(&f, out, w);
         lb_fp4mat_free(&f);
     } else {
-        for (size_t i = 0; i < n_scale; i++) q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(1 << (num->bits - 1));
+        for (size_t i = 0; i < n_scale; i++) q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(num->half ? 3 : 1 << (num->bits - 1));
         lb_tile_pack(&q, out, w);
         lb_qmat_free(&q);
     }
@@ -227,7 +227,7 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
     static const struct { int n, k; } shapes[] = {{1024, 1024}, {3072, 1024}, {1024, 3072}};
     static const int toks[] = {1, 16, 512};
     enum { N_SHAPE = sizeof shapes / sizeof *shapes, N_TOK = sizeof toks / sizeof *toks };
-    static const char *const formats[] = {"bf16", "int8", "int4", "int3", "int2", "mxfp4", "nvfp4"};
+    static const char *const formats[] = {"bf16", "int8", "int4", "int3", "int2", "int2h", "mxfp4", "nvfp4"};
     mm_base base[N_SHAPE][N_TOK] = {0};
     lb_limit bw, fma;
     lb_act_quant act = {.kind = o->act == 16 ? LB_ACT_NONE : LB_ACT_INT, .bits = (int)o->act};
@@ -238,7 +238,7 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
         while (f < sizeof formats / sizeof *formats && strcmp(formats[f], o->format.p[i]) != 0) f++;
         if (f == sizeof formats / sizeof *formats)
             return lb_fail(err, LB_EUSAGE,
-                           "--format %s is unknown; there are bf16, int8, int4, int3, int2, mxfp4 and nvfp4",
+                           "--format %s is unknown; there are bf16, int8, int4, int3, int2, int2h, mxfp4 and nvfp4",
                            o->format.p[i]);
     }
     if (o->group % LB_TILE_COLS)

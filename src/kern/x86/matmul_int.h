@@ -6,8 +6,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Integers of 2, 3, 4 and 8 bits are formats 2, 3, 4 and 8. Codes of int2h are doubled as they are taken out, so that
- * their zero points, which are stored doubled, are whole numbers; scales count half. Block floats are 4-bit codes that a
+/* Integers of 2, 3, 4 and 8 bits are formats 2, 3, 4 and 8. Codes of int2h are doubled, or the sums of them where that is
+ * less work, so that their zero points, which are stored doubled, are whole numbers; scales count half. Block floats are 4-bit codes that a
  * table turns into integers: 12 + twice the E2M1 value, an unsigned byte with zero point 12; scales count half. */
 enum { INT2H = 12, MXFP4 = 32, NVFP4 = 16 };
 INLINE int format_of(const lb_mat *m) { return m->num->block ? m->num->block : m->num->half ? INT2H : m->num->bits; }
