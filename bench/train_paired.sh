@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# train_paired.sh PYTHON [ROUNDS] – a training step of a 0.1 B model (Qwen3 shape, random weights, f32, 1,024 tokens in two
+# train_paired.sh PYTHON [ROUNDS] – a training step of a 0.1 B model (Qwen3 shape, random weights, 1,024 tokens in two
 # documents) by lowbit and by PyTorch, in turns on the same CPU, with 2 threads. PYTHON has torch and transformers. Prints
-# CSV: round, who, seconds of a step, share of the f32 multiply peak measured right before and after (lowbit only).
-# keep: all activations are kept, as PyTorch does; checkpoints: each block is computed twice (the default of lowbit train);
-# w2g128, w4a4kv4: keep, through these quantizers.
+# CSV: round, who, seconds of a step, share of the multiply peak measured right before and after (lowbit only; f32's, or
+# for bf16 that of bf16 tiles where there are any). All activations are kept, as PyTorch does, but for `checkpoints`: there
+# each block is computed twice (the default of lowbit train). avx512: without tiles. w2g128, w4a4kv4: through these
+# quantizers. PyTorch in bf16 is there twice: autocast, and products alone (medium).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1 rounds=${2:-3} dir=out/bench
@@ -16,10 +17,19 @@ ours() { # ROUND NAME FLAGS…
         "$(awk "BEGIN { print $(field gflop_s <<<"$json") / $(field peak_gflop_s <<<"$json") }")"
 }
 echo round,who,seconds,share_of_peak
+torch() { # ROUND NAME
+    echo "$1,torch-$2,$("$python" tools/bench_torch_train.py $dir/qwen3-0.1b 1024 2 3 "$2" 2>/dev/null | tail -1),"
+}
 for r in $(seq "$rounds"); do
-    ours "$r" keep --keep
-    echo "$r,torch,$("$python" tools/bench_torch_train.py $dir/qwen3-0.1b 1024 2 3 2>/dev/null | tail -1),"
-    ours "$r" checkpoints
-    ours "$r" w2g128 --keep --scheme w2g128
-    ours "$r" w4a4kv4 --keep --scheme w4a4kv4
+    ours "$r" f32 --keep
+    torch "$r" f32
+    ours "$r" f32-avx512 --keep --isa avx512
+    ours "$r" bf16x2 --keep --compute bf16x2
+    torch "$r" autocast
+    ours "$r" bf16 --keep --compute bf16
+    torch "$r" medium
+    ours "$r" f32-checkpoints
+    ours "$r" bf16-checkpoints --compute bf16
+    ours "$r" f32-w2g128 --keep --scheme w2g128
+    ours "$r" f32-w4a4kv4 --keep --scheme w4a4kv4
 done

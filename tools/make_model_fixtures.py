@@ -121,6 +121,10 @@ TINY = {
     "qwen3-ct-w3g32": (config("qwen3", head_dim=32, attention_bias=False, tie_word_embeddings=True,
                               rope_theta=1000000),
                        {"ct": [(["Linear"], dict(num_bits=3, group_size=32, symmetric=False))]}),
+    # 2 bits with half-integer zero points: blocks of one row, float zero points
+    "qwen3-ct-w2g32h": (config("qwen3", head_dim=32, attention_bias=False, tie_word_embeddings=True,
+                               rope_theta=1000000),
+                        {"ct": [(["Linear"], dict(num_bits=2, group_size=32, half=True))]}),
     # two groups: attention 4 bits asymmetric by 32, the rest 8 bits symmetric by output channel
     "qwen2-ct-mixed": (config("qwen2", rope_theta=10000.0),
                        {"ct": [(["re:.*self_attn.*"], dict(num_bits=4, group_size=32, symmetric=False)),
@@ -440,8 +444,12 @@ def make_greedy(out, tok, model, per_family=40, most=700):
 
 
 # ---- compressed-tensors: their parameters, their packing, their dequantization ----
-def ct_args(num_bits, group_size, symmetric):
+def ct_args(num_bits, group_size, symmetric=False, half=False):
+    """half: float zero points, which the package packs for no strategy and leaves alone in blocks of one row."""
     from compressed_tensors.quantization import QuantizationArgs
+    if half:
+        return QuantizationArgs(num_bits=num_bits, type="int", symmetric=False, strategy="block",
+                                block_structure=[1, group_size], zp_dtype="torch.float8_e4m3fn")
     kw = {"strategy": "channel"} if group_size < 0 else {"strategy": "group", "group_size": group_size}
     return QuantizationArgs(num_bits=num_bits, type="int", symmetric=symmetric, **kw)
 
@@ -451,18 +459,25 @@ def ct_compress(weight, args):
     from compressed_tensors.compressors.pack_quantized import PackedQuantizationCompressor as Packed
     from compressed_tensors.quantization import QuantizationScheme
     from compressed_tensors.quantization.utils import calculate_qparams
-    groups = weight.shape[1] if args.strategy == "channel" else args.group_size
-    parts = weight.unflatten(1, (-1, groups))
-    scale, zero = calculate_qparams(parts.amin(2), parts.amax(2), args)
+    half = args.strategy == "block"
+    groups = weight.shape[1] if args.strategy == "channel" else args.block_structure[1] if half else args.group_size
+    if half:   # levels ±1/2 and ±3/2 of the scale, twice which is the largest weight of the group
+        whole = torch.nn.functional.pad(weight, (0, -weight.shape[1] % groups)).unflatten(1, (-1, groups))
+        scale = (whole.abs().amax(2) / 2).clamp(min=1e-10)
+        zero = torch.full_like(scale, -0.5).to(args.zp_dtype)
+    else:
+        parts = weight.unflatten(1, (-1, groups))
+        scale, zero = calculate_qparams(parts.amin(2), parts.amax(2), args)
+        zero = zero.to(torch.int8)
     scheme = QuantizationScheme(targets=["Linear"], weights=args)
     # A symmetric weight has no zero point on disk, but their compress() wants to see and drop one.
-    state = Packed.compress({"weight": weight, "weight_scale": scale, "weight_zero_point": zero.to(torch.int8)}, scheme)
+    state = Packed.compress({"weight": weight, "weight_scale": scale, "weight_zero_point": zero}, scheme)
     state["weight_shape"] = state["weight_shape"].to(torch.int64)
     theirs = Packed.decompress(state, scheme)["weight"]
     wide = Packed.decompress({**state, "weight_scale": scale.float()}, scheme)["weight"]
     assert wide.dtype == torch.float32 and theirs.dtype == scale.dtype
     assert torch.equal(wide.to(scale.dtype), theirs)   # in bf16 theirs is the float32 product, rounded once
-    step = scale.float().repeat_interleave(groups, 1)
+    step = scale.float().repeat_interleave(groups, 1)[:, :weight.shape[1]]
     assert ((wide - weight.float()).abs() <= 1.02 * step).all()
     return {k: v.contiguous() for k, v in state.items()}, wide.contiguous()
 
@@ -517,6 +532,17 @@ def make_ct(out):
                 stored.update({f"{name}.{key}": v for key, v in tensors.items()})
                 meant[f"{name}.weight"] = wide
                 groups.append(([name], args))
+    for group, (n, k) in {32: (33, 64), 128: (5, 200), 77: (13, 77)}.items():    # a shorter last group, one group a row
+        name = f"model.w2g{group}h"
+        w = rng_of(name).standard_normal((n, k)) * 0.05
+        w[1] = np.abs(w[1])
+        w[2, :32] = 0.0
+        w[3] *= 1000.0
+        args = ct_args(2, group, half=True)
+        tensors, wide = ct_compress(torch.from_numpy(w.astype(np.float32)).to(torch.bfloat16), args)
+        stored.update({f"{name}.{key}": v for key, v in tensors.items()})
+        meant[f"{name}.weight"] = wide
+        groups.append(([name], args))
     safetensors.torch.save_file(stored, f"{out}/ct/model.safetensors", {"format": "pt"})
     safetensors.torch.save_file(meant, f"{out}/ct/dequantized.safetensors", {"format": "pt"})
     write_json(f"{out}/ct/config.json", {"quantization_config": ct_config(groups, ["lm_head"])})

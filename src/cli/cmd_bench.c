@@ -120,7 +120,7 @@ static bool mm_fill(lb_mat *w, void *out, lb_err *err)
     }
     size_t n_scale = (size_t)w->n * (size_t)lb_n_group(w->k, w->group);
     lb_fp4mat f = {.num = num, .n = w->n, .k = w->k, .tensor_scale = w->tensor_scale};
-    lb_qmat q = {.bits = num->bits, .n = w->n, .k = w->k, .group = w->group, .scale_type = LB_BF16};
+    lb_qmat q = {.bits = num->bits, .n = w->n, .k = w->k, .group = w->group, .scale_type = LB_BF16, .half = num->half};
     if (!(num->block ? lb_fp4mat_alloc(&f, err) : lb_qmat_alloc(&q, err))) return false;
     uint8_t *codes = num->block ? f.codes : q.codes;
     for (size_t i = 0; i < nk; i++) codes[i] = (uint8_t)(lb_mix64(i) & ((1u << num->bits) - 1));
@@ -129,7 +129,7 @@ static bool mm_fill(lb_mat *w, void *out, lb_err *err)
         lb_fp4_pack(&f, out, w);
         lb_fp4mat_free(&f);
     } else {
-        for (size_t i = 0; i < n_scale; i++) q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(1 << (num->bits - 1));
+        for (size_t i = 0; i < n_scale; i++) q.scales[i] = 0.0078125f, q.zeros[i] = (uint8_t)(num->half ? 3 : 1 << (num->bits - 1));
         lb_tile_pack(&q, out, w);
         lb_qmat_free(&q);
     }
@@ -141,7 +141,7 @@ static bool mm_make(mm *m, const lb_num *num, int n, int k, int group, int n_tok
     *m = (mm){.a = {.n_tok = n_tok, .ldy = n}};
     if (group == 0 || group > k) group = k;
     if (num->block) m->a.w = lb_fp4_mat(num, n, k, 0.01f);
-    else m->a.w = num->grouped ? lb_tile_mat(num->bits, n, k, group, LB_BF16) : (lb_mat){.num = num, .n = n, .k = k};
+    else m->a.w = num->grouped ? lb_tile_mat(num, n, k, group, LB_BF16) : (lb_mat){.num = num, .n = n, .k = k};
     float *x = lb_alloc((size_t)n_tok * (size_t)k, sizeof *x, "activations", err);
     m->a.x = x;
     m->a.y = lb_alloc((size_t)n_tok * (size_t)n, sizeof(float), "outputs", err);
@@ -227,7 +227,7 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
     static const struct { int n, k; } shapes[] = {{1024, 1024}, {3072, 1024}, {1024, 3072}};
     static const int toks[] = {1, 16, 512};
     enum { N_SHAPE = sizeof shapes / sizeof *shapes, N_TOK = sizeof toks / sizeof *toks };
-    static const char *const formats[] = {"bf16", "int8", "int4", "int3", "int2", "mxfp4", "nvfp4"};
+    static const char *const formats[] = {"bf16", "int8", "int4", "int3", "int2", "int2h", "mxfp4", "nvfp4"};
     mm_base base[N_SHAPE][N_TOK] = {0};
     lb_limit bw, fma;
     lb_act_quant act = {.kind = o->act == 16 ? LB_ACT_NONE : LB_ACT_INT, .bits = (int)o->act};
@@ -238,7 +238,7 @@ static bool bench_matmul(opts *o, lb_exec *ex, lb_err *err)
         while (f < sizeof formats / sizeof *formats && strcmp(formats[f], o->format.p[i]) != 0) f++;
         if (f == sizeof formats / sizeof *formats)
             return lb_fail(err, LB_EUSAGE,
-                           "--format %s is unknown; there are bf16, int8, int4, int3, int2, mxfp4 and nvfp4",
+                           "--format %s is unknown; there are bf16, int8, int4, int3, int2, int2h, mxfp4 and nvfp4",
                            o->format.p[i]);
     }
     if (o->group % LB_TILE_COLS)

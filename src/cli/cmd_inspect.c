@@ -53,7 +53,8 @@ static bool format_of(const facts *f, const char *module, char *out, double *bit
                                               : s->format == LB_CT_NVFP4 ? LB_W_NVFP4
                                                                          : LB_W_INT,
                                     .w_bits = s->bits, .a_bits = 16, .kv_bits = 16,
-                                    .group = s->group ? s->group : -1, .sym = s->symmetric}, out);
+                                    .group = s->group ? s->group : -1, .sym = s->symmetric,
+                                    .half = s->format == LB_CT_HALF}, out);
     return true;
 }
 

@@ -138,7 +138,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
         {"output", 'o', LB_ARG_STR, &out, "DIR", "the folder to make; must not exist", 0, 0, false},
         {"method", 0, LB_ARG_STR, &s.method, "NAME[+NAME]", "see the list below (default rtn)", 0, 0, false},
         {"scheme", 0, LB_ARG_STR, &s.scheme, "SCHEME",
-         "w4, w3g128, w2g64s, w4g-1 (whole row), w8a8kv8, w4a4kv4, mxfp4, nvfp4a4kv4; w16 with --kv",
+         "w4, w3g128, w2g64s, w2g128h (balanced), w4g-1 (whole row), w8a8kv8, w4a4kv4, mxfp4, nvfp4a4kv4; w16 with --kv",
          0, 0, false},
         {"bits", 0, LB_ARG_INT, &bits, "B", "weight bits, instead of --scheme: 2, 3, 4, 8", 2, 8, false},
         {"group-size", 0, LB_ARG_INT, &group, "G",

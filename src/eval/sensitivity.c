@@ -58,7 +58,7 @@ static float *weight(run *x, const char *module, int n, int k, lb_dtype *dtype)
 
 static bool pack(run *x, const lb_qmat *q, lb_mat *out)
 {
-    lb_mat m = lb_tile_mat(q->bits, q->n, q->k, q->group, q->scale_type);
+    lb_mat m = lb_tile_mat(lb_qmat_num(q), q->n, q->k, q->group, q->scale_type);
     size_t size = m.num->size(&m);
     void *host = lb_alloc(size, 1, "a quantized layer", x->err),
          *device = host ? lb_exec_alloc(x->m->ex, size, 1, "a quantized layer", x->err) : NULL;
@@ -74,7 +74,7 @@ static bool pack(run *x, const lb_qmat *q, lb_mat *out)
 static bool quantize(run *x, const lb_scheme *s, const char *module, int n, int k, lb_mat *out)
 {
     const lb_method *rtn = lb_method_find("rtn", x->err);
-    lb_qmat q = {.bits = s->w_bits, .n = n, .k = k, .group = s->group > 0 ? s->group : k};
+    lb_qmat q = {.bits = s->w_bits, .n = n, .k = k, .group = s->group > 0 ? s->group : k, .half = s->half};
     float *w = rtn ? weight(x, module, n, k, &q.scale_type) : NULL;
     bool ok = w && lb_qmat_alloc(&q, x->err);
     if (ok) {

@@ -5,7 +5,7 @@
  *     w  [n_col][LB_TILE_W]      element c·LB_TILE_W + r: column c of row r
  *
  * A grid snaps w to scale·(code − zero), or for E2M1 to scale times one of ±{0, ½, 1, 1½, 2, 3, 4, 6}; to nearest, ties
- * to even. The error of a grid is Σ |ŵ − w|^2.4 over the columns in order. All rows of the table take the same steps
+ * to even (HALF: of w/scale − ½). The error of a grid is Σ |ŵ − w|^2.4 over the columns in order. All rows of the table take the same steps
  * rounded to f32, so that every machine makes the same choice; the power is within 1e-6 of the exact one. */
 #ifndef LB_KERN_CLIP_H
 #define LB_KERN_CLIP_H
@@ -14,14 +14,21 @@
 
 enum { LB_TILE_W = 48, LB_TILE_UNIT = 16 };      /* rows in a tile, and in one unit of work on it */
 
-typedef enum lb_snap_kind { LB_SNAP_INT, LB_SNAP_E2M1 } lb_snap_kind;
+typedef enum lb_snap_kind { LB_SNAP_INT, LB_SNAP_E2M1, LB_SNAP_HALF } lb_snap_kind;
 
-/* code and value of one weight; max = 2^bits − 1 and zero are whole numbers (INT only). E2M1 codes: sign·8 + index. */
+/* code and value of one weight; max = 2^bits − 1 and zero are whole numbers (INT), zero is one and a half (HALF: an odd
+ * number of halves). E2M1 codes: sign·8 + index. */
 static inline float lb_snap(lb_snap_kind kind, float w, float scale, float zero, float max, int *code)
 {
     float u = w / scale;
     if (kind == LB_SNAP_INT) {
         float q = nearbyintf(u) + zero;
+        q = q < 0 ? 0 : q > max ? max : q;
+        *code = (int)q;
+        return scale * (q - zero);
+    }
+    if (kind == LB_SNAP_HALF) {
+        float q = nearbyintf(u - 0.5f) + (zero + 0.5f);
         q = q < 0 ? 0 : q > max ? max : q;
         *code = (int)q;
         return scale * (q - zero);
@@ -36,6 +43,11 @@ static inline float lb_clip_snap(lb_snap_kind kind, float w, float scale, float 
 {
     if (kind == LB_SNAP_INT) {
         float q = nearbyintf(w * inv), lo = -zero, hi = max - zero;
+        q = q > lo ? q : lo;
+        return scale * (q < hi ? q : hi);
+    }
+    if (kind == LB_SNAP_HALF) {
+        float q = nearbyintf(w * inv - 0.5f) + 0.5f, lo = -zero, hi = max - zero;
         q = q > lo ? q : lo;
         return scale * (q < hi ? q : hi);
     }

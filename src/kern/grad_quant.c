@@ -22,16 +22,18 @@ lb_fq_grid lb_fq_grid_of(const lb_fake_quant *a, int group, float top, float bot
     if (a->f_hi) g.f_hi = a->f_hi[group % a->n_factor];
     if (a->f_lo) g.f_lo = a->f_lo[group % a->n_factor];
     float hi = g.f_hi * top, lo = g.f_lo * bottom, s;
+    if (a->half) g.shift = 0.5f, g.limit = 0.99f * 2;
     if (a->kind == LB_FQ_GRID) {
         float zero = nearbyintf(g.f_lo);
         g.scale = usable(g.f_hi, a->scale_type);
-        g.zero = zero < 0 ? 0 : zero > g.max ? g.max : zero;
+        g.zero = a->half ? 1.5f : zero < 0 ? 0 : zero > g.max ? g.max : zero;
         return g;
     }
     g.hi = hi, g.lo = lo;
     if (a->kind == LB_FQ_SYM) {
-        g.zero = (float)(1 << (a->bits - 1));
-        s = (-lo > hi ? -lo : hi) / (g.zero - 1);
+        g.zero = a->half ? 1.5f : (float)(1 << (a->bits - 1));
+        g.per_scale = a->half ? 2 : g.zero - 1;
+        s = (-lo > hi ? -lo : hi) / g.per_scale;
         g.dead = !(s > MIN_SCALE);
         g.scale = usable(s, a->scale_type);
         return g;
@@ -71,7 +73,7 @@ void lb_fq_range_back(const lb_fake_quant *a, const lb_fq_grid *g, int group, fl
     if (g->dead) {
         ;
     } else if (a->kind == LB_FQ_SYM) {
-        double one = ds / ((double)g->zero - 1);
+        double one = ds / (double)g->per_scale;
         if (-g->lo > g->hi) dlo = -one;
         else dhi = one;
     } else {
@@ -120,7 +122,7 @@ static void fake_quant_ref(const void *args, int i0, int i1, lb_exec *ex)
         size_t at = (size_t)u * (size_t)a->len;
         for (size_t i = at; i < at + (size_t)a->len; i++) {
             float t = a->x[i] / g.scale;
-            float q = clamp(nearbyintf(a->v ? t + a->v[i] : t) + g.zero, g.max);
+            float q = clamp(nearbyintf((a->v ? t + a->v[i] : t) - g.shift) + (g.zero + g.shift), g.max);
             a->y[i] = g.scale * (q - g.zero);
         }
     }
@@ -136,13 +138,14 @@ static void fake_quant_back_ref(const void *args, int i0, int i1, lb_exec *ex)
         size_t at = (size_t)u * (size_t)a->len;
         double ds = 0, out = 0;
         for (size_t i = at; i < at + (size_t)a->len; i++) {
-            float t = a->x[i] / g.scale, r = nearbyintf(a->v ? t + a->v[i] : t), dy = a->dy[i];
-            if (r + g.zero >= 0 && r + g.zero <= g.max) {
-                ds += (double)dy * ((double)r - (double)a->x[i] / (double)g.scale);
+            float t = a->x[i] / g.scale, dy = a->dy[i];
+            float q = nearbyintf((a->v ? t + a->v[i] : t) - g.shift) + (g.zero + g.shift);
+            if (g.limit > 0 ? fabsf(t) <= g.limit : q >= 0 && q <= g.max) {
+                ds += (double)dy * ((double)(q - g.zero) - (double)a->x[i] / (double)g.scale);
                 if (a->dx) a->dx[i] += dy;
                 if (a->dv) a->dv[i] += g.scale * dy;
             } else {
-                ds += (double)dy * (double)(clamp(r + g.zero, g.max) - g.zero);
+                ds += (double)dy * (double)(clamp(q, g.max) - g.zero);
                 out += (double)dy;
             }
         }

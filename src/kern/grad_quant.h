@@ -10,6 +10,10 @@
  *     LB_FQ_GRID    s = f_hi                       z = round(f_lo)      given: no range
  *     q = clamp(r + z, 0, 2^b−1)      y = s·(q−z)
  *
+ * half (2 bits, SYM or GRID): the balanced grid, ParetoQ's stretched elastic quantizer (arXiv:2502.02631) with α = 2s:
+ *     SYM    s = max(hi, −lo)/2          z = 1½ in both
+ *     r = round(x/s − ½) + ½      q = clamp(r + z, 0, 3)      inside = |x| ≤ 0.99·2s, as its authors' code has it
+ *
  * f_hi, f_lo: element (group mod n_factor) of the arrays, or the constants. A group of zeros gets s > 0 and y = 0. s is
  * rounded to scale_type before anything is divided by it; 1e-10 is the least.
  *
@@ -17,7 +21,7 @@
  *     dx += dy·inside        dv += s·dy·inside
  *     ds  = Σ dy·(inside ? r−u : q−z)          dz = −s·Σ dy·(1−inside)      (−u: x/s itself depends on s)
  *     asymmetric: ds' = ds + dz·lo/s²,  dhi = ds'/(2^b−1),  dlo = −ds'/(2^b−1) − dz/s
- *     symmetric:  the larger of hi and −lo gets ds/(2^(b−1)−1), with its sign; the other 0
+ *     symmetric:  the larger of hi and −lo gets ds/(2^(b−1)−1), with its sign; the other 0 (half: ds/2)
  *     df_hi = dhi·max(0, max x),  df_lo = dlo·min(0, min x)         given: df_hi = ds,  df_lo = dz
  *     dx at the first place of the maximum += dhi·f_hi if the maximum is above 0; likewise the minimum
  * Unit: one group. */
@@ -31,6 +35,7 @@ typedef enum lb_fq_kind { LB_FQ_ACT, LB_FQ_ASYM, LB_FQ_SYM, LB_FQ_KV, LB_FQ_GRID
 typedef struct lb_fake_quant {
     lb_fq_kind kind;
     int bits;                    /* 2…8 */
+    bool half;                   /* the balanced grid */
     lb_dtype scale_type;         /* LB_F32, LB_BF16, LB_F16 */
     int n_group, len;
     const float *x;              /* [n_group, len] */
@@ -50,6 +55,9 @@ extern const lb_op lb_op_fake_quant, lb_op_fake_quant_back;
 /* ---- shared by the rows ---- */
 typedef struct lb_fq_grid {
     float scale, zero, max;      /* codes 0…max */
+    float shift;                 /* ½ or 0: r = round(x/s − shift) + shift */
+    float limit;                 /* half: inside is |x/s| ≤ limit; 0: where the code is not clamped */
+    float per_scale;             /* SYM: range/scale */
     float hi, lo, f_hi, f_lo;
     bool dead;                   /* the scale does not depend on the range */
 } lb_fq_grid;

@@ -156,10 +156,10 @@ lb_var *lb_grad_act_fq(lb_grad *g, lb_var *x, const lb_act_fq *q);
  *     hi, lo as above;   symmetric: s = max(hi, −lo)/(2^(b−1)−1), codes −2^(b−1)…2^(b−1)−1, z = 0
  *     asymmetric: as above
  * The scale is rounded to scale_type before it is used (derivative 1). Backward as above; symmetric: the larger of hi
- * and −lo gets ds/(2^(b−1)−1). */
+ * and −lo gets ds/(2^(b−1)−1). half: 2 bits, s = max(hi, −lo)/2 and the levels below. */
 typedef struct lb_weight_fq {
     int bits, group;
-    bool sym;
+    bool sym, half;
     lb_dtype scale_type;         /* LB_F32, LB_BF16 or LB_F16: what the packed weights will hold */
     lb_var *c_hi, *c_lo;
 } lb_weight_fq;
@@ -168,11 +168,18 @@ lb_var *lb_grad_weight_fq(lb_grad *g, lb_var *w, const lb_weight_fq *q);
 /* Weights on a grid that is given: scale, zero [n, k/group], zero points whole numbers (symmetric: 2^(b−1)):
  *     q = clamp(round(w/s) + z, 0, 2^b−1)      y = s·(q − z)      s = scale, rounded to scale_type
  * Backward: dw as above; ds = Σ dy·(inside ? r − w/s : q − z) (LSQ, arXiv:1902.08153, but for its factor, to which AdamW is
- * indifferent); dz = −s·Σ dy·[outside]. */
+ * indifferent); dz = −s·Σ dy·[outside].
+ *
+ * half: 2 bits on the balanced grid, the stretched elastic quantizer of ParetoQ (arXiv:2502.02631) with α = 2s:
+ *     q = clamp(round(w/s − ½) + 2, 0, 3)      y = s·(q − 1½)      inside: |w| ≤ 0.99·α
+ *     dw = dy·[inside]                         ds = Σ dy·(q − 1½ − [inside]·w/s)
+ * The paper has α for 0.99·α, its authors' code this: so that the largest weight of a group, which α is at first, does
+ * not count as inside. */
 typedef struct lb_weight_grid {
     int bits, group;
+    bool half;
     lb_dtype scale_type;
-    lb_var *scale, *zero;
+    lb_var *scale, *zero;        /* half: zero is NULL */
 } lb_weight_grid;
 lb_var *lb_grad_weight_grid(lb_grad *g, lb_var *w, const lb_weight_grid *q);
 

@@ -61,6 +61,7 @@ static lb_var *fake_quant(lb_grad *g, lb_fake_quant a, lb_var *x, lb_var *v, lb_
     if (!lb_node_ready(g)) return NULL;
     if (a.bits < 2 || a.bits > 8)
         return lb_node_fail(g, LB_EUSAGE, "fake quantization has 2 to 8 bits, not %d", a.bits);
+    if (a.half && a.bits != 2) return lb_node_fail(g, LB_EUSAGE, "the balanced grid has 2 bits, not %d", a.bits);
     if (a.len <= 0 || x->k % a.len != 0)
         return lb_node_fail(g, LB_EUSAGE, "groups of %d do not divide rows of %d numbers", a.len, x->k);
     a.n_group = (int)(lb_node_count(x) / (size_t)a.len);
@@ -105,18 +106,18 @@ lb_var *lb_grad_weight_fq(lb_grad *g, lb_var *w, const lb_weight_fq *q)
     int len = q->group ? q->group : w ? w->k : 0;
     if (!lb_node_ready(g) || !w || !scale_ok(g, q->scale_type)) return NULL;
     if (!per_group(g, q->c_hi, w, len) || !per_group(g, q->c_lo, w, len)) return NULL;
-    lb_fake_quant a = {.kind = q->sym ? LB_FQ_SYM : LB_FQ_ASYM, .bits = q->bits, .scale_type = q->scale_type,
-                       .len = len, .hi_const = 1, .lo_const = 1};
+    lb_fake_quant a = {.kind = q->sym || q->half ? LB_FQ_SYM : LB_FQ_ASYM, .bits = q->bits, .half = q->half,
+                       .scale_type = q->scale_type, .len = len, .hi_const = 1, .lo_const = 1};
     return fake_quant(g, a, w, NULL, sigmoid(g, q->c_hi), sigmoid(g, q->c_lo));
 }
 
 lb_var *lb_grad_weight_grid(lb_grad *g, lb_var *w, const lb_weight_grid *q)
 {
     int len = q->group ? q->group : w ? w->k : 0;
-    if (!lb_node_ready(g) || !w || !q->scale || !q->zero || !scale_ok(g, q->scale_type)) return NULL;
+    if (!lb_node_ready(g) || !w || !q->scale || (!q->zero && !q->half) || !scale_ok(g, q->scale_type)) return NULL;
     if (!per_group(g, q->scale, w, len) || !per_group(g, q->zero, w, len)) return NULL;
-    return fake_quant(g, (lb_fake_quant){.kind = LB_FQ_GRID, .bits = q->bits, .scale_type = q->scale_type, .len = len}, w, NULL,
-                      q->scale, q->zero);
+    lb_fake_quant a = {.kind = LB_FQ_GRID, .bits = q->bits, .half = q->half, .scale_type = q->scale_type, .len = len};
+    return fake_quant(g, a, w, NULL, q->scale, q->half ? NULL : q->zero);
 }
 
 lb_var *lb_grad_signround(lb_grad *g, lb_var *w, const lb_signround *q)

@@ -106,7 +106,7 @@ static bool packed_matrix(binder *b, lb_mat *out, const char *module, const lb_c
     snprintf(name, sizeof name, "%s.weight_packed", module);
     if (lb_ct_fp4_num(s)) return fp4_matrix(b, out, module, store_of(b, name), s, n, k);
     if (!lb_ct_unpack(store_of(b, name), module, s, n, k, &q, b->err)) return false;
-    lb_mat m = lb_tile_mat(q.bits, n, k, q.group, q.scale_type);
+    lb_mat m = lb_tile_mat(lb_qmat_num(&q), n, k, q.group, q.scale_type);
     void *data = keep(b, m.num->size(&m), 1, module);
     if (data) lb_tile_pack(&q, data, out);
     lb_qmat_free(&q);

@@ -27,7 +27,7 @@ const lb_num *lb_num_of_dtype(lb_dtype t)
 const lb_num *lb_num_of_bits(int bits)
 {
     for (int i = 0; lb_nums[i]; i++)
-        if (lb_nums[i]->grouped && !lb_nums[i]->block && lb_nums[i]->bits == bits) return lb_nums[i];
+        if (lb_nums[i]->grouped && !lb_nums[i]->block && !lb_nums[i]->half && lb_nums[i]->bits == bits) return lb_nums[i];
     return NULL;
 }
 

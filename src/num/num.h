@@ -3,7 +3,8 @@
  * A format is one row of nums.def. Float formats (bf16, f16, f32) are row-major, exactly as a safetensors file holds
  * them, so that a mapped file is used in place. Integer formats (int2, int3, int4, int8) hold a code per weight with a
  * scale and a zero point per group of `group` consecutive columns of a row, w = scale · (code − zero), in the tile
- * layout of num/tile.h, which is what the kernels stream. Block floats (mxfp4, nvfp4; num/fp4.h) hold 4-bit floats with
+ * layout of num/tile.h, which is what the kernels stream. int2h is int2 with zero points in halves, 0, ½, 1 … 3: with
+ * 1½ the four levels −1½, −½, ½, 1½ are balanced and have no zero among them (arXiv:2502.02631). Block floats (mxfp4, nvfp4; num/fp4.h) hold 4-bit floats with
  * an 8-bit scale per block of a fixed number of columns, in the same layout. */
 #ifndef LB_NUM_NUM_H
 #define LB_NUM_NUM_H
@@ -26,6 +27,7 @@ struct lb_num {
     const char *name;        /* "bf16", "int4" */
     int bits;                /* per weight, scales not counted */
     bool grouped;            /* tile layout: integers and block floats */
+    bool half;               /* integers: zero points are stored as twice what they are */
     int block;               /* block floats: columns per scale; 0: not one */
     lb_dtype dtype;          /* of the elements, float formats only; of block floats' scales */
     size_t (*size)(const lb_mat *m);                                     /* bytes of m->data; SIZE_MAX on overflow */
@@ -35,7 +37,7 @@ struct lb_num {
 extern const lb_num *const lb_nums[];            /* NULL-terminated */
 const lb_num *lb_num_find(const char *name);     /* NULL if there is none */
 const lb_num *lb_num_of_dtype(lb_dtype t);       /* the float format of that type, or NULL */
-const lb_num *lb_num_of_bits(int bits);          /* the grouped integer format of 2, 3, 4 or 8 bits, or NULL */
+const lb_num *lb_num_of_bits(int bits);          /* the format of 2, 3, 4 or 8 bits with whole zero points, or NULL */
 /* Average bits per weight with scales, zero points and padding. */
 double lb_mat_bpw(const lb_mat *m);
 #endif

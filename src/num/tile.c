@@ -1,4 +1,4 @@
-/* num/tile.c – int2, int3, int4 and int8 groups: packing, unpacking, scalar decode. */
+/* num/tile.c – int2, int2h, int3, int4 and int8 groups: packing, unpacking, scalar decode. */
 #include "num/tile.h"
 #include "base/mem.h"
 #include <assert.h>
@@ -96,15 +96,15 @@ static void put_code(uint8_t *codes, int bits, int r, int c, unsigned code)
     codes[at] |= (uint8_t)(code >> 2 << bit);
 }
 
-lb_mat lb_tile_mat(int bits, int n, int k, int group, lb_dtype scale_type)
+lb_mat lb_tile_mat(const lb_num *num, int n, int k, int group, lb_dtype scale_type)
 {
-    return (lb_mat){.num = lb_num_of_bits(bits), .n = n, .k = k, .group = group, .scale_type = scale_type};
+    return (lb_mat){.num = num, .n = n, .k = k, .group = group, .scale_type = scale_type};
 }
 
 void lb_tile_pack(const lb_qmat *q, void *out, lb_mat *m)
 {
     assert(q->group == q->k || q->group % LB_TILE_COLS == 0);
-    *m = lb_tile_mat(q->bits, q->n, q->k, q->group, q->scale_type);
+    *m = lb_tile_mat(lb_qmat_num(q), q->n, q->k, q->group, q->scale_type);
     m->data = out;
     lb_tile_layout l;
     lb_tile_layout_of(m, &l);
@@ -128,7 +128,7 @@ void lb_tile_unpack(const lb_mat *m, lb_qmat *q)
 {
     lb_tile_layout l;
     lb_tile_layout_of(m, &l);
-    q->bits = m->num->bits, q->n = m->n, q->k = m->k, q->group = m->group, q->scale_type = m->scale_type;
+    q->bits = m->num->bits, q->half = m->num->half, q->n = m->n, q->k = m->k, q->group = m->group, q->scale_type = m->scale_type;
     for (int row = 0; row < m->n; row++) {
         const uint8_t *block = lb_tile_block(m, &l, row / LB_TILE_ROWS);
         int r = row % LB_TILE_ROWS;
@@ -154,7 +154,8 @@ static void decode(const lb_mat *m, int row, int k0, int k1, float *out)
         int g = k / m->group;
         size_t slot = (size_t)(g * LB_TILE_ROWS + r);
         unsigned code = get_code(block + l.codes_at + (size_t)g * l.group_bytes, m->num->bits, r, k - g * m->group);
-        out[k - k0] = lb_load_f32(block, m->scale_type, slot) * (float)((int)code - (int)block[l.zeros_at + slot]);
+        float scale = lb_load_f32(block, m->scale_type, slot);
+        out[k - k0] = lb_int_value(scale, (int)code, block[l.zeros_at + slot], m->num->half);
     }
 }
 
@@ -162,3 +163,5 @@ const lb_num lb_num_int8 = {.name = "int8", .bits = 8, .grouped = true, .size = 
 const lb_num lb_num_int4 = {.name = "int4", .bits = 4, .grouped = true, .size = lb_tile_size, .decode = decode};
 const lb_num lb_num_int3 = {.name = "int3", .bits = 3, .grouped = true, .size = lb_tile_size, .decode = decode};
 const lb_num lb_num_int2 = {.name = "int2", .bits = 2, .grouped = true, .size = lb_tile_size, .decode = decode};
+const lb_num lb_num_int2h = {
+    .name = "int2h", .bits = 2, .grouped = true, .half = true, .size = lb_tile_size, .decode = decode};

@@ -35,6 +35,7 @@ static bool smooth_block(lb_quant_run *r, lb_qblock *b, lb_err *err)
 
 const lb_method lb_method_smoothquant = {
     .name = "smoothquant",
+    .halves = true,
     .paper = "arXiv:2211.10438",
     .about = "moves the range of activations into the weights",
     .needs = LB_NEEDS_FLOAT,
@@ -105,6 +106,7 @@ static bool quarot_block(lb_quant_run *r, lb_qblock *b, lb_err *err)
 
 const lb_method lb_method_quarot = {
     .name = "quarot",
+    .halves = true,
     .paper = "arXiv:2404.00456",
     .about = "spreads outliers by Hadamard rotations, folded and online",
     .options = quarot_options,

@@ -1,6 +1,7 @@
 /* quant/allocate.c – the multiple-choice knapsack of bits. */
 #include "quant/allocate.h"
 #include "base/mem.h"
+#include "quant/plan.h"
 #include "store/ct.h"
 #include "store/ct_fp4.h"
 #include <math.h>
@@ -12,8 +13,7 @@ enum { MAX_CELLS = 1 << 26 };
 int64_t lb_scheme_bits(const lb_scheme *s, int n, int k, lb_dtype dtype)
 {
     if (s->w_bits == 16) return 8 * (int64_t)lb_dtype_bytes(dtype) * n * k;
-    lb_ct_scheme ct = {.bits = s->w_bits, .group = s->group > 0 ? s->group : 0, .symmetric = s->sym,
-                       .format = (lb_ct_format)s->format};
+    lb_ct_scheme ct = lb_plan_ct(s, k);
     lb_ct_part part[LB_CT_MAX_PARTS];
     int64_t bytes = 0;
     int n_part = lb_ct_fp4_num(&ct) ? lb_ct_fp4_parts(&ct, n, k, part) : lb_ct_parts(&ct, n, k, dtype, part);

@@ -31,6 +31,16 @@ static bool model(lb_quant_run *r, lb_err *err)
 
 static bool block(lb_quant_run *r, lb_qblock *b, lb_err *err) { return r->o->given->block(r->o->given->arg, b, err); }
 
+static void round_half(const lb_quant_job *j, lb_qmat *q, int row, const float *scale)
+{
+    for (int k = 0; k < q->k; k++) {
+        size_t i = (size_t)row * (size_t)lb_n_group(q->k, q->group) + (size_t)(k / q->group);
+        size_t at = (size_t)row * (size_t)q->k + (size_t)k;
+        q->scales[i] = scale[i], q->zeros[i] = LB_HALF_ZERO;
+        q->codes[at] = (uint8_t)lb_half_code(scale[i], j->w[at]);
+    }
+}
+
 static void round_row(const lb_quant_job *j, lb_qmat *q, int row, const float *scale, const float *zero)
 {
     int n_group = lb_n_group(q->k, q->group);
@@ -50,7 +60,10 @@ static bool solve(const lb_quant_job *job, lb_qmat *q, lb_err *err)
     const lb_given *g = job->given;
     const float *scale, *zero;
     if (!g->grid || !g->grid(g->arg, job->name, &scale, &zero)) return lb_method_find("rtn", err)->solve(job, q, err);
-    for (int r = 0; r < q->n; r++) round_row(job, q, r, scale, zero);
+    for (int r = 0; r < q->n; r++) {
+        if (q->half) round_half(job, q, r, scale);
+        else round_row(job, q, r, scale, zero);
+    }
     return true;
 }
 
@@ -62,6 +75,7 @@ static bool solve_fp4(const lb_quant_job *job, lb_fp4mat *q, lb_err *err)
 static const lb_method given = {.name = "trained",
                                 .paper = "arXiv:2601.14888",
                                 .about = "weights that were trained",
+                                .halves = true,
                                 .check = check,
                                 .model = model,
                                 .block = block,

@@ -18,7 +18,8 @@ typedef struct lb_given {
                                     head that was not untied is NULL. Borrowed */
     /* Overwrites the block's floats, b->in (arrays of lb_qblock_keep) and b->clip. */
     bool (*block)(void *arg, lb_qblock *b, lb_err *err);
-    /* Scales and zero points of a module's groups, [n, groups], borrowed; false: from the range of the weights. */
+    /* Scales and zero points of a module's groups, [n, groups], borrowed; false: from the range of the weights. On the
+     * balanced grid zero points are not asked for. */
     bool (*grid)(void *arg, const char *module, const float **scale, const float **zero);
 } lb_given;
 

@@ -91,7 +91,7 @@ static void round_block(const gptq *a, tile *t, const lb_gptq_block *b)
     lb_gptq_step s = {.err = t->err, .u = b->u, .scale = scale, .zero = zero, .n_col = n, .ldu = LB_GPTQ_BLOCK};
     s.w = t->w + (size_t)b->c0 * W;
     s.code = t->code + (size_t)b->c0 * W;
-    s.kind = a->fp4 ? LB_SNAP_E2M1 : LB_SNAP_INT;
+    s.kind = a->fp4 ? LB_SNAP_E2M1 : a->q->half ? LB_SNAP_HALF : LB_SNAP_INT;
     s.max = (float)((1 << a->q->bits) - 1);
     for (s.c0 = 0; s.c0 < n; s.c0 = s.c1) {
         int at = b->c0 + s.c0;
@@ -113,7 +113,7 @@ static void store(const gptq *a, const tile *t)
         uint8_t *codes = (a->fp4 ? a->fp4->codes : a->q->codes) + row * k;
         for (size_t c = 0; c < k; c++) codes[a->f->perm[c]] = t->code[c * W + r];
         for (size_t g = 0; g < n_group; g++) {
-            uint8_t zero = (uint8_t)t->zero[g * W + r];
+            uint8_t zero = (uint8_t)(a->q->half ? 2 * t->zero[g * W + r] : t->zero[g * W + r]);
             if (a->fp4) a->fp4->scales[row * n_group + g] = zero;
             else a->q->scales[row * n_group + g] = t->scale[g * W + r], a->q->zeros[row * n_group + g] = zero;
         }
@@ -169,7 +169,7 @@ static bool solve(const lb_quant_job *job, lb_qmat *out, lb_fp4mat *fp4, lb_err 
         a.f = own = lb_gptq_factor_new(job->ex, job->h, out->k, out->group, &job->gptq, job->name, err);
         if (!own) return false;
     }
-    a.grid = (lb_grid_opt){.bits = out->bits, .sym = job->scheme.sym, .scale_type = out->scale_type};
+    a.grid = (lb_grid_opt){.bits = out->bits, .sym = job->scheme.sym, .half = out->half, .scale_type = out->scale_type};
     a.grid.mse = job->clip_mse, a.grid.zeros = job->clip_zeros;
     a.clip = lb_op_pick(&lb_op_clip, job->ex, NULL);
     a.step = lb_op_pick(&lb_op_gptq_step, job->ex, NULL);
@@ -230,6 +230,7 @@ const lb_method lb_method_gptq = {
     .needs = LB_NEEDS_HESSIAN,
     .clip_from_bits = 3, /* measured: at 2 bits a grid that is clipped first has no room for what is made up for later */
     .options = options,
+    .halves = true,
     .solve = solve_row,
     .solve_fp4 = solve_fp4,
     .share = share,

@@ -38,6 +38,13 @@ static lb_grid of_range(float lo, float hi, int bits, bool sym, float clip, lb_d
     return g;
 }
 
+float lb_half_scale(const float *w, int n, float clip, lb_dtype scale_type)
+{
+    float amax = 0;
+    for (int i = 0; i < n; i++) amax = fabsf(w[i]) > amax ? fabsf(w[i]) : amax;
+    return lb_grid_stored(clip * amax / 2, scale_type);
+}
+
 /* The zero point on the other side of −lo/scale. */
 static int other_zero(const lb_grid *g, float lo)
 {
@@ -87,17 +94,23 @@ static void ranges(const float *w, int n_col, float *lo, float *hi)
 void lb_grid_tile(const lb_impl *impl, const float *w, int n_col, const lb_grid_opt *o, float *scale, float *zero)
 {
     float lo[LB_TILE_W], hi[LB_TILE_W], scales[2 * N_CLIP][LB_TILE_W], zeros[2 * N_CLIP][LB_TILE_W];
-    int best[LB_TILE_W] = {0}, step = o->mse && o->zeros && o->bits == 2 && !o->sym ? 2 : 1;
+    int best[LB_TILE_W] = {0}, step = o->mse && o->zeros && o->bits == 2 && !o->sym && !o->half ? 2 : 1;
     ranges(w, n_col, lo, hi);
-    for (int i = 0; i < (o->mse ? N_CLIP : 1); i++)
-        for (int r = 0; r < LB_TILE_W; r++) {
+    for (int i = 0; i < (o->mse ? N_CLIP : 1); i++) {
+        for (int r = 0; o->half && r < LB_TILE_W; r++) {
+            scales[i][r] = lb_half_scale((const float[]){lo[r], hi[r]}, 2, clip_of(i), o->scale_type);
+            zeros[i][r] = 0.5f * LB_HALF_ZERO;
+        }
+        for (int r = 0; !o->half && r < LB_TILE_W; r++) {
             lb_grid g = of_range(lo[r], hi[r], o->bits, o->sym, clip_of(i), o->scale_type);
             scales[step * i][r] = scales[step * i + step - 1][r] = g.scale;
             zeros[step * i][r] = (float)g.zero;
             if (step == 2) zeros[2 * i + 1][r] = (float)other_zero(&g, clip_of(i) * lo[r]);
         }
+    }
     if (o->mse) {
         lb_clip a = {.w = w, .n_col = n_col, .n_cand = step * N_CLIP, .scale = scales[0], .zero = zeros[0], .best = best};
+        a.kind = o->half ? LB_SNAP_HALF : LB_SNAP_INT;
         a.max = (float)((1 << o->bits) - 1);
         impl->run(&a, 0, LB_TILE_W / LB_TILE_UNIT, NULL);
     }

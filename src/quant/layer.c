@@ -43,7 +43,7 @@ double lb_qmat_error(const lb_qmat *q, const float *w)
     for (int r = 0; r < q->n; r++) {
         for (int k = 0; k < q->k; k++) {
             size_t i = (size_t)r * (size_t)q->k + (size_t)k, g = (size_t)r * (size_t)n_group + (size_t)(k / q->group);
-            double d = (double)(q->scales[g] * (float)((int)q->codes[i] - (int)q->zeros[g])) - (double)w[i];
+            double d = (double)lb_int_value(q->scales[g], q->codes[i], q->zeros[g], q->half) - (double)w[i];
             e += d * d;
             all += (double)w[i] * (double)w[i];
         }
@@ -119,7 +119,7 @@ static void *room(layer_work *w, const lb_mat *m, const char *name, lb_err *err)
 
 static bool keep_packed(layer_work *w, const lb_qlinear *l, const lb_qmat *q, lb_err *err)
 {
-    lb_mat m = lb_tile_mat(q->bits, q->n, q->k, q->group, q->scale_type);
+    lb_mat m = lb_tile_mat(lb_qmat_num(q), q->n, q->k, q->group, q->scale_type);
     void *data = room(w, &m, l->name, err);
     if (!data) return false;
     lb_tile_pack(q, data, &m);
@@ -190,7 +190,7 @@ static bool put_fp4(layer_work *w, const lb_qlinear *l, const lb_plan_module *m,
 lb_qmat lb_quant_qmat(const lb_plan_module *m)
 {
     return (lb_qmat){.bits = m->scheme.w_bits, .n = m->n, .k = m->k, .group = m->scheme.group > 0 ? m->scheme.group : m->k,
-                     .scale_type = m->src->dtype};
+                     .scale_type = m->src->dtype, .half = m->scheme.half};
 }
 
 static void advance(layer_work *w, const char *name)

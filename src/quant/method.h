@@ -80,6 +80,7 @@ struct lb_method {
     unsigned needs;
     int clip_from_bits;          /* default of --clip: mse for weights of at least so many bits; 0: none */
     const lb_method_option *options;     /* NULL: none */
+    bool halves;                 /* goes with the balanced grid (lb_scheme.half) */
     /* Whether the model's sizes and the scheme suit the method; adds to r->online what will run beside the weights. NULL:
      * always, nothing. */
     bool (*check)(struct lb_quant_run *r, lb_err *err);

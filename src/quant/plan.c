@@ -50,6 +50,16 @@ static bool rule_for(const maker *m, const char *name, const lb_scheme **out, lb
     return ok;
 }
 
+lb_ct_scheme lb_plan_ct(const lb_scheme *s, int k)
+{
+    static const lb_ct_format formats[] = {
+        [LB_W_INT] = LB_CT_INT, [LB_W_MXFP4] = LB_CT_MXFP4, [LB_W_NVFP4] = LB_CT_NVFP4};
+    lb_ct_scheme ct = {.bits = s->w_bits, .group = s->group > 0 ? s->group : 0, .symmetric = s->sym,
+                       .format = s->half ? LB_CT_HALF : formats[s->format]};
+    if (s->half && ct.group == 0) ct.group = k;
+    return ct;
+}
+
 static bool add_module(lb_plan *x, const char *name, int layer, int n, int k, const lb_scheme *s, lb_err *err)
 {
     if (s->w_bits < 16 && s->format != LB_W_INT && k % s->group != 0)
@@ -64,7 +74,7 @@ static bool add_module(lb_plan *x, const char *name, int layer, int n, int k, co
     lb_plan_module *m = &x->p[x->n];
     *m = (lb_plan_module){.name = strdup(name), .layer = layer, .n = n, .k = k, .scheme = *s};
     if (!m->name) return lb_fail_mem(err, strlen(name), "the plan");
-    m->ct = (lb_ct_scheme){.bits = s->w_bits, .group = s->group > 0 ? s->group : 0, .symmetric = s->sym, .format = (lb_ct_format)s->format};
+    m->ct = lb_plan_ct(s, k);
     x->n++;
     x->n_quantized += s->w_bits < 16;
     return true;

@@ -23,6 +23,8 @@ typedef struct lb_plan {
     int n_rule;
 } lb_plan;
 
+/* A scheme of weights as the file's format has it, for rows of k columns. */
+lb_ct_scheme lb_plan_ct(const lb_scheme *s, int k);
 /* LB_EUSAGE for a pattern that is none, a group longer than a row, or nothing to do (no layer is quantized and
  * `nothing_is_fine` is false). Free it whatever the result. */
 bool lb_plan_make(lb_plan *x, const lb_config *c, const lb_quantize_opt *o, bool nothing_is_fine, lb_err *err);

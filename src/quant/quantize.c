@@ -122,12 +122,24 @@ static bool check_methods(lb_quant_run *r, lb_err *err)
     return !c->solver->check || c->solver->check(r, err) || lb_wrap(err, "%s", c->solver->name);
 }
 
+/* Methods that fit weights to grids of whole zero points say so. */
+static bool check_halves(const lb_quant_run *r, const lb_plan_module *m, lb_err *err)
+{
+    const lb_chain *c = &r->o->chain;
+    const lb_method *bad = c->solver->halves ? NULL : c->solver;
+    for (int i = 0; i < c->n_transform && !bad; i++) bad = c->transform[i]->halves ? NULL : c->transform[i];
+    return !bad || lb_fail(err, LB_EUNSUPPORTED,
+                           "%s: method %s knows no balanced grid (h in the scheme); rtn and gptq do, smoothquant and "
+                           "quarot go with it", m->name, bad->name);
+}
+
 /* What the whole run would end in is refused before it begins: a format that the solver does not give. */
 static bool check_formats(const lb_quant_run *r, lb_err *err)
 {
     const lb_method *s = r->o->chain.solver;
     for (size_t i = 0; i < r->plan.n; i++) {
         const lb_plan_module *m = &r->plan.p[i];
+        if (m->scheme.half && !check_halves(r, m, err)) return false;
         if (m->scheme.w_bits == 16 || m->scheme.format == LB_W_INT) continue;
         if (m->layer < 0) return lb_fail(err, LB_EUNSUPPORTED, "%s: the head takes integer formats only", m->name);
         if (!s->solve_fp4)

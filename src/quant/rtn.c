@@ -25,6 +25,17 @@ static void round_group(const lb_quant_job *j, lb_qmat *q, int r, int g, const l
         q->codes[(size_t)r * (size_t)q->k + (size_t)k] = (uint8_t)lb_grid_code(grid, w[k]);
 }
 
+/* The same on the balanced grid. */
+static void round_half(const lb_quant_job *j, lb_qmat *q, int r, int g, float scale)
+{
+    const float *w = j->w + (size_t)r * (size_t)q->k;
+    size_t i = (size_t)r * (size_t)lb_n_group(q->k, q->group) + (size_t)g;
+    q->scales[i] = scale;
+    q->zeros[i] = LB_HALF_ZERO;
+    for (int k = g * q->group; k < group_end(q, g); k++)
+        q->codes[(size_t)r * (size_t)q->k + (size_t)k] = (uint8_t)lb_half_code(scale, w[k]);
+}
+
 /* The grid of n weights of row r: their range, or what is left of it after a learned clip. */
 static lb_grid min_max(const lb_quant_job *j, const lb_qmat *q, int r, const float *w, int n)
 {
@@ -45,7 +56,12 @@ static void rows(void *arg, int row0, int row1)
     for (int r = row0; r < row1; r++) {
         for (int g = 0; g < lb_n_group(q->k, q->group); g++) {
             const float *w = j->w + (size_t)r * (size_t)q->k + (size_t)g * (size_t)q->group;
-            lb_grid grid = min_max(j, q, r, w, group_end(q, g) - g * q->group);
+            int n = group_end(q, g) - g * q->group;
+            if (q->half) {
+                round_half(j, q, r, g, lb_half_scale(w, n, 1, q->scale_type));
+                continue;
+            }
+            lb_grid grid = min_max(j, q, r, w, n);
             round_group(j, q, r, g, &grid);
         }
     }
@@ -57,7 +73,8 @@ static void tiles(void *arg, int tile0, int tile1)
     rtn *a = arg;
     const lb_quant_job *j = a->job;
     lb_qmat *q = a->out;
-    lb_grid_opt o = {.bits = q->bits, .sym = j->scheme.sym, .scale_type = q->scale_type, .mse = true, .zeros = j->clip_zeros};
+    lb_grid_opt o = {.bits = q->bits, .sym = j->scheme.sym, .scale_type = q->scale_type, .mse = true, .zeros = j->clip_zeros,
+                     .half = q->half};
     const lb_impl *clip = lb_op_pick(&lb_op_clip, j->ex, NULL);
     float scale[W], zero[W], *turned = lb_alloc((size_t)q->group, W * sizeof *turned, "a tile of rows", NULL);
     if (!turned) {
@@ -71,7 +88,8 @@ static void tiles(void *arg, int tile0, int tile1)
             for (int k = k0; k < k1; k++)
                 turned[(size_t)(k - k0) * W + (size_t)r] = j->w[(size_t)(row0 + r) * (size_t)q->k + (size_t)k];
         lb_grid_tile(clip, turned, k1 - k0, &o, scale, zero);
-        for (int r = 0; r < n; r++)
+        for (int r = 0; r < n && q->half; r++) round_half(j, q, row0 + r, g, scale[r]);
+        for (int r = 0; r < n && !q->half; r++)
             round_group(j, q, row0 + r, g, &(lb_grid){scale[r], (int)zero[r], (1 << q->bits) - 1});
     }
     free(turned);
@@ -108,5 +126,5 @@ static bool solve_fp4(const lb_quant_job *job, lb_fp4mat *out, lb_err *err)
     return true;
 }
 
-const lb_method lb_method_rtn = {.name = "rtn", .paper = "round to nearest", .about = "round to nearest, no data", .solve = solve,
+const lb_method lb_method_rtn = {.name = "rtn", .paper = "round to nearest", .about = "round to nearest, no data", .halves = true, .solve = solve,
                                .solve_fp4 = solve_fp4};

@@ -66,15 +66,18 @@ bool lb_scheme_parse(const char *text, lb_scheme *out, lb_err *err)
         if (ok && letter(&p, 'g')) ok = number(&p, &s.group);
         if (ok && letter(&p, 's')) s.sym = true;
         else if (ok && letter(&p, 'a')) s.sym = false;
+        else if (ok && letter(&p, 'h')) s.sym = false, s.half = true;
     }
     if (!ok || *p)
         return lb_fail(
             err, LB_EUSAGE,
-            "scheme '%s' is not of the form wBITS[aBITS][kvBITS][gGROUP][s|a], such as w4a16kv16, w3g128, w2g64s or "
-            "w4a4kv4, and not mxfp4 or nvfp4",
+            "scheme '%s' is not of the form wBITS[aBITS][kvBITS][gGROUP][s|a|h], such as w4a16kv16, w3g128, w2g64s, w2g128h "
+            "or w4a4kv4, and not mxfp4 or nvfp4",
             text);
     if (!one_of(s.w_bits, w_bits))
         return lb_fail(err, LB_EUSAGE, "scheme '%s': weights of %d bits; there are 2, 3, 4, 8 and 16", text, s.w_bits);
+    if (s.half && s.w_bits != 2)
+        return lb_fail(err, LB_EUSAGE, "scheme '%s': the balanced grid (h) is for weights of 2 bits, not %d", text, s.w_bits);
     if (!one_of(s.a_bits, a_bits))
         return lb_fail(err, LB_EUSAGE, "scheme '%s': activations of %d bits; there are 4, 8 and 16", text, s.a_bits);
     if (!one_of(s.kv_bits, kv_bits))
@@ -102,6 +105,6 @@ void lb_scheme_text(const lb_scheme *s, char out[LB_SCHEME_TEXT])
     /* for weights alone the group is always said: it is how such schemes are known */
     if (s->w_bits < 16 && s->format == LB_W_INT && (s->a_bits == 16 || s->group != d.group))
         snprintf(g, sizeof g, "g%d", s->group);
-    const char *sym = s->w_bits == 16 || s->sym == d.sym ? "" : s->sym ? "s" : "a";
+    const char *sym = s->w_bits == 16 ? "" : s->half ? "h" : s->sym == d.sym ? "" : s->sym ? "s" : "a";
     snprintf(out, LB_SCHEME_TEXT, "%s%s%s%s%s%s", names[s->format], w, a, kv, g, sym);
 }

@@ -43,8 +43,9 @@ static bool same_part(run *x, const char *module, const lb_ct_part *p, const uin
 
 static bool same_when_executed(const lb_qmat *q, const char *module, lb_mat *mat, void **data, lb_err *err)
 {
-    lb_mat shape = lb_tile_mat(q->bits, q->n, q->k, q->group, q->scale_type);
-    lb_qmat back = {.bits = q->bits, .n = q->n, .k = q->k, .group = q->group, .scale_type = q->scale_type};
+    lb_mat shape = lb_tile_mat(lb_qmat_num(q), q->n, q->k, q->group, q->scale_type);
+    lb_qmat back = {.bits = q->bits, .n = q->n, .k = q->k, .group = q->group, .scale_type = q->scale_type,
+                    .half = q->half};
     *data = lb_alloc(shape.num->size(&shape), 1, module, err);
     if (!*data || !lb_qmat_alloc(&back, err)) return false;
     size_t n = (size_t)q->n * (size_t)q->k, g = (size_t)q->n * (size_t)lb_n_group(q->k, q->group);

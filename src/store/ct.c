@@ -134,7 +134,7 @@ static bool check_packing(const lb_ct_tensors *t, const lb_ct_scheme *sch, int n
 {
     char who[64];
     snprintf(who, sizeof who, "a weight [%d,%d] of %d bits", n, k, sch->bits);
-    const lb_tensor *z = sch->symmetric ? NULL : t->zero;
+    const lb_tensor *z = sch->symmetric || sch->format == LB_CT_HALF ? NULL : t->zero;
     if (!check_kind(t->packed, LB_I32, LB_I32, LB_I32, "I32", err) ||
         (z && !check_kind(z, LB_I32, LB_I32, LB_I32, "I32", err)))
         return false;
@@ -163,6 +163,26 @@ static bool check_no_zero(const lb_tensor *z, lb_err *err)
     return true;
 }
 
+static float float_at(const lb_tensor *t, size_t i)
+{
+    return t->dtype == LB_F8_E4M3 ? lb_from_e4m3(t->data[i]) : lb_load_f32(t->data, t->dtype, i);
+}
+
+/* Float zero points, each a half of a whole number among the codes. */
+static bool check_half(const lb_tensor *z, int n, int n_group, lb_err *err)
+{
+    if (z->dtype != LB_F8_E4M3 && !check_kind(z, LB_BF16, LB_F16, LB_F32, "F8_E4M3, BF16, F16 or F32", err)) return false;
+    if (!lb_tensor_check_shape(z, (int64_t[]){n, n_group}, 2, "the layout", err)) return false;
+    for (size_t i = 0; i < (size_t)n * (size_t)n_group; i++) {
+        float v = float_at(z, i);
+        if (v >= -2 && v <= 1 && 2 * v == (float)(int)(2 * v)) continue;
+        return lb_fail(err, LB_EUNSUPPORTED,
+                       "%s: tensor '%.200s' holds %g at %zu; lowbit reads zero points of 2-bit weights that are -2, -1.5 "
+                       "… 1", z->file, z->name, (double)v, i);
+    }
+    return true;
+}
+
 bool lb_ct_unpack_tensors(const lb_ct_tensors *t, const lb_ct_scheme *sch, int n, int k, lb_qmat *q, lb_err *err)
 {
     memset(q, 0, sizeof *q);
@@ -172,12 +192,13 @@ bool lb_ct_unpack_tensors(const lb_ct_tensors *t, const lb_ct_scheme *sch, int n
         return lb_fail(err, LB_EUNSUPPORTED,
                        "%s: tensor '%.200s' has groups of %d columns; lowbit reads multiples of %d, or one group a row",
                        t->packed->file, t->packed->name, group, LB_TILE_COLS);
-    bool padded;
+    bool padded, half = sch->format == LB_CT_HALF;
     if (!check_weight_shape(t->shape, n, k, err) || !check_packing(t, sch, n, k, g, &padded, err) ||
-        !check_scale(t->scale, n, g, err) || (sch->symmetric && !check_no_zero(t->zero, err)))
+        !check_scale(t->scale, n, g, err) || (sch->symmetric && !check_no_zero(t->zero, err)) ||
+        (half && !check_half(t->zero, n, g, err)))
         return false;
 
-    *q = (lb_qmat){.bits = sch->bits, .n = n, .k = k, .group = group, .scale_type = t->scale->dtype};
+    *q = (lb_qmat){.bits = sch->bits, .n = n, .k = k, .group = group, .scale_type = t->scale->dtype, .half = half};
     if (!lb_qmat_alloc(q, err)) return false;
     size_t row_bytes = 4 * (size_t)t->packed->shape[1], G = (size_t)g;
     for (size_t r = 0; r < (size_t)n; r++) {
@@ -188,7 +209,8 @@ bool lb_ct_unpack_tensors(const lb_ct_tensors *t, const lb_ct_scheme *sch, int n
     }
     for (size_t i = 0; i < (size_t)n * G; i++) q->scales[i] = lb_load_f32(t->scale->data, t->scale->dtype, i);
     if (sch->symmetric) memset(q->zeros, 1 << (sch->bits - 1), (size_t)n * G);
-    for (size_t i = 0; !sch->symmetric && i < (size_t)n * G; i++)
+    for (size_t i = 0; half && i < (size_t)n * G; i++) q->zeros[i] = (uint8_t)(int)(2 * (float_at(t->zero, i) + 2));
+    for (size_t i = 0; !half && !sch->symmetric && i < (size_t)n * G; i++)
         q->zeros[i] = (uint8_t)get(t->zero->data + 4 * (i % G), G, sch->bits, padded, i / G);
     return true;
 }
@@ -237,6 +259,7 @@ int lb_ct_parts(const lb_ct_scheme *sch, int n, int k, lb_dtype scale_type, lb_c
     out[SCALE] = (lb_ct_part){"weight_scale", scale_type, 2, {n, g}, 0};
     out[SHAPE] = (lb_ct_part){"weight_shape", LB_I64, 1, {2, 1}, 0};
     out[ZERO] = (lb_ct_part){"weight_zero_point", LB_I32, 2, {n_word(n, b, false), g}, 0};
+    if (sch->format == LB_CT_HALF) out[ZERO] = (lb_ct_part){"weight_zero_point", LB_F8_E4M3, 2, {n, g}, 0};
     for (int i = 0; i < LB_CT_MAX_PARTS; i++)
         out[i].size_bytes = (size_t)out[i].shape[0] * (size_t)out[i].shape[1] * lb_dtype_bytes(out[i].dtype);
     return sch->symmetric ? ZERO : ZERO + 1;
@@ -245,7 +268,11 @@ int lb_ct_parts(const lb_ct_scheme *sch, int n, int k, lb_dtype scale_type, lb_c
 static bool check_meant(const lb_qmat *q, const lb_ct_scheme *sch, lb_err *err)
 {
     int group = sch->group && sch->group < q->k ? sch->group : q->k;
-    if (q->bits == sch->bits && q->group == group) return true;
+    bool half = sch->format == LB_CT_HALF;
+    if (q->bits == sch->bits && q->group == group && q->half == half) return true;
+    if (q->half != half)
+        return lb_fail(err, LB_EFAIL, "a weight with %s zero points in a scheme of %s ones", q->half ? "half" : "whole",
+                       half ? "half" : "whole");
     return lb_fail(err, LB_EFAIL,
                    "a weight of %d bits in groups of %d does not fit a scheme of %d bits in groups of %d", q->bits,
                    q->group, sch->bits, group);
@@ -287,6 +314,8 @@ bool lb_ct_pack(const lb_qmat *q, const lb_ct_scheme *sch, int i, uint8_t *out, 
     if (i == SHAPE) {
         int64_t shape[2] = {q->n, q->k};
         memcpy(out, shape, sizeof shape);
+    } else if (i == ZERO && q->half) {
+        for (size_t j = 0; j < n_scale; j++) out[j] = lb_to_e4m3(0.5f * (float)q->zeros[j] - 2);
     } else if (i == ZERO) {
         pack_zeros(q, G, part[ZERO].size_bytes, out);
     } else {

@@ -7,7 +7,12 @@
  *     P.weight_zero_point  I32 [ceil(n·b/32), G]   asymmetric only; packed the same way down the rows
  *     P.weight_shape       I64 [2] = (n, k)
  *
- * The file's numbers are signed, w = s·(q − z), and stored with 2^(b−1) added: exactly lb_qmat's codes and zeros. Older
+ * With half-integer zero points (LB_CT_HALF, 2 bits):
+ *
+ *     P.weight_zero_point  [n, G] F8_E4M3, BF16, F16 or F32; written as F8_E4M3
+ *
+ * The file's numbers are signed, w = s·(q − z), and stored with 2^(b−1) added: exactly lb_qmat's codes and zeros; floats
+ * are not stored so: −2, −1½ … 1, of which 1½ among lb_qmat's codes is −½. Older
  * writers did not let 3-bit numbers cross a word (10 per word); both are read, told apart by the number of words. For
  * small k both have the same number; then the zero points decide, or it is the stream.
  *
@@ -21,7 +26,8 @@
 
 /* Reads module P of a store into *q, whose arrays it allocates (lb_qmat_free). n and k are what config.json says; every
  * shape is checked against them. False with LB_EFORMAT, LB_EUNSUPPORTED (g_idx; a group that lowbit's tiles cannot
- * hold: they want a multiple of 32 or the whole row), LB_ENUMERIC (a scale is NaN or infinite) or LB_ENOMEM. */
+ * hold: they want a multiple of 32 or the whole row; a float zero point that is no half of a whole number among the
+ * codes), LB_ENUMERIC (a scale is NaN or infinite) or LB_ENOMEM. */
 bool lb_ct_unpack(const lb_store *s, const char *module, const lb_ct_scheme *sch, int n, int k, lb_qmat *q,
                   lb_err *err);
 

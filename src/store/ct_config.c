@@ -177,7 +177,8 @@ static bool string_is(const json_t *o, const char *key, const char *a, const cha
     return s && (strcmp(s, a) == 0 || (b && strcmp(s, b) == 0));
 }
 
-static const char *const formats[] = {"pack-quantized", "mxfp4-pack-quantized", "nvfp4-pack-quantized"};
+static const char *const formats[] = {"pack-quantized", "mxfp4-pack-quantized", "nvfp4-pack-quantized",
+                                      "pack-quantized"};
 
 /* What the arguments of weights may say, as the package writes them. */
 static const char *const known_args[] = {
@@ -195,9 +196,13 @@ static bool plain_args(parser *p, const json_t *w, const char *what)
     if (!is_empty(dynamic) && !json_is_false(dynamic)) return unsupported(p, what, "dynamic", dynamic, "false");
     if (!is_empty(order) && !json_is_false(order) && !string_is(w, "actorder", "weight", "static"))
         return unsupported(p, what, "actorder", order, "null and \"weight\" (no g_idx)");
-    if (!is_empty(json_object_get(w, "block_structure")))
-        return unsupported(p, what, "block_structure", json_object_get(w, "block_structure"), "null");
     return true;
+}
+
+static bool no_blocks(parser *p, const json_t *w, const char *what)
+{
+    const json_t *v = json_object_get(w, "block_structure");
+    return is_empty(v) || unsupported(p, what, "block_structure", v, "null");
 }
 
 /* The weights of a block-float format: all of it is fixed, so anything else is refused. */
@@ -207,7 +212,8 @@ static bool parse_fp4(parser *p, const json_t *w, const char *what, lb_ct_format
     int64_t bits = 4, group = want;
     const char *type = "float", *strategy = f == LB_CT_NVFP4 ? "tensor_group" : "group";
     bool symmetric = true;
-    if (!plain_args(p, w, what) || !lb_json_opt_bool(w, "symmetric", &symmetric, p->where, p->err) ||
+    if (!plain_args(p, w, what) || !no_blocks(p, w, what) ||
+        !lb_json_opt_bool(w, "symmetric", &symmetric, p->where, p->err) ||
         !lb_json_opt_int(w, "num_bits", 1, 64, &bits, p->where, p->err) ||
         !lb_json_opt_int(w, "group_size", -1, INT32_MAX, &group, p->where, p->err) ||
         !lb_json_opt_str(w, "type", &type, p->where, p->err))
@@ -219,6 +225,23 @@ static bool parse_fp4(parser *p, const json_t *w, const char *what, lb_ct_format
     if (!is_empty(json_object_get(w, "strategy")) && !string_is(w, "strategy", strategy, NULL))
         return unsupported(p, what, "strategy", json_object_get(w, "strategy"), strategy);
     *s = (lb_ct_scheme){.bits = 4, .group = want, .symmetric = true, .format = f};
+    return true;
+}
+
+/* 2-bit codes in blocks of 1 × group whose zero points are floats. */
+static bool parse_half(parser *p, const json_t *w, const char *what, int64_t bits, bool symmetric, lb_ct_scheme *s)
+{
+    const json_t *shape = json_object_get(w, "block_structure"), *type = json_object_get(w, "zp_dtype");
+    json_int_t rows = json_integer_value(json_array_get(shape, 0)), cols = json_integer_value(json_array_get(shape, 1));
+    if (json_array_size(shape) != 2 || rows != 1 || cols < 1 || cols > INT32_MAX)
+        return unsupported(p, what, "block_structure", shape ? shape : json_null(), "blocks of one row, [1, COLUMNS]");
+    if (bits != 2 || symmetric)
+        return lb_fail(p->err, LB_EUNSUPPORTED, "%s: %s has %s blocks of %d bits; lowbit reads blocks of 2 bits, asymmetric",
+                       p->where, what, symmetric ? "symmetric" : "asymmetric", (int)bits);
+    if (!string_is(w, "zp_dtype", "torch.float8_e4m3fn", "torch.bfloat16") &&
+        !string_is(w, "zp_dtype", "torch.float16", "torch.float32"))
+        return unsupported(p, what, "zp_dtype", type ? type : json_null(), "float zero points of blocks");
+    *s = (lb_ct_scheme){.bits = 2, .group = (int)cols, .format = LB_CT_HALF};
     return true;
 }
 
@@ -234,10 +257,13 @@ static bool parse_args(parser *p, const json_t *w, const char *what, lb_ct_schem
     if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
         return unsupported(p, what, "num_bits", json_object_get(w, "num_bits"), "2, 3, 4 and 8");
     if (!is_empty(type) && !string_is(w, "type", "int", NULL)) return unsupported(p, what, "type", type, "\"int\"");
+    if (string_is(w, "strategy", "block", NULL)) return parse_half(p, w, what, bits, symmetric, s);
+    if (!no_blocks(p, w, what)) return false;
     bool by_group = string_is(w, "strategy", "group", NULL) || (is_empty(strategy) && group > 0);
     bool by_channel = string_is(w, "strategy", "channel", NULL) || (is_empty(strategy) && group == -1);
     if (!by_group && !by_channel)
-        return unsupported(p, what, "strategy", strategy ? strategy : json_null(), "\"group\" and \"channel\"");
+        return unsupported(p, what, "strategy", strategy ? strategy : json_null(),
+                           "\"group\", \"channel\" and, of 2 bits, \"block\"");
     if (by_group && group <= 0)
         return lb_fail(p->err, LB_EFORMAT, "%s: %s has the strategy \"group\" and no group_size", p->where, what);
     if (by_channel && group > 0)
@@ -434,6 +460,11 @@ static json_t *build_targets(const row *rows, size_t n, lb_ct_scheme s)
 
 static json_t *build_group(json_t *targets, lb_ct_scheme s)
 {
+    if (s.format == LB_CT_HALF)
+        return json_pack("{s:o,s:{s:i,s:s,s:b,s:s,s:n,s:[ii],s:b,s:n,s:s,s:s,s:{}},s:n,s:n}", "targets", targets, "weights",
+                         "num_bits", 2, "type", "int", "symmetric", 0, "strategy", "block", "group_size",
+                         "block_structure", 1, s.group, "dynamic", 0, "actorder", "zp_dtype", "torch.float8_e4m3fn",
+                         "observer", "minmax", "observer_kwargs", "input_activations", "output_activations");
     if (s.format != LB_CT_INT)
         return json_pack("{s:o,s:{s:i,s:s,s:b,s:s,s:i,s:n,s:b,s:n,s:s,s:s,s:{}},s:n,s:n,s:s}", "targets", targets, "weights",
                          "num_bits", 4, "type", "float", "symmetric", 1, "strategy",
@@ -452,7 +483,7 @@ static json_t *build_group(json_t *targets, lb_ct_scheme s)
 static const char *overall_format(const lb_ct_module *m, size_t n)
 {
     for (size_t i = 1; i < n; i++)
-        if (m[i].scheme.format != m[0].scheme.format) return "mixed-precision";
+        if (strcmp(formats[m[i].scheme.format], formats[m[0].scheme.format]) != 0) return "mixed-precision";
     return formats[n ? m[0].scheme.format : LB_CT_INT];
 }
 

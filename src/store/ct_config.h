@@ -1,18 +1,21 @@
 /* store/ct_config.h – which layer is quantized how: the quantization_config of compressed-tensors.
  *
  * Reads and writes the part of it that lowbit does: integer weights of 2, 3, 4 or 8 bits, by group or by channel, in
- * the pack-quantized layout, and block floats (store/ct_fp4.h), activations not quantized. Whatever else a config asks for is LB_EUNSUPPORTED by name.
+ * the pack-quantized layout, 2-bit weights with half-integer zero points in the same layout, and block floats
+ * (store/ct_fp4.h), activations not quantized. Whatever else a config asks for is LB_EUNSUPPORTED by name.
  * Matching of targets and of the ignore list follows the compressed-tensors package (utils/match.py, version 0.20). */
 #ifndef LB_STORE_CT_CONFIG_H
 #define LB_STORE_CT_CONFIG_H
 #include "base/json.h"
 
-typedef enum lb_ct_format { LB_CT_INT, LB_CT_MXFP4, LB_CT_NVFP4 } lb_ct_format;
+/* LB_CT_HALF is pack-quantized too. The package packs zero points as integers for the strategies "group" and "channel"
+ * and leaves them alone, in zp_dtype, for the others; so groups with float zero points are blocks of 1 × group. */
+typedef enum lb_ct_format { LB_CT_INT, LB_CT_MXFP4, LB_CT_NVFP4, LB_CT_HALF } lb_ct_format;
 typedef struct lb_ct_scheme {
     int bits;                /* 2, 3, 4 or 8; 4 for block floats */
-    int group;               /* columns per scale; 0: one scale a row ("channel") */
+    int group;               /* columns per scale; 0: one scale a row ("channel"); of LB_CT_HALF at least the row */
     bool symmetric;          /* zero point fixed at 2^(bits−1), not stored; block floats are */
-    lb_ct_format format;     /* pack-quantized, mxfp4-pack-quantized, nvfp4-pack-quantized */
+    lb_ct_format format;     /* pack-quantized, mxfp4-pack-quantized, nvfp4-pack-quantized, pack-quantized */
 } lb_ct_scheme;
 
 typedef struct lb_ct_config lb_ct_config;        /* opaque; read-only, safe to share between threads */

@@ -12,7 +12,7 @@ enum { WHERE = 700 };
 
 static const char *const kinds[] = {"sft", "kd", "opd", "grpo", NULL};
 static const char *const divergences[] = {"forward", "reverse", "js", "cakld", NULL};
-static const char *const scales[] = {"minmax", "clip", "static", "learned", NULL};
+static const char *const scales[] = {"minmax", "clip", "static", "learned", "stretched", NULL};
 static const char *const computes[] = {"f32", "bf16x2", "bf16", NULL};
 static const char *const schedules[] = {"cosine", "linear", "wsd", "constant", NULL};
 static const char *const parts[] = {"linears", "biases", "norms",      "routers", "embed",
@@ -263,6 +263,13 @@ static bool read_stage(lb_train_recipe *r, const json_t *o, int i, const char *i
     *s = stage_default(r, (lb_stage_kind)kind);
     if (!read_object(o, stage_fields, N(stage_fields), 1u << kind, s, where, err)) return false;
     snprintf(s->name, sizeof s->name, "%d-%s", i + 1, kinds[kind]);
+    if (s->scales == LB_SCALES_STRETCHED) {
+        if (s->scheme.format != LB_W_INT || s->scheme.w_bits != 2)
+            return lb_fail(err, LB_EFORMAT, "%s: 'scales' is 'stretched', which is for weights of 2 bits, not %d; take 'learned'",
+                           where, s->scheme.w_bits);
+        s->scheme.half = true, s->scheme.sym = false;
+        s->scales = LB_SCALES_LEARNED;
+    }
     bool writes = WRITES >> kind & 1;
     if (writes && !s->prompts) s->prompts = r->traces.prompts;
     if (writes && !s->prompts)

@@ -37,6 +37,7 @@ typedef enum lb_scales {         /* where the scales of quantized weights come f
     LB_SCALES_CLIP,              /* the same, times learned factors for both ends of each group */
     LB_SCALES_STATIC,            /* as the start left them */
     LB_SCALES_LEARNED,           /* from there, learned (LSQ, arXiv:1902.08153) */
+    LB_SCALES_STRETCHED,         /* in recipes only: learned, on the balanced grid of 2 bits (ParetoQ, arXiv:2502.02631) */
 } lb_scales;
 
 typedef enum lb_schedule { LB_LR_COSINE, LB_LR_LINEAR, LB_LR_WSD, LB_LR_CONSTANT } lb_schedule;

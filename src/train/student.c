@@ -49,11 +49,12 @@ static lb_var *rounded(const lb_student *s, lb_grad *g, lb_wquant *q, lb_var *w)
     if (s->stage.scales == LB_SCALES_STATIC || s->stage.scales == LB_SCALES_LEARNED)
         return lb_grad_weight_grid(
             g, w,
-            &(lb_weight_grid){.bits = c->w_bits, .group = group, .scale_type = s->scale_type, .scale = a, .zero = b});
+            &(lb_weight_grid){
+                .bits = c->w_bits, .group = group, .half = c->half, .scale_type = s->scale_type, .scale = a, .zero = b});
     return lb_grad_weight_fq(
         g, w,
-        &(lb_weight_fq){
-            .bits = c->w_bits, .group = group, .sym = c->sym, .scale_type = s->scale_type, .c_hi = a, .c_lo = b});
+        &(lb_weight_fq){.bits = c->w_bits, .group = group, .sym = c->sym, .half = c->half, .scale_type = s->scale_type,
+                        .c_hi = a, .c_lo = b});
 }
 
 static void weight(void *arg, lb_grad *g, lb_block_linear which, lb_var **w, lb_var **bias)
@@ -243,12 +244,14 @@ static bool range_grid(lb_student *s, lb_wquant *q, const lb_scheme *c, lb_err *
     if (ok) {
         float *zero = scale + (size_t)n * (size_t)q->n_group;
         lb_exec_get(s->ex, w, q->w->v, count * sizeof *w);
-        for (int i = 0; i < n * q->n_group; i++) {
+        for (int i = 0; i < n * q->n_group && c->half; i++)
+            scale[i] = lb_half_scale(w + (size_t)i * (size_t)group, group, 1, s->scale_type);
+        for (int i = 0; i < n * q->n_group && !c->half; i++) {
             lb_grid g = lb_grid_minmax(w + (size_t)i * (size_t)group, group, c->w_bits, c->sym, 1, s->scale_type);
             scale[i] = g.scale, zero[i] = (float)g.zero;
         }
         ok = fill(s, &q->a, n, q->n_group, q->module, scale, 0, err) &&
-             fill(s, &q->b, n, q->n_group, q->module, zero, 0, err);
+             (c->half || fill(s, &q->b, n, q->n_group, q->module, zero, 0, err));
     }
     free(w);
     free(scale);

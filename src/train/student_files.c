@@ -5,6 +5,7 @@
 #include "num/hadamard.h"
 #include "quant/given.h"
 #include "quant/grid.h"
+#include "quant/plan.h"
 #include "quant/quantize.h"
 #include "quant/recon.h"
 #include "store/ct.h"
@@ -170,19 +171,25 @@ bool lb_student_start_grid(lb_student *s, lb_wquant *q, const lb_scheme *c, bool
     *found = false;
     if (!s->ct) return true;
     if (!lb_ct_config_find(s->ct, q->module, "Linear", &sch, err)) return false;
-    if (!sch || sch->format != LB_CT_INT || sch->bits != c->w_bits || sch->symmetric != c->sym ||
-        sch->group != (c->group > 0 ? c->group : 0))
+    lb_ct_scheme want = lb_plan_ct(c, q->w->k);
+    if (!sch || sch->format != want.format || sch->bits != want.bits || sch->symmetric != want.symmetric ||
+        sch->group != want.group)
         return true;
     lb_qmat m;
     if (!lb_ct_unpack(s->start, q->module, sch, q->w->n, q->w->k, &m, err)) return false;
     size_t n = (size_t)m.n * (size_t)lb_n_group(m.k, m.group);
     float *zero = lb_alloc(n, sizeof *zero, q->module, err);
-    for (size_t i = 0; zero && i < n; i++) zero[i] = (float)m.zeros[i];
     bool ok = zero && lb_param_init(&q->a, s->ex, m.n, q->n_group, q->module, err) &&
-              lb_param_init(&q->b, s->ex, m.n, q->n_group, q->module, err);
+              (m.half || lb_param_init(&q->b, s->ex, m.n, q->n_group, q->module, err));
+    for (size_t i = 0; ok && i < n; i++) {
+        zero[i] = (float)m.zeros[i];
+        if (m.half && m.zeros[i] != LB_HALF_ZERO)
+            ok = lb_fail(err, LB_EUNSUPPORTED, "%s: '%s' has a zero point of %g; only the balanced grid, 1.5, is trained "
+                         "through", s->start_dir, q->module, 0.5 * (double)zero[i]);
+    }
     if (ok) {
         lb_exec_put(s->ex, q->a.v, m.scales, n * sizeof *m.scales);
-        lb_exec_put(s->ex, q->b.v, zero, n * sizeof *zero);
+        if (q->b.v) lb_exec_put(s->ex, q->b.v, zero, n * sizeof *zero);
     }
     *found = ok;
     free(zero);
@@ -293,6 +300,10 @@ static void grid_of(const lb_student *s, const lb_wquant *q, float *scale, float
             float v = w[(size_t)i * (size_t)group + (size_t)k];
             hi = v > hi ? v : hi;
             lo = v < lo ? v : lo;
+        }
+        if (c->half) {
+            scale[i] = lb_half_scale((const float[]){f_hi * hi, f_lo * lo}, 2, 1, s->scale_type);
+            continue;
         }
         lb_grid g = lb_grid_minmax((const float[]){f_hi * hi, f_lo * lo}, 2, c->w_bits, c->sym, 1, s->scale_type);
         scale[i] = g.scale, zero[i] = (float)g.zero;

@@ -9,7 +9,7 @@
 #include "train/student.h"
 
 /* The quantizer of one weight. Ranges: nothing; clips: logits of the factors of both ends; grids: scale and zero. All
- * [n, groups]. */
+ * [n, groups]; the balanced grid has no zero to keep. */
 typedef struct lb_wquant {
     char module[96];
     lb_param *w;                     /* borrowed from the model */

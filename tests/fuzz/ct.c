@@ -39,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const int bits[] = {2, 3, 4, 8}, groups[] = {0, 32, 64, 128};
     unsigned head = next(&f);
     lb_ct_scheme s = {.bits = bits[head & 3], .group = groups[head >> 2 & 3], .symmetric = head >> 4 & 1};
+    if (s.bits == 2 && !s.symmetric && head >> 7) s.format = LB_CT_HALF;
     int n = (int)next(&f) % 40, k = (int)next(&f), G = s.group && s.group < k ? lb_n_group(k, s.group) : 1;
     bool padded = head >> 5 & 1;
     int per_word = 32 / s.bits;
@@ -50,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!make(&f, &t[2], LB_I64, 1, 2, 1)) return 0;
     if (t[2].size_bytes == 16) memcpy((void *)t[2].data, shape, 16);
     bool made = make(&f, &t[0], LB_I32, 2, n, cols) && make(&f, &t[1], scales[head >> 6 & 1], 2, n, G) &&
-                make(&f, &t[3], LB_I32, 2, rows, G);
+                make(&f, &t[3], s.format == LB_CT_HALF ? LB_F8_E4M3 : LB_I32, 2, s.format == LB_CT_HALF ? n : rows, G);
     lb_qmat q, again;
     lb_err e = {0};
     lb_ct_tensors in = {

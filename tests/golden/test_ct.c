@@ -77,6 +77,7 @@ static void weights_are_what_they_dequantize_to(void **state)
         int bits = 0; /* the name says what it is: model.w3g32a */
         assert_int_equal(sscanf(strrchr(module, '.'), ".w%d", &bits), 1);
         assert_int_equal(q.bits, bits);
+        assert_int_equal(q.half, module[strlen(module) - 1] == 'h');
         snprintf(name, sizeof name, "%s.weight", module);
         const lb_tensor *t = lb_store_find(want, name);
         if (!t) t = lb_store_find(want, module);
@@ -84,7 +85,7 @@ static void weights_are_what_they_dequantize_to(void **state)
         assert_int_equal(t->dtype, LB_F32);
         assert_int_equal(t->size_bytes, (size_t)q.n * (size_t)q.k * 4);
         int G = lb_n_group(q.k, q.group);
-        lb_mat m = lb_tile_mat(q.bits, q.n, q.k, q.group, q.scale_type);
+        lb_mat m = lb_tile_mat(lb_qmat_num(&q), q.n, q.k, q.group, q.scale_type);
         lb_err e = {0};
         void *tiles = lb_alloc(m.num->size(&m), 1, "tiles", &e);
         assert_non_null(tiles);
@@ -94,7 +95,7 @@ static void weights_are_what_they_dequantize_to(void **state)
             m.num->decode(&m, r, 0, q.k, row);
             for (int k = 0; k < q.k; k++) {
                 size_t g = (size_t)(r * G + k / q.group), at = (size_t)r * (size_t)q.k + (size_t)k;
-                float w = q.scales[g] * (float)((int)q.codes[at] - (int)q.zeros[g]),
+                float w = lb_int_value(q.scales[g], q.codes[at], q.zeros[g], q.half),
                       theirs = lb_load_f32(t->data, LB_F32, at);
                 if (w != theirs || row[k] != theirs)
                     fail_msg("%s [%d,%d]: %g and %g, theirs %g", module, r, k, w, row[k], theirs);
@@ -105,7 +106,7 @@ static void weights_are_what_they_dequantize_to(void **state)
         lb_qmat_free(&q);
         n++;
     }
-    assert_int_equal(n, 24);
+    assert_int_equal(n, 27);
     lb_ct_config_free(c);
     lb_store_close(want);
     lb_store_close(s);
@@ -114,8 +115,8 @@ static void weights_are_what_they_dequantize_to(void **state)
 static void packed_models_are_read(void **state)
 {
     (void)state;
-    static const char *const models[] = {"qwen3-ct-w3g32", "qwen2-ct-mixed"};
-    for (int k = 0; k < 2; k++) {
+    static const char *const models[] = {"qwen3-ct-w3g32", "qwen2-ct-mixed", "qwen3-ct-w2g32h"};
+    for (int k = 0; k < 3; k++) {
         char path[256];
         snprintf(path, sizeof path, DATA "models/%s/config.json", models[k]);
         lb_ct_config *c = open_config(path);
@@ -127,7 +128,7 @@ static void packed_models_are_read(void **state)
             if (!module_of(lb_store_at(s, i), module)) continue;
             lb_qmat q;
             read_and_pack(s, c, module, &q);
-            assert_int_equal(q.bits, k == 0 ? 3 : strstr(module, "self_attn") ? 4 : 8);
+            assert_int_equal(q.bits, k == 0 ? 3 : k == 2 ? 2 : strstr(module, "self_attn") ? 4 : 8);
             lb_qmat_free(&q);
             n++;
         }

@@ -1,5 +1,6 @@
 /* test_grad.c – gradients of whole transformer blocks against PyTorch's autograd (tools/make_grad_fixtures.py): float
- * blocks of several architectures, and the block with learned transforms, clips and 4-bit fake quantization. */
+ * blocks of several architectures, and the block with learned transforms, clips and 4-bit fake quantization; and ParetoQ's
+ * stretched quantizer against its authors' code (tools/make_stretched_fixture.py). */
 #include "test.h"
 #include "base/file.h"
 #include "model/block_grad.h"
@@ -276,8 +277,44 @@ static void quantized_blocks(void **state)
         }
 }
 
+/* Values and gradients of weights to the bit, of α (twice the scale) up to the order of additions. */
+static void stretched_weights(void **state)
+{
+    (void)state;
+    fixture f = load("stretched");
+    const array *w = find(&f, "", "w", ""), *a = find(&f, "", "a", ""), *dy = find(&f, "", "dy", "");
+    const array *y = find(&f, "", "y", ""), *dw = find(&f, "", "dw", ""), *da = find(&f, "", "da", "");
+    assert_int_equal(w->n, f.n_seq * f.len);
+    for (size_t i = 0; i < sizeof ISAS / sizeof *ISAS; i++) {
+        if (!has_isa(ISAS[i])) continue;
+        lb_err err = {0};
+        lb_exec *ex = lb_exec_open(&(lb_exec_opt){.isa = ISAS[i]}, &err);
+        assert_ok(ex != NULL, err);
+        lb_grad *g = lb_grad_open(ex, 0, &err);
+        lb_param p = {0}, s = {0};
+        assert_ok(lb_param_init(&p, ex, f.n_seq, f.len, "w", &err) && lb_param_init(&s, ex, f.n_seq, 1, "s", &err), err);
+        memcpy(p.v, w->v, (size_t)w->n * sizeof *p.v);
+        for (int r = 0; r < f.n_seq; r++) s.v[r] = 0.5f * a->v[r];
+        lb_weight_grid q = {.bits = 2, .half = true, .scale_type = LB_F32, .scale = lb_grad_param(g, &s)};
+        lb_var *out = lb_grad_weight_grid(g, lb_grad_param(g, &p), &q);
+        assert_ok(lb_grad_ok(g, &err) && lb_grad_backward_from(g, out, dy->v, &err), err);
+        for (int j = 0; j < w->n; j++)
+            if (out->v[j] != y->v[j] || p.d[j] != dw->v[j])
+                fail_msg("%s [%d]: %.9g and gradient %.9g, theirs %.9g and %.9g", ISAS[i], j, (double)out->v[j],
+                         (double)p.d[j], (double)y->v[j], (double)dw->v[j]);
+        for (int r = 0; r < f.n_seq; r++)
+            if (!(fabs((double)s.d[r] - 2 * (double)da->v[r]) <= 1e-5 * (1 + fabs((double)s.d[r]))))
+                fail_msg("%s: ds[%d] is %.9g, theirs %.9g", ISAS[i], r, (double)s.d[r], 2 * (double)da->v[r]);
+        lb_param_free(&p, ex), lb_param_free(&s, ex);
+        lb_grad_close(g);
+        lb_exec_close(ex);
+    }
+    lb_map_close(&f.map);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(float_blocks), cmocka_unit_test(quantized_blocks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(float_blocks), cmocka_unit_test(quantized_blocks),
+                                       cmocka_unit_test(stretched_weights)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ static const char *const FLOATS[] = {
     "llama-linear", "llama-yarn", "qwen3_moe",     "qwen3_moe-mixed", "abacus-5m",  NULL,
 };
 /* Packed by compressed-tensors; their logits are those of the exact products scale · (code − zero). */
-static const char *const PACKED[] = {"qwen3-ct-w3g32", "qwen2-ct-mixed", NULL};
+static const char *const PACKED[] = {"qwen3-ct-w3g32", "qwen2-ct-mixed", "qwen3-ct-w2g32h", NULL};
 
 /* ---- reading the fixtures ---- */
 typedef struct seq {

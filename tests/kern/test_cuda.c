@@ -122,13 +122,14 @@ static lb_mat random_mat(const lb_num *num, int n, int k, size_t *bytes)
         int group = PICK(32, 64, 96, 128);
         if (group > k || below(4) == 0) group = k;
         size_t ng = (size_t)n * (size_t)lb_n_group(k, group);
-        lb_qmat q = {num->bits, n, k, group, (lb_dtype)PICK(LB_F32, LB_F16, LB_BF16), host(nk), host(ng * 4), host(ng)};
+        lb_qmat q = {num->bits, n, k, group, (lb_dtype)PICK(LB_F32, LB_F16, LB_BF16), host(nk), host(ng * 4), host(ng),
+                     num->half};
         for (size_t i = 0; i < nk; i++) q.codes[i] = (uint8_t)below(1 << num->bits);
         for (size_t i = 0; i < ng; i++) {
             q.scales[i] = lb_from_bf16(lb_to_bf16(0.001f + 0.02f * fabsf(normal()))); /* exact in all three types */
-            q.zeros[i] = (uint8_t)below(1 << num->bits);
+            q.zeros[i] = (uint8_t)below(num->half ? 7 : 1 << num->bits);
         }
-        m = lb_tile_mat(num->bits, n, k, group, q.scale_type);
+        m = lb_tile_mat(num, n, k, group, q.scale_type);
         void *data = must(aligned_alloc(64, num->size(&m)));
         host_mem[n_host++] = data;
         lb_tile_pack(&q, data, &m);

@@ -5,6 +5,7 @@
 #include "kern/kv_pack.h"
 #include "kern/actquant.h"
 #include "model/grad.h"
+#include "num/tile.h"
 #include "quant/grid.h"
 
 enum { MOST_IN = 5 };
@@ -216,7 +217,7 @@ static void finite_differences(void **state)
  * clamping did at the point frozen: round(t) = t + (round(t₀) − t₀), and a code at an end of the range moves if it was
  * inside. Its derivative is what backward must give. */
 typedef struct ste {
-    int kind, bits;                  /* kind: 0 activations, 1 asymmetric, 2 symmetric weights */
+    int kind, bits;                  /* kind: 0 activations, 1 asymmetric, 2 symmetric weights, 3 the balanced grid */
     double r_off, z_off;             /* frozen */
     int side;                        /* frozen: −1, 1 clamped, 0 not */
 } ste;
@@ -227,6 +228,10 @@ static double ste_scale(const ste *s, double top, double bottom, double f_hi, do
     if (s->kind == 2) {
         *z = 1 << (s->bits - 1);
         return fmax(hi, -lo) / (*z - 1);
+    }
+    if (s->kind == 3) {
+        *z = 1.5;
+        return fmax(hi, -lo) / 2;
     }
     double scale = (hi - lo) / max;
     *z = -lo / scale + s->z_off;
@@ -262,16 +267,18 @@ static double ste_sum(const ste_case *c, const double *x, const double *v, const
             ste s = c->s;
             s.z_off = 0;
             ste_scale(&s, top, bottom, f_hi, f_lo, &z);
-            *z_off = nearbyint(z) - z;
+            *z_off = c->s.kind == 3 ? 0 : nearbyint(z) - z;
         }
         for (int i = g * LEN; i < (g + 1) * LEN; i++) {
             ste s = c->s;
             s.z_off = *z_off;
             if (freeze) {
                 double t = x[i] / ste_scale(&s, top, bottom, f_hi, f_lo, &z) + v[i];
-                double q = nearbyint(t) + nearbyint(z);
-                frozen[i] = nearbyint(t) - t;
+                double r = c->s.kind == 3 ? nearbyint(t - 0.5) + 0.5 : nearbyint(t);
+                double q = r + (c->s.kind == 3 ? z : nearbyint(z));
+                frozen[i] = r - t;
                 side[i] = q < 0 ? -1 : q > (1 << s.bits) - 1;
+                if (c->s.kind == 3) side[i] = t > 1.98 ? 1 : t < -1.98 ? -1 : 0;
             }
             s.r_off = frozen[i], s.side = side[i];
             sum += (double)w[i] * ste_value(&s, x[i], v[i], top, bottom, f_hi, f_lo);
@@ -286,7 +293,7 @@ static lb_var *ste_build(lb_grad *g, const ste_case *c, lb_param *p)
     if (c->s.kind == 0)
         return lb_grad_act_fq(g, x, &(lb_act_fq){.bits = c->s.bits, .len = LEN, .c_hi = hi, .c_lo = lo});
     if (!c->offset)
-        return lb_grad_weight_fq(g, x, &(lb_weight_fq){.bits = c->s.bits, .group = LEN, .sym = c->s.kind == 2,
+        return lb_grad_weight_fq(g, x, &(lb_weight_fq){.bits = c->s.bits, .group = LEN, .sym = c->s.kind == 2, .half = c->s.kind == 3,
                                                        .c_hi = hi, .c_lo = lo});
     return lb_grad_signround(g, x, &(lb_signround){.bits = c->s.bits, .group = LEN, .sym = c->s.kind == 2,
                                                    .v = lb_grad_param(g, &p[1]), .a = hi, .b = lo});
@@ -345,7 +352,7 @@ static void straight_through(void **state)
     static const ste_case cases[] = {
         {{.kind = 0, .bits = 4}, false}, {{.kind = 0, .bits = 8}, false}, {{.kind = 1, .bits = 3}, false},
         {{.kind = 2, .bits = 4}, false}, {{.kind = 2, .bits = 2}, false}, {{.kind = 1, .bits = 2}, true},
-        {{.kind = 1, .bits = 4}, true},  {{.kind = 2, .bits = 3}, true},
+        {{.kind = 1, .bits = 4}, true},  {{.kind = 2, .bits = 3}, true},  {{.kind = 3, .bits = 2}, false},
     };
     for (size_t l = 0; l < sizeof ISAS / sizeof *ISAS; l++) {
         if (!has_isa(ISAS[l])) continue;
@@ -383,6 +390,28 @@ static void fake_quant_agrees(void **state)
                 }
             }
         }
+    for (int t = 0; t < 6; t++) { /* the balanced grid: its range, and given scales */
+        int group = t < 3 ? K : 16;
+        lb_dtype type = t % 3 == 0 ? LB_F32 : t % 3 == 1 ? LB_BF16 : LB_F16;
+        float scales[N * K / 16];
+        for (int i = 0; i < N * K / group; i++) scales[i] = lb_half_scale(w + i * group, group, 1, type);
+        lb_grad_reset(g);
+        lb_weight_fq q = {.bits = 2, .group = t < 3 ? 0 : group, .half = true, .scale_type = type};
+        lb_var *y = lb_grad_weight_fq(g, lb_grad_const(g, w, N, K), &q);
+        lb_weight_grid given = {.bits = 2, .group = t < 3 ? 0 : group, .half = true, .scale_type = type};
+        given.scale = lb_grad_const(g, scales, N, K / group);
+        lb_var *z = lb_grad_weight_grid(g, lb_grad_const(g, w, N, K), &given);
+        assert_ok(lb_grad_ok(g, &err), err);
+        for (int j = 0; j < N * K; j++) {
+            float s = scales[j / group], want = lb_int_value(s, lb_half_code(s, w[j]), LB_HALF_ZERO, true);
+            if (y->v[j] != want || z->v[j] != want)
+                fail_msg("balanced [%d] = %.9g and %.9g, wanted %.9g", j, (double)y->v[j], (double)z->v[j], (double)want);
+        }
+    }
+    lb_grad_reset(g);
+    assert_null(lb_grad_weight_fq(g, lb_grad_const(g, w, N, K), &(lb_weight_fq){.bits = 3, .half = true, .scale_type = LB_F32}));
+    assert_false(lb_grad_ok(g, &err));
+    assert_non_null(strstr(err.msg, "2 bits, not 3"));
     /* activations are what the integer kernels multiply */
     for (int t = 0; t < 8; t++) {
         lb_act_quant q = {.kind = LB_ACT_INT, .bits = t & 1 ? 8 : 4, .clip_hi = t & 2 ? 0.9f : 0,

@@ -44,16 +44,17 @@ static weights make_weights(const lb_num *num, int n, int k, int group, lb_dtype
         lb_fp4mat_free(&q);
     } else if (num->grouped) {
         size_t nk = (size_t)n * (size_t)k, ng = (size_t)n * (size_t)lb_n_group(k, group);
-        lb_qmat q = {num->bits, n, k, group, scale_type, must(malloc(nk)), must(malloc(ng * 4)), must(malloc(ng))};
+        lb_qmat q = {num->bits, n, k, group, scale_type, must(malloc(nk)), must(malloc(ng * 4)), must(malloc(ng)),
+                     num->half};
         for (size_t i = 0; i < nk; i++) q.codes[i] = (uint8_t)below(1 << num->bits);
         for (size_t i = 0; i < ng; i++) {
             uint16_t one;
             float s = (float)(0.001 + 0.02 * uniform());
             lb_store_f32(&one, LB_BF16, 0, s);
             q.scales[i] = lb_load_f32(&one, LB_BF16, 0); /* 8 bits of mantissa: exact in all three types */
-            q.zeros[i] = (uint8_t)below(1 << num->bits);
+            q.zeros[i] = (uint8_t)below(num->half ? 7 : 1 << num->bits);
         }
-        w.m = lb_tile_mat(num->bits, n, k, group, scale_type);
+        w.m = lb_tile_mat(num, n, k, group, scale_type);
         w.data = must(aligned_alloc(64, num->size(&w.m)));
         lb_tile_pack(&q, w.data, &w.m);
         free(q.codes), free(q.scales), free(q.zeros);
@@ -289,6 +290,7 @@ static void extremes_of_quantized_activations(void **state)
         if (!lb_nums[f]->grouped || lb_nums[f]->block) continue;
         for (int variant = 0; variant < 8; variant++) {
             int bits = variant & 1 ? 8 : 4, most = (1 << bits) - 1, top = (1 << lb_nums[f]->bits) - 1;
+            int most_zero = lb_nums[f]->half ? 2 * top : top;
             lb_act_quant act = {.kind = LB_ACT_INT, .bits = bits};
             weights w = make_weights(lb_nums[f], N, K, K, LB_F32);
             lb_qmat q = {.bits = lb_nums[f]->bits, .n = N, .k = K, .group = K};
@@ -296,7 +298,7 @@ static void extremes_of_quantized_activations(void **state)
             assert_ok(lb_qmat_alloc(&q, &err), err);
             lb_tile_unpack(&w.m, &q);
             memset(q.codes, variant & 2 ? top : 0, (size_t)N * K);
-            memset(q.zeros, variant & 2 ? 0 : top, N);
+            memset(q.zeros, variant & 2 ? 0 : most_zero, N);
             lb_tile_pack(&q, w.data, &w.m);
             for (int r = 0; r < N; r++) w.m.num->decode(&w.m, r, 0, K, w.value + (size_t)r * K);
             float *x = must(malloc(TOK * K * sizeof *x));

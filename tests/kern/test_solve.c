@@ -34,13 +34,16 @@ static void e2m1_rounds_to_the_nearest_even(void **state)
     }
 }
 
+static const lb_snap_kind kinds[] = {LB_SNAP_INT, LB_SNAP_E2M1, LB_SNAP_HALF};
+
 /* Grids of a spread of sizes around the data, some of them far off. */
-static void grids(float *scale, float *zero, int n, float max, uint64_t seed)
+static void grids(float *scale, float *zero, int n, float max, lb_snap_kind kind, uint64_t seed)
 {
     float *r = randoms((size_t)n * 2 * W, seed);
     for (int i = 0; i < n * W; i++) {
         scale[i] = 0.02f + 0.3f * fabsf(r[2 * i]);
         zero[i] = fminf(max, floorf(fabsf(r[2 * i + 1]) * max / 3));
+        if (kind == LB_SNAP_HALF) zero[i] = fminf(zero[i], max - 1) + 0.5f;
     }
     free(r);
 }
@@ -51,14 +54,14 @@ static void clip_rows_choose_the_same(void **state)
     static const int cols[] = {1, 7, 8, 9, 32, 64, 100, 128};
     enum { CAND = 37 };
     float scale[CAND * W], zero[CAND * W];
-    for (int kind = 0; kind < 2; kind++)
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++)
         for (int bits = 2; bits <= 8; bits += bits < 4 ? 1 : 4)
             for (size_t n = 0; n < sizeof cols / sizeof *cols; n++) {
                 float max = (float)((1 << bits) - 1), *w = randoms((size_t)(cols[n] * W), (uint64_t)(bits * 10 + cols[n]));
-                grids(scale, zero, CAND, max, 7);
+                grids(scale, zero, CAND, max, kinds[kind], 7);
                 for (int c = 0; c < cols[n]; c++) w[c * W + 3] = 0, w[c * W + 4] *= 1e19f, w[c * W + 5] *= 1e-18f;
                 int *want = (int *)(void *)guard_new(W);
-                lb_clip a = {w, cols[n], CAND, kind ? LB_SNAP_E2M1 : LB_SNAP_INT, max, scale, zero, want};
+                lb_clip a = {w, cols[n], CAND, kinds[kind], max, scale, zero, want};
                 lb_op_clip.impls[0].run(&a, 0, UNITS, NULL);
                 for (int r = 0; r < W; r++) { /* the choice is the best, in double */
                     double least = INFINITY, chosen = 0;
@@ -90,13 +93,13 @@ static void step_rows_give_the_same_bits(void **state)
 {
     (void)state;
     static const int cols[] = {1, 2, 31, 96, 128};
-    for (int kind = 0; kind < 2; kind++)
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++)
         for (size_t n = 0; n < sizeof cols / sizeof *cols; n++) {
             int k = cols[n], ldu = k + 3, from = k / 3;
             size_t size = (size_t)(k * W);
             float *w = randoms(size, 1), *u = randoms((size_t)(k * ldu), 2), scale[5 * W], zero[5 * W];
             const float *ps[128], *pz[128];
-            grids(scale, zero, 5, 15, 3);
+            grids(scale, zero, 5, 15, kinds[kind], 3);
             for (int c = 0; c < k; c++) {
                 ps[c] = scale + c % 5 * W, pz[c] = zero + c % 5 * W;
                 for (int j = 0; j < ldu; j++) u[c * ldu + j] *= 0.05f;
@@ -105,7 +108,7 @@ static void step_rows_give_the_same_bits(void **state)
             float *want_w = guard_new(size), *want_e = guard_new(size), *want_c = guard_new(size / 4);
             for (const lb_impl *impl = lb_op_gptq_step.impls; impl->name; impl++) {
                 bool ref = impl == lb_op_gptq_step.impls;
-                lb_gptq_step a = {.u = u, .scale = ps, .zero = pz, .kind = kind ? LB_SNAP_E2M1 : LB_SNAP_INT, .max = 15};
+                lb_gptq_step a = {.u = u, .scale = ps, .zero = pz, .kind = kinds[kind], .max = 15};
                 a.n_col = k, a.ldu = ldu;
                 if (!runs_here(impl, &a)) continue;
                 a.w = ref ? want_w : guard_new(size);

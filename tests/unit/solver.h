@@ -55,7 +55,7 @@ static inline lb_quant_job job_of(const layer *l, const lb_qmat *q, lb_exec *ex)
 static inline float qmat_value(const lb_qmat *q, int r, int c)
 {
     size_t g = (size_t)r * (size_t)lb_n_group(q->k, q->group) + (size_t)(c / q->group);
-    return q->scales[g] * (float)(q->codes[(size_t)r * (size_t)q->k + (size_t)c] - q->zeros[g]);
+    return lb_int_value(q->scales[g], q->codes[(size_t)r * (size_t)q->k + (size_t)c], q->zeros[g], q->half);
 }
 
 /* tr(Δ·H·Δᵀ), Δ = Ŵ − W. */

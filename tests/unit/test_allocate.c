@@ -138,6 +138,8 @@ static void sizes_are_those_of_the_file(void **state)
     lb_err e = {0};
     assert_ok(lb_scheme_parse("w3g128", &s, &e), e);
     assert_int_equal(lb_scheme_bits(&s, 256, 512, LB_BF16), 8 * (256 * 48 * 4 + 256 * 4 * 2 + 24 * 4 * 4 + 16));
+    assert_ok(lb_scheme_parse("w2g128h", &s, &e), e); /* zero points of a byte each */
+    assert_int_equal(lb_scheme_bits(&s, 256, 512, LB_BF16), 8 * (256 * 32 * 4 + 256 * 4 * 2 + 256 * 4 + 16));
     assert_ok(lb_scheme_parse("w16", &s, &e), e);
     assert_int_equal(lb_scheme_bits(&s, 256, 512, LB_BF16), 16 * 256 * 512);
 }

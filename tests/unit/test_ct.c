@@ -27,6 +27,7 @@ static void fill(lb_qmat *q, bool symmetric, uint64_t seed)
         lb_store_f32(two, q->scale_type, 0, (float)(r[0] % 1000) * 0.001f - 0.2f);
         q->scales[i] = lb_load_f32(two, q->scale_type, 0);
         q->zeros[i] = symmetric ? (uint8_t)(1 << (q->bits - 1)) : (uint8_t)(r[1] & ((1u << q->bits) - 1));
+        if (q->half) q->zeros[i] = (uint8_t)(r[1] % 7);
     }
 }
 
@@ -71,6 +72,7 @@ static void assert_same(const lb_qmat *a, const lb_qmat *b)
     assert_int_equal(a->bits, b->bits);
     assert_int_equal(a->group, b->group);
     assert_int_equal(a->scale_type, b->scale_type);
+    assert_int_equal(a->half, b->half);
     assert_memory_equal(a->codes, b->codes, (size_t)a->n * (size_t)a->k);
     assert_memory_equal(a->scales, b->scales, ng * sizeof *a->scales);
     assert_memory_equal(a->zeros, b->zeros, ng);
@@ -86,11 +88,14 @@ static void round_trips_are_exact(void **state)
     for (size_t b = 0; b < 4; b++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (size_t g = 0; g < 4; g++)
-                for (int symmetric = 0; symmetric < 2; symmetric++) {
+                for (int kind = 0; kind < (b == 0 ? 3 : 2); kind++) {
                     lb_err e = {0};
-                    lb_ct_scheme sch = {.bits = all_bits[b], .group = groups[g], .symmetric = symmetric};
+                    bool symmetric = kind == 1, half = kind == 2;
+                    lb_ct_scheme sch = {.bits = all_bits[b], .group = groups[g], .symmetric = symmetric,
+                                        .format = half ? LB_CT_HALF : LB_CT_INT};
                     int n = shapes[s][0], k = shapes[s][1], group = groups[g] && groups[g] < k ? groups[g] : k;
-                    lb_qmat q = {.bits = all_bits[b], .n = n, .k = k, .group = group, .scale_type = types[seed % 3]},
+                    lb_qmat q = {.bits = all_bits[b], .n = n, .k = k, .group = group, .scale_type = types[seed % 3],
+                                 .half = half},
                             back;
                     assert_ok(lb_qmat_alloc(&q, &e), e);
                     fill(&q, symmetric, ++seed);
@@ -113,7 +118,7 @@ static void bits_lie_where_the_layout_says(void **state)
     float scales[33];
     for (int i = 0; i < 33; i++) codes[i] = zeros[i] = (uint8_t)(i % 8), scales[i] = 1;
     lb_ct_scheme s = {.bits = 3};
-    lb_qmat row = {3, 1, 33, 33, LB_F32, codes, scales, zeros};
+    lb_qmat row = {3, 1, 33, 33, LB_F32, codes, scales, zeros, false};
     uint32_t w[4];
     assert_ok(lb_ct_pack(&row, &s, 0, (uint8_t *)w, &e), e);
     uint64_t eight = 0; /* 0…7 in 24 bits */
@@ -122,7 +127,7 @@ static void bits_lie_where_the_layout_says(void **state)
     assert_int_equal(w[1], (uint32_t)(eight >> 8 | eight << 16));
     assert_int_equal(w[2], (uint32_t)(eight >> 16 | eight << 8));
     assert_int_equal(w[3], 0); /* element 32 is code 0 */
-    lb_qmat column = {3, 33, 1, 1, LB_F32, codes, scales, zeros};
+    lb_qmat column = {3, 33, 1, 1, LB_F32, codes, scales, zeros, false};
     uint32_t z[4];
     assert_ok(lb_ct_pack(&column, &s, 3, (uint8_t *)z, &e), e);
     assert_memory_equal(z, w, 16);
@@ -233,6 +238,48 @@ static void hostile_shapes_are_errors(void **state)
     lb_qmat_free(&q);
 }
 
+/* Float zero points: of every type, with the value that the header gives them, and none that kernels do not take. */
+static void half_zero_points_are_checked(void **state)
+{
+    (void)state;
+    lb_err e = {0};
+    lb_ct_scheme sch = {.bits = 2, .group = 32, .format = LB_CT_HALF};
+    lb_qmat q = {.bits = 2, .n = 7, .k = 33, .group = 32, .scale_type = LB_BF16, .half = true}, back;
+    assert_ok(lb_qmat_alloc(&q, &e), e);
+    fill(&q, false, 5);
+    for (int i = 0; i < 14; i++) q.zeros[i] = (uint8_t)(i % 7);
+    packed p;
+    pack_all(&q, &sch, &p);
+    const uint8_t *eight = p.t[3].data;
+    assert_int_equal(p.t[3].dtype, LB_F8_E4M3);
+    for (int i = 0; i < 14; i++) assert_true(lb_from_e4m3(eight[i]) == 0.5f * (float)(i % 7) - 2);
+    static const lb_dtype types[] = {LB_BF16, LB_F16, LB_F32};
+    float wide[14];
+    int n = 7, k = 33;
+    for (int t = 0; t < 3; t++) {
+        for (size_t i = 0; i < 14; i++) lb_store_f32(wide, types[t], i, lb_from_e4m3(eight[i]));
+        p.t[3].data = (const uint8_t *)wide, p.t[3].dtype = types[t];
+        assert_ok(lb_ct_unpack_tensors(&p.all, &sch, n, k, &back, &e), e);
+        assert_same(&q, &back);
+        lb_qmat_free(&back);
+    }
+    static const float bad[] = {-0.25f, 1.5f, -2.5f, NAN, INFINITY, 1e30f};
+    for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
+        float keep = wide[9];
+        REFUSED(wide[9] = bad[b], wide[9] = keep, "at 9; lowbit reads zero points of 2-bit weights that are");
+        assert_int_equal(e.code, LB_EUNSUPPORTED);
+    }
+    REFUSED(p.t[3].dtype = LB_I32, p.t[3].dtype = LB_F32, "'weight_zero_point' is I32, wanted F8_E4M3, BF16, F16 or F32");
+    REFUSED(p.t[3].shape[1] = 1, p.t[3].shape[1] = 2, "'weight_zero_point' is [7,1]");
+    sch.format = LB_CT_INT;
+    uint8_t bytes[64];
+    assert_false(lb_ct_pack(&q, &sch, 0, bytes, &e));
+    assert_non_null(strstr(e.msg, "half zero points in a scheme of whole ones"));
+    p.t[3].data = eight;
+    free_packed(&p);
+    lb_qmat_free(&q);
+}
+
 static double seconds(void)
 {
     struct timespec t;
@@ -314,6 +361,9 @@ static void block_floats_are_numbers(void **state)
     assert_true(lb_ct_fp4_tensor_scale(&lb_num_nvfp4, 0) == 1 && lb_ct_fp4_tensor_scale(&lb_num_nvfp4, 1e-40f) == 1);
 }
 
+#define BLOCK(b, shape, zp) \
+    "{\"num_bits\":" #b ",\"symmetric\":false,\"strategy\":\"block\",\"block_structure\":" shape ",\"zp_dtype\":\"" zp "\"}"
+
 static void configs_are_understood(void **state)
 {
     (void)state;
@@ -327,6 +377,7 @@ static void configs_are_understood(void **state)
         {QC("", G1("{\"num_bits\":3,\"symmetric\":false,\"group_size\":64}")), {3, 64, false, LB_CT_INT}},
         {QC("", G1("{\"num_bits\":2,\"group_size\":-1,\"actorder\":\"weight\",\"dynamic\":false}")), {2, 0, true, LB_CT_INT}},
         {QC("", "\"W4A16_ASYM\":[\"Linear\"]"), {4, 128, false, LB_CT_INT}},
+        {QC("", G1(BLOCK(2, "[1,64]", "torch.bfloat16"))), {2, 64, false, LB_CT_HALF}},
         {QC("", GF("mxfp4", "{\"num_bits\":4,\"type\":\"float\",\"strategy\":\"group\",\"group_size\":32,\"scale_dtype\":\"torch.uint8\"}")),
          {4, 32, true, LB_CT_MXFP4}},
         {QC("", GF("nvfp4", "{\"strategy\":\"tensor_group\",\"dynamic\":false}")), {4, 16, true, LB_CT_NVFP4}},
@@ -341,6 +392,7 @@ static void configs_are_understood(void **state)
         assert_int_equal(s->bits, good[i].want.bits);
         assert_int_equal(s->group, good[i].want.group);
         assert_int_equal(s->symmetric, good[i].want.symmetric);
+        assert_int_equal(s->format, good[i].want.format);
         lb_ct_config_free(c);
     }
 }
@@ -395,6 +447,13 @@ static void what_is_not_done_is_named(void **state)
         {QC("", G1("{\"num_bits\":8,\"type\":\"float\",\"strategy\":\"channel\"}")), LB_EUNSUPPORTED, "type \"float\""},
         {QC("", G1("{\"num_bits\":8,\"strategy\":\"tensor\"}")), LB_EUNSUPPORTED, "strategy \"tensor\""},
         {QC("", G1("{\"num_bits\":8}")), LB_EUNSUPPORTED, "strategy null"},
+        {QC("", G1(BLOCK(4, "[1,64]", "torch.float32"))), LB_EUNSUPPORTED, "asymmetric blocks of 4 bits"},
+        {QC("", G1(BLOCK(2, "[1,64]", "torch.int8"))), LB_EUNSUPPORTED, "zp_dtype \"torch.int8\""},
+        {QC("", G1(BLOCK(2, "[128,128]", "torch.float32"))), LB_EUNSUPPORTED, "block_structure [128,128]"},
+        {QC("", G1(BLOCK(2, "[1,0]", "torch.float32"))), LB_EUNSUPPORTED, "block_structure [1,0]"},
+        {QC("", G1(BLOCK(2, "[1,4294967297]", "torch.float32"))), LB_EUNSUPPORTED, "block_structure"},
+        {QC("", G1(BLOCK(2, "\"1x64\"", "torch.float32"))), LB_EUNSUPPORTED, "block_structure \"1x64\""},
+        {QC("", G1("{\"num_bits\":2,\"strategy\":\"block\",\"block_structure\":[1,64]}")), LB_EUNSUPPORTED, "symmetric blocks"},
         {QC("", G1("{\"num_bits\":8,\"strategy\":\"group\"}")), LB_EFORMAT, "no group_size"},
         {QC("", G1("{\"num_bits\":\"8\"}")), LB_EFORMAT, "a string"},
         {QC("", G1("{\"num_bits\":4,\"group_size\":-2}")), LB_EFORMAT, "-2"},
@@ -468,15 +527,17 @@ static void built_configs_read_back(void **state)
             if (mixed && i % 4 == 3) m[i].scheme = (lb_ct_scheme){4, 32, true, LB_CT_INT};       /* every down_proj */
             if (mixed && i == 6) m[i].scheme = (lb_ct_scheme){8, 0, true, LB_CT_INT};            /* one up_proj */
             if (mixed && i == 16) m[i].scheme = (lb_ct_scheme){8, 0, true, LB_CT_INT};
+            if (mixed && i == 9) m[i].scheme = (lb_ct_scheme){2, 64, false, LB_CT_HALF};
         }
         const char *ignore[] = {"model.layers.9.mlp.down_proj", "lm_head"};
         size_t n = mixed ? 17 : 16;
         json_t *v = lb_ct_config_build(m, n, ignore, mixed ? 1 : 2, &e);
         if (!v) fail_msg("%s", e.msg);
-        assert_int_equal(json_object_size(json_object_get(v, "config_groups")), mixed ? 3 : 1);
+        assert_int_equal(json_object_size(json_object_get(v, "config_groups")), mixed ? 4 : 1);
+        assert_string_equal(json_string_value(json_object_get(v, "format")), "pack-quantized");
         json_t *targets = json_object_get(json_object_get(json_object_get(v, "config_groups"), "group_0"), "targets");
-        /* q and v by one regex each, three up_proj by name */
-        assert_int_equal(json_array_size(targets), mixed ? 5 : 1);
+        /* q by a regex, three v_proj and three up_proj by name */
+        assert_int_equal(json_array_size(targets), mixed ? 7 : 1);
         lb_ct_config *c = lb_ct_config_parse(v, "built", &e);
         if (!c) fail_msg("%s", e.msg);
         for (size_t i = 0; i < n; i++) {
@@ -486,6 +547,7 @@ static void built_configs_read_back(void **state)
             assert_int_equal(s->bits, m[i].scheme.bits);
             assert_int_equal(s->group, m[i].scheme.group);
             assert_int_equal(s->symmetric, m[i].scheme.symmetric);
+            assert_int_equal(s->format, m[i].scheme.format);
         }
         assert_int_equal(bits_of(c, "model.layers.9.mlp.down_proj", "Linear"), 0);
         if (!mixed) assert_int_equal(bits_of(c, "lm_head", "Linear"), 0);
@@ -544,7 +606,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips_are_exact),     cmocka_unit_test(bits_lie_where_the_layout_says),
         cmocka_unit_test(padded_words_are_read),     cmocka_unit_test(hostile_shapes_are_errors),
-        cmocka_unit_test(unpacking_is_fast),         cmocka_unit_test(block_floats_are_numbers),
+        cmocka_unit_test(half_zero_points_are_checked), cmocka_unit_test(unpacking_is_fast),         cmocka_unit_test(block_floats_are_numbers),
         cmocka_unit_test(configs_are_understood),
         cmocka_unit_test(what_is_not_done_is_named), cmocka_unit_test(targets_match_as_the_package_does),
         cmocka_unit_test(built_configs_read_back),   cmocka_unit_test(modules_survive_a_file),

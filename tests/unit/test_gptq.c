@@ -14,7 +14,7 @@ static lb_qmat solve(const layer *l, lb_quant_job job, int bits, int group)
 {
     lb_err e = {0};
     lb_qmat q = qmat_new(bits, l->n, l->k, group, LB_BF16);
-    job.scheme.w_bits = bits, job.scheme.group = q.group;
+    job.scheme.w_bits = bits, job.scheme.group = q.group, q.half = job.scheme.half;
     assert_ok(lb_method_gptq.solve(&job, &q, &e), e);
     return q;
 }
@@ -23,7 +23,7 @@ static lb_qmat rtn(const layer *l, lb_quant_job job, int bits, int group)
 {
     lb_err e = {0};
     lb_qmat q = qmat_new(bits, l->n, l->k, group, LB_BF16);
-    job.scheme.w_bits = bits, job.scheme.group = q.group;
+    job.scheme.w_bits = bits, job.scheme.group = q.group, q.half = job.scheme.half;
     assert_ok(lb_methods[0]->solve(&job, &q, &e), e);
     return q;
 }
@@ -43,11 +43,11 @@ static void with_unit_moment_it_is_round_to_nearest(void **state)
     for (int i = 0; i < l.k * l.k; i++) l.h[i] = i % (l.k + 1) ? 0 : 3.5f;
     for (int g = 0; g < N_GROUP; g++)
         for (int o = 0; o < 3; o++)
-            for (int v = 0; v < 8; v++) {
+            for (int v = 0; v < 12; v++) {
                 lb_quant_job j = base_job(&l, ex);
                 j.gptq = orders[o];
-                j.scheme.sym = v & 1, j.clip_mse = v & 2, j.clip_zeros = v & 4;
-                int bits = v & 4 ? 2 : 2 + o;
+                j.scheme.half = v >= 8, j.scheme.sym = !j.scheme.half && v & 1, j.clip_mse = v & 2, j.clip_zeros = v & 4;
+                int bits = v & 12 ? 2 : 2 + o;
                 lb_qmat a = solve(&l, j, bits, groups[g]), b = rtn(&l, j, bits, groups[g]);
                 assert_same_qmat(&a, &b);
                 lb_qmat_free(&a), lb_qmat_free(&b);
@@ -154,15 +154,17 @@ static void latent_weights_round_to_the_codes(void **state)
     lb_exec *ex = lb_exec_open(NULL, NULL);
     float *latent = malloc((size_t)(l.n * l.k) * sizeof *latent);
     for (int g = 0; g < N_GROUP; g++)
-        for (int o = 0; o < 3; o++) {
+        for (int o = 0; o < 6; o++) {
             lb_quant_job j = base_job(&l, ex);
-            j.gptq = orders[o], j.clip_mse = true, j.latent = latent, j.scheme.sym = g & 1;
-            lb_qmat q = solve(&l, j, 3, groups[g]);
+            j.gptq = orders[o % 3], j.clip_mse = true, j.latent = latent, j.scheme.sym = g & 1;
+            if ((j.scheme.half = o >= 3)) j.scheme.sym = false;
+            lb_qmat q = solve(&l, j, j.scheme.half ? 2 : 3, groups[g]);
             int moved = 0;
             for (int i = 0; i < l.n * l.k; i++) {
                 size_t at = (size_t)(i / l.k * lb_n_group(l.k, q.group) + i % l.k / q.group);
                 lb_grid grid = {q.scales[at], q.zeros[at], 7};
-                assert_int_equal(lb_grid_code(&grid, latent[i]), q.codes[i]);
+                int code = q.half ? lb_half_code(q.scales[at], latent[i]) : lb_grid_code(&grid, latent[i]);
+                assert_int_equal(code, q.codes[i]);
                 moved += latent[i] != l.w[i];
             }
             assert_true(moved > l.n * l.k * 9 / 10);

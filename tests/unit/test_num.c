@@ -114,22 +114,24 @@ static void names_are_found(void **state)
 }
 
 /* ---- tiles ---- */
-static void check_tile(int bits, int n, int k, int group, lb_dtype scale_type, uint64_t seed)
+static void check_tile(const lb_num *num, int n, int k, int group, lb_dtype scale_type, uint64_t seed)
 {
+    int bits = num->bits;
     lb_rng_key key = lb_rng_key_of(seed, (uint64_t)bits, (uint64_t)group);
     int g = lb_n_group(k, group);
     size_t nk = (size_t)n * (size_t)k, ng = (size_t)n * (size_t)g;
     lb_err err = {0};
-    lb_qmat q = {.bits = bits, .n = n, .k = k, .group = group, .scale_type = scale_type}, r = q;
+    lb_qmat q = {.bits = bits, .n = n, .k = k, .group = group, .scale_type = scale_type, .half = num->half}, r = q;
     assert_ok(lb_qmat_alloc(&q, &err) && lb_qmat_alloc(&r, &err), err);
     uint32_t w[4];
     for (size_t i = 0; i < nk; i++) lb_rng_block(key, i, w), q.codes[i] = (uint8_t)(w[0] & ((1u << bits) - 1));
     for (size_t i = 0; i < ng; i++) {
         lb_rng_block(key, nk + i, w);
-        q.zeros[i] = (uint8_t)(w[0] & ((1u << bits) - 1));
+        q.zeros[i] = (uint8_t)(num->half ? w[0] % 7 : w[0] & ((1u << bits) - 1));
         q.scales[i] = lb_from_bf16((uint16_t)(0x3c00 + (w[1] & 0x83ff))); /* 2⁻⁷ … 2, both signs: exact in f16 too */
     }
-    lb_mat m = lb_tile_mat(bits, n, k, group, scale_type);
+    lb_mat m = lb_tile_mat(num, n, k, group, scale_type);
+    assert_ptr_equal(lb_qmat_num(&q), num);
     size_t bytes = m.num->size(&m);
     lb_tile_layout l;
     assert_true(lb_tile_layout_of(&m, &l));
@@ -156,9 +158,10 @@ static void check_tile(int bits, int n, int k, int group, lb_dtype scale_type, u
         m.num->decode(&m, i, k0, k1, row);
         for (int c = k0; c < k1; c++) {
             size_t at = (size_t)i * (size_t)k + (size_t)c, gi = (size_t)i * (size_t)g + (size_t)(c / group);
-            float want = q.scales[gi] * (float)((int)q.codes[at] - (int)q.zeros[gi]);
+            float zero = num->half ? 0.5f * (float)q.zeros[gi] : (float)q.zeros[gi];
+            float want = q.scales[gi] * ((float)q.codes[at] - zero);
             if (row[c - k0] != want)
-                fail_msg("int%d [%d,%d] is %g, want %g", bits, i, c, (double)row[c - k0], (double)want);
+                fail_msg("%s [%d,%d] is %g, want %g", num->name, i, c, (double)row[c - k0], (double)want);
         }
     }
     free(row), free(mem), free(again);
@@ -168,16 +171,16 @@ static void check_tile(int bits, int n, int k, int group, lb_dtype scale_type, u
 static void tiles_round_trip(void **state)
 {
     (void)state;
-    static const int all_bits[] = {2, 3, 4, 8}, ns[] = {1, 15, 16, 17, 33}, ks[] = {1, 31, 32, 33, 100, 128, 257, 320};
+    static const int ns[] = {1, 15, 16, 17, 33}, ks[] = {1, 31, 32, 33, 100, 128, 257, 320};
     static const int groups[] = {32, 64, 96, 128, 0};
     static const lb_dtype types[] = {LB_F32, LB_F16, LB_BF16};
     uint64_t seed = 0;
-    for (int b = 0; b < 4; b++)
-        for (int n = 0; n < 5; n++)
+    for (int f = 0; lb_nums[f]; f++)
+        for (int n = 0; lb_nums[f]->grouped && !lb_nums[f]->block && n < 5; n++)
             for (int k = 0; k < 8; k++)
                 for (int g = 0; g < 5; g++) {
                     int group = groups[g] ? groups[g] : ks[k];
-                    if (group <= ks[k]) check_tile(all_bits[b], ns[n], ks[k], group, types[seed % 3], seed), seed++;
+                    if (group <= ks[k]) check_tile(lb_nums[f], ns[n], ks[k], group, types[seed % 3], seed), seed++;
                 }
 }
 
@@ -197,7 +200,7 @@ static void codes_lie_where_the_header_says(void **state)
         assert_ok(lb_qmat_alloc(&q, &err), err);
         static const uint8_t code[] = {[2] = 2, [3] = 5, [4] = 9, [8] = 0x81};
         q.codes[places[i].row * 32 + places[i].col] = code[places[i].bits];
-        lb_mat m = lb_tile_mat(q.bits, 16, 32, 32, LB_F32);
+        lb_mat m = lb_tile_mat(lb_qmat_num(&q), 16, 32, 32, LB_F32);
         lb_tile_layout l;
         assert_true(lb_tile_layout_of(&m, &l));
         uint8_t *mem = aligned_alloc(64, m.num->size(&m));
@@ -219,15 +222,15 @@ static void codes_lie_where_the_header_says(void **state)
 static void bits_per_weight_count_everything(void **state)
 {
     (void)state;
-    lb_mat m = lb_tile_mat(4, 1024, 1024, 128, LB_BF16);
+    lb_mat m = lb_tile_mat(lb_num_of_bits(4), 1024, 1024, 128, LB_BF16);
     assert_true(lb_mat_bpw(&m) == 4 + 24 / 128.0);
-    m = lb_tile_mat(3, 16, 256, 32, LB_F16);
+    m = lb_tile_mat(lb_num_of_bits(3), 16, 256, 32, LB_F16);
     assert_true(lb_mat_bpw(&m) == 3 + 24 / 32.0);
     lb_mat f = {.num = lb_num_of_dtype(LB_BF16), .n = 3, .k = 5};
     assert_true(lb_mat_bpw(&f) == 16);
     f.n = f.k = INT32_MAX;
     assert_true(f.num->size(&f) == (size_t)INT32_MAX * INT32_MAX * 2);
-    lb_mat bad = lb_tile_mat(4, 16, 32, 64, LB_F32); /* a group longer than the row */
+    lb_mat bad = lb_tile_mat(lb_num_of_bits(4), 16, 32, 64, LB_F32); /* a group longer than the row */
     assert_true(bad.num->size(&bad) == SIZE_MAX);
 }
 

@@ -11,11 +11,12 @@ static void schemes_parse_and_print(void **state)
         {"w4a16kv16", "w4g128"}, {"w3g128", "w3g128"}, {"W2G64s", "w2g64s"}, {"w8g-1s", "w8g-1s"}, {"w16a16kv16", "w16"}, {"w4a16g32a", "w4g32"},
         {"w8a8kv8", "w8a8kv8"}, {"W4A4KV4", "w4a4kv4"}, {"w16a16kv4", "w16kv4"}, {"w4a8g128", "w4a8g128"}, {"w4a4g-1a", "w4a4a"},
         {"w4a8g128a", "w4a8g128a"}, {"mxfp4", "mxfp4"}, {"NVFP4a4kv4", "nvfp4a4kv4"}, {"w3kv3", "w3kv3g128"},
+        {"W2G64H", "w2g64h"}, {"w2h", "w2g128h"}, {"w2a8h", "w2a8h"}, {"w2g-1h", "w2g-1h"},
     };
     static const struct { const char *in; lb_code code; } bad[] = {
         {"", LB_EUSAGE}, {"w5g128", LB_EUSAGE}, {"w4g100", LB_EUSAGE}, {"w4g0", LB_EUSAGE}, {"w4g128x", LB_EUSAGE}, {"4bit", LB_EUSAGE},
         {"w16a8", LB_EUNSUPPORTED}, {"w8a6", LB_EUSAGE}, {"w4kv5", LB_EUSAGE}, {"mxfp4a8", LB_EUSAGE}, {"mxfp4g64", LB_EUSAGE},
-        {"w99999999999", LB_EUSAGE},
+        {"w99999999999", LB_EUSAGE}, {"w3g128h", LB_EUSAGE}, {"w16h", LB_EUSAGE}, {"mxfp4h", LB_EUSAGE}, {"w2g128hs", LB_EUSAGE},
     };
     lb_err e = {0};
     lb_scheme s;
@@ -62,6 +63,42 @@ static void grids_round_to_the_nearest_point(void **state)
             }
         }
     }
+}
+
+/* Four levels, each the nearest one, the outer two half a step within the largest weight; a mirror image has mirrored
+ * codes; rtn stores them, and with the clip search is no worse. */
+static void the_balanced_grid_is_balanced(void **state)
+{
+    (void)state;
+    enum { N = 50, K = 96, G = 32 };
+    float w[N * K];
+    lb_err e = {0};
+    lb_exec *ex = lb_exec_open(NULL, &e);
+    fill(w, N * K, 17);
+    double error[2];
+    for (int mse = 0; mse < 2; mse++) {
+        lb_qmat q = {.bits = 2, .n = N, .k = K, .group = G, .scale_type = LB_BF16, .half = true};
+        assert_ok(lb_qmat_alloc(&q, &e), e);
+        lb_scheme s = {.w_bits = 2, .group = G, .half = true};
+        lb_quant_job j = {.name = "t", .w = w, .n = N, .k = K, .scheme = s, .scale_type = LB_BF16, .clip_mse = mse, .ex = ex};
+        assert_ok(lb_methods[0]->solve(&j, &q, &e), e);
+        error[mse] = 0;
+        for (int i = 0; i < N * K; i++) {
+            int g = i / G;
+            float scale = q.scales[g], v = lb_int_value(scale, q.codes[i], q.zeros[g], true);
+            assert_int_equal(q.zeros[g], LB_HALF_ZERO);
+            for (int c = 0; c < 4; c++) assert_true(fabsf(v - w[i]) <= fabsf(scale * ((float)c - 1.5f) - w[i]) + 1e-7f);
+            assert_int_equal(lb_half_code(scale, -w[i]), 3 - q.codes[i]);
+            error[mse] += pow(fabs((double)(v - w[i])), 2.4);
+            if (mse) continue;
+            assert_true(scale == lb_half_scale(w + g * G, G, 1, LB_BF16));
+            assert_true(fabsf(w[i]) <= 2 * scale * 1.01f);
+        }
+        lb_qmat_free(&q);
+    }
+    assert_true(error[1] < 0.9 * error[0]);
+    assert_true(lb_half_scale(w, 0, 1, LB_F16) > 0); /* nothing: usable all the same */
+    lb_exec_close(ex);
 }
 
 static double power_error(const lb_grid *g, const float *w, int n)
@@ -132,7 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schemes_parse_and_print), cmocka_unit_test(grids_round_to_the_nearest_point),
-        cmocka_unit_test(clip_search_is_never_worse), cmocka_unit_test(zeros_constants_and_extremes_are_finite),
+        cmocka_unit_test(the_balanced_grid_is_balanced), cmocka_unit_test(clip_search_is_never_worse), cmocka_unit_test(zeros_constants_and_extremes_are_finite),
         cmocka_unit_test(rtn_quantizes_each_group_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "eval/compress.h"
 #include "infer/compare.h"
+#include "num/tile.h"
 #include "quant/parts.h"
 #include <pthread.h>
 #include <time.h>
@@ -150,7 +151,7 @@ static lb_compare_result compare(lb_model *a, lb_model *b)
 static void packed_is_what_it_stands_for(void **state)
 {
     (void)state;
-    static const char *const schemes[] = {"w4g128", "w3g64", "w2g128", "w8a8", "w4a4", "mxfp4", "nvfp4"};
+    static const char *const schemes[] = {"w4g128", "w3g64", "w2g128", "w2g128h", "w2a8g-1h", "w8a8", "w4a4", "mxfp4", "nvfp4"};
     char out[200];
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
         lb_err e = {0};
@@ -163,6 +164,7 @@ static void packed_is_what_it_stands_for(void **state)
         /* 16-bit integer activations in the one, f32 in the other; a sum that rounds the other way can move a 4-bit
          * activation by a step, rarely */
         bool acts = strstr(schemes[i], "a4") || strstr(schemes[i], "a8");
+        if (strchr(schemes[i], 'h')) assert_ptr_equal(a->layers[0].down.w.num, &lb_num_int2h);
         if (r.kl.mean > (acts ? 2e-3 : 2e-5)) fail_msg("%s: KL %g", schemes[i], r.kl.mean);
         lb_model_close(a);
         lb_model_close(b);
@@ -191,6 +193,8 @@ static void methods_improve_on_rounding(void **state)
     (void)state;
     double rtn = kl_of("rtn", "w2g128", NULL), gptq = kl_of("gptq", "w2g128", NULL), awq = kl_of("awq", "w2g128", NULL);
     if (!(gptq < 0.7 * rtn)) fail_msg("w2g128: KL %g by rtn, %g by gptq", rtn, gptq);
+    double half = kl_of("gptq", "w2g128h", NULL), half_rtn = kl_of("rtn", "w2g128h", NULL);
+    if (!(half < 0.7 * half_rtn)) fail_msg("w2g128h: KL %g by rtn, %g by gptq", half_rtn, half);
     if (!(awq < rtn)) fail_msg("w2g128: KL %g by rtn, %g by awq", rtn, awq);
     double kv = kl_of("rtn", "w16", "kv2"), kivi = kl_of("rtn", "w16", "kv2-kivi"), kvq = kl_of("rtn", "w16", "kv2-kvquant");
     if (!(kivi < kv && kvq < kv)) fail_msg("kv2: KL %g per token, %g kivi, %g kvquant", kv, kivi, kvq);
@@ -309,6 +313,9 @@ static void bad_input_is_named(void **state)
         {ABACUS_DIR, "awq", "w4a4", "kvx", "not known", LB_EUSAGE},
         {ABACUS_DIR, "rtn", "w4g512", NULL, "group 512 is longer", LB_EUSAGE},
         {ABACUS_DIR, "autoround", "mxfp4", NULL, "integer codes", LB_EUNSUPPORTED},
+        {ABACUS_DIR, "hqq", "w2g128h", NULL, "method hqq knows no balanced grid", LB_EUNSUPPORTED},
+        {ABACUS_DIR, "awq+gptq", "w2g128h", NULL, "method awq knows no balanced grid", LB_EUNSUPPORTED},
+        {ABACUS_DIR, "rtn", "w4g128h", NULL, "2 bits, not 4", LB_EUSAGE},
         {MODELS "qwen3_moe", "autoround", "w4g32", NULL, "experts", LB_EUNSUPPORTED},
         {MODELS "qwen3-f32", "quarot+quarot", "w4a4", NULL, "another method of the chain", LB_EUSAGE},
         {MODELS "qwen3-f32", "quarot+flatquant", "w4a4", NULL, "another method of the chain", LB_EUSAGE},

@@ -66,7 +66,7 @@ static lb_mean whole(int layer, lb_kind kind, const lb_scheme *s)
     assert_ok(lb_qmat_alloc(&qm, &e), e);
     lb_quant_job job = {.name = module, .w = w, .n = qm.n, .k = qm.k, .scheme = *s, .scale_type = LB_BF16, .ex = ex};
     assert_ok(lb_method_find("rtn", &e)->solve(&job, &qm, &e), e);
-    lb_mat mat = lb_tile_mat(qm.bits, qm.n, qm.k, qm.group, LB_BF16);
+    lb_mat mat = lb_tile_mat(lb_qmat_num(&qm), qm.n, qm.k, qm.group, LB_BF16);
     void *data = lb_alloc(mat.num->size(&mat), 1, "a test", &e);
     lb_tile_pack(&qm, data, &l->w);
     l->w.data = data;

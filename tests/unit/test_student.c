@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "eval/target.h"
 #include "infer/engine.h"
+#include "quant/plan.h"
 #include "store/ct.h"
 #include "train/student.h"
 #include <unistd.h>
@@ -77,11 +78,10 @@ static void weights_are_the_same_numbers(fixture *f, const char *scheme, lb_scal
     static const char *const modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
                                           "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
                                           "mlp.down_proj"};
-    const lb_ct_scheme ct = {
-        .bits = st.scheme.w_bits, .group = st.scheme.group > 0 ? st.scheme.group : 0, .symmetric = st.scheme.sym};
     for (int layer = 0; layer < 6; layer += 5)
         for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
             lb_param *p = lb_model_grad_linear(lb_student_model(s), layer, -1, (lb_block_linear)i);
+            const lb_ct_scheme ct = lb_plan_ct(&st.scheme, p->k);
             size_t n = (size_t)p->n * (size_t)p->k;
             float *w = malloc(n * sizeof *w);
             char name[96];
@@ -93,7 +93,7 @@ static void weights_are_the_same_numbers(fixture *f, const char *scheme, lb_scal
             for (int r = 0; r < q.n; r++)
                 for (int k = 0; k < q.k; k++) {
                     size_t at = (size_t)r * (size_t)q.k + (size_t)k, g = (size_t)(r * groups + k / q.group);
-                    different += q.scales[g] * ((float)q.codes[at] - (float)q.zeros[g]) != w[at];
+                    different += lb_int_value(q.scales[g], q.codes[at], q.zeros[g], q.half) != w[at];
                 }
             if (different) fail_msg("%s %d %s: %d of %zu weights differ", scheme, (int)scales, name, different, n);
             lb_qmat_free(&q);
@@ -106,10 +106,10 @@ static void weights_are_the_same_numbers(fixture *f, const char *scheme, lb_scal
 static void packed_weights_are_those_of_the_tape(void **state)
 {
     fixture *f = *state;
-    static const char *const schemes[] = {"w2g128", "w3g64s", "w4g-1s", "w8g128"};
-    for (int i = 0; i < 4; i++)
+    static const char *const schemes[] = {"w2g128", "w3g64s", "w2g128h", "w4g-1s", "w8g128", "w2g-1h"};
+    for (int i = 0; i < 6; i++)
         for (int scales = LB_SCALES_MINMAX; scales <= LB_SCALES_LEARNED; scales++)
-            if (i < 2 || scales == LB_SCALES_MINMAX || scales == LB_SCALES_LEARNED)
+            if (i < 3 || scales == LB_SCALES_MINMAX || scales == LB_SCALES_LEARNED)
                 weights_are_the_same_numbers(f, schemes[i], (lb_scales)scales);
 }
 

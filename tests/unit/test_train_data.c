@@ -95,12 +95,36 @@ static void mistakes_in_recipes_are_named(void **state)
         {KD("\"start\":{\"calib\":{\"file\":\"f\"}}"), "calib: 'prompts' is missing; a file is named as"},
         {KD("\"start\":{\"calib\":{\"prompts\":\"p\",\"where\":{\"a\":1}}}"), "calib: where: 'a' is an integer"},
         {KD("\"start\":[]"), "start is an array"},
+        {HEAD "{\"kind\":\"kd\",\"scales\":\"stretched\",\"scheme\":\"w3g128\"}]}", "which is for weights of 2 bits, not 3"},
+        {HEAD "{\"kind\":\"kd\",\"scales\":\"long\"}]}", "there are minmax, clip, static, learned, stretched"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         lb_err err = {0};
         lb_train_recipe r = {0};
         assert_false(parse(&r, bad[i][0], &err));
         if (!strstr(err.msg, bad[i][1])) fail_msg("%s: '%s' does not say '%s'", bad[i][0], err.msg, bad[i][1]);
+        lb_train_recipe_free(&r);
+    }
+}
+
+/* "stretched" is the balanced grid with learned scales, whatever the recipe's own scheme says of zero points. */
+static void stretched_scales_are_a_scheme(void **state)
+{
+    (void)state;
+    static const char *const same[] = {
+        HEAD "{\"kind\":\"kd\",\"scales\":\"stretched\"}]}",
+        HEAD "{\"kind\":\"kd\",\"scales\":\"stretched\",\"scheme\":\"w2g128s\"}]}",
+        HEAD "{\"kind\":\"kd\",\"scales\":\"learned\",\"scheme\":\"w2g128h\"}]}",
+    };
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        lb_err err = {0};
+        lb_train_recipe r = {0};
+        char text[LB_SCHEME_TEXT];
+        assert_ok(parse(&r, same[i], &err), err);
+        lb_scheme_text(&r.stages[0].scheme, text);
+        assert_string_equal(text, "w2g128h");
+        assert_int_equal(r.stages[0].scales, LB_SCALES_LEARNED);
+        assert_false(r.scheme.half);
         lb_train_recipe_free(&r);
     }
 }
@@ -306,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_recipe_has_the_studys_settings),
         cmocka_unit_test(evaluations_and_texts_have_their_settings),
         cmocka_unit_test(mistakes_in_recipes_are_named),
+        cmocka_unit_test(stretched_scales_are_a_scheme),
         cmocka_unit_test(differences_are_named),
         cmocka_unit_test_setup_teardown(what_cannot_be_learned_is_left_out, setup, teardown),
         cmocka_unit_test(every_document_is_dealt_once_an_epoch),

@@ -46,7 +46,7 @@ template <int BITS> __device__ static inline int code_at(const uint8_t *codes, i
     return low | (three[128] >> (c / 4 & 7) & 1) << 2;
 }
 
-template <int BITS> struct tiled {
+template <int BITS, bool HALF = false> struct tiled {
     __device__ static float at(const weight &w, int row, int col)
     {
         const uint8_t *block = w.data + (size_t)(row / LB_TILE_ROWS) * w.block_bytes;
@@ -55,7 +55,8 @@ template <int BITS> struct tiled {
                       : w.scale_type == LB_BF16 ? load(((const bf16 *)block)[slot])
                                                 : load(((const f16 *)block)[slot]);
         int code = code_at<BITS>(block + w.codes_at + (size_t)g * w.group_bytes, r, col - g * w.group);
-        return scale * (float)(code - (int)block[w.zeros_at + slot]);
+        int zero = block[w.zeros_at + slot];
+        return HALF ? scale * (0.5f * (float)(2 * code - zero)) : scale * (float)(code - zero);
     }
 };
 
@@ -90,7 +91,7 @@ template <typename F> static inline void weight_dispatch(const lb_num *num, F f)
         case 8: f(tiled<8>()); return;
         case 4: f(tiled<4>()); return;
         case 3: f(tiled<3>()); return;
-        default: f(tiled<2>()); return;
+        default: num->half ? f(tiled<2, true>()) : f(tiled<2>()); return;
         }
     }
     switch (num->dtype) {

@@ -56,6 +56,7 @@ INLINE vi vi_code(int format, const uint8_t *p, int i)
         return _mm256_and_si256(_mm256_shuffle_epi8(all, v), _mm256_set1_epi16(255));
     }
     vi low = _mm256_loadu_si256((const vi *)(p + 64 * (c / 4)));
+    if (format == INT2H) return _mm256_and_si256(shift16(low, byte + 2 * (c % 4) - 1), _mm256_set1_epi16(6));
     low = _mm256_and_si256(shift16(low, byte + 2 * (c % 4)), _mm256_set1_epi16(3));
     if (format == 2) return low;
     vi high = shift16(_mm256_loadu_si256((const vi *)(p + 128)), byte + c - 2);

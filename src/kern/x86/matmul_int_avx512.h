@@ -43,6 +43,10 @@ INLINE vi vi_code(int format, const uint8_t *p, int i)
         return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128((const void *)e2m1_code)), v);
     }
     vi low = _mm512_loadu_si512(p + 64 * (i / 4));
+    if (format == INT2H) {
+        low = i % 4 ? _mm512_srli_epi16(low, (unsigned)(2 * (i % 4) - 1)) : _mm512_slli_epi16(low, 1);
+        return _mm512_and_si512(low, _mm512_set1_epi8(6));
+    }
     low = _mm512_and_si512(i % 4 ? _mm512_srli_epi16(low, (unsigned)(2 * (i % 4))) : low, three);
     if (format == 2) return low;
     vi high = _mm512_loadu_si512(p + 128);
