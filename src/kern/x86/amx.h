@@ -46,11 +46,12 @@ static inline __attribute__((always_inline)) void amx_bf16(void)
 {
     _tile_dpbf16ps(0, 4, 6), _tile_dpbf16ps(1, 4, 7), _tile_dpbf16ps(2, 5, 6), _tile_dpbf16ps(3, 5, 7);
 }
-/* The four sums as [32][32] 32-bit numbers. */
-static inline __attribute__((always_inline)) void amx_store(void *c)
+/* The four sums as 32 rows of 32 numbers of 32 bits, a row every `stride` bytes. */
+static inline __attribute__((always_inline)) void amx_store(void *c, size_t stride)
 {
     char *p = c;
-    _tile_stored(0, p, 128), _tile_stored(1, p + 64, 128);
-    _tile_stored(2, p + 16 * 128, 128), _tile_stored(3, p + 16 * 128 + 64, 128);
+    _tile_stored(0, p, stride), _tile_stored(1, p + 64, stride);
+    p += 16 * stride;
+    _tile_stored(2, p, stride), _tile_stored(3, p + 64, stride);
 }
 #endif

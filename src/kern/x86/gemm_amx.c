@@ -134,8 +134,9 @@ void lb_gemm_amx_prep(const void *args, int unit0, int unit1, lb_exec *ex)
 }
 
 /* ---- multiplying ---- */
-/* sum [32][32] = a slab of A times one of B, `steps` of them in a row. Neighbouring products share an operand. */
-ALWAYS void product(const uint16_t *a, const uint16_t *b, int steps, int parts, float *sum)
+/* c [32][32], rows ldc apart, = a slab of A times one of B, `steps` of them in a row. Neighbouring products share an
+ * operand. */
+ALWAYS void product(const uint16_t *a, const uint16_t *b, int steps, int parts, float *c, size_t ldc)
 {
     amx_zero();
     for (int i = 0; i < steps; i++, a += slab_size(parts), b += slab_size(parts)) {
@@ -158,7 +159,7 @@ ALWAYS void product(const uint16_t *a, const uint16_t *b, int steps, int parts, 
 #undef A
 #undef B
     }
-    amx_store(sum);
+    amx_store(c, ldc * sizeof(float));
 }
 
 /* What of a block of C, up to 32 × 32, is done with its sums. */
@@ -169,6 +170,13 @@ typedef struct place {
     int n_row, n_col;
     bool add;
 } place;
+
+/* Its rows lie far apart: on their way while the product is made. */
+static void fetch(const place *p)
+{
+    for (int i = 0; i < p->n_row; i++)
+        for (int j = 0; j < p->n_col; j += VW) __builtin_prefetch(p->c + (size_t)i * p->ldc + j, 1);
+}
 
 static void put(const place *p, const float *sum)
 {
@@ -206,10 +214,14 @@ static void gemm_rows(const lb_gemm *g, const lb_gemm_block *at, int n_row, int 
                 place p = {.c = g->c + (size_t)(at->row + i) * ldc + at->col + j, .ldc = ldc,
                            .n_row = min_int(SLAB, n_row - i), .n_col = min_int(SLAB, at->n_col - j),
                            .add = g->add || k0 > 0, .bias = g->bias && k0 + k == g->k ? g->bias + at->col + j : NULL};
-                if (parts == 3) product(from, b, steps, 3, sum);
-                else if (parts == 2) product(from, b, steps, 2, sum);
-                else product(from, b, steps, 1, sum);
-                put(&p, sum);
+                bool straight = p.n_row == SLAB && p.n_col == SLAB && !p.add && !p.bias;
+                float *c = straight ? p.c : sum;
+                size_t to = straight ? ldc : SLAB;
+                fetch(&p);
+                if (parts == 3) product(from, b, steps, 3, c, to);
+                else if (parts == 2) product(from, b, steps, 2, c, to);
+                else product(from, b, steps, 1, c, to);
+                if (!straight) put(&p, sum);
             }
         }
     }

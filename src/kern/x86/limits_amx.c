@@ -11,7 +11,7 @@ double lb_limit_bf16_amx(int64_t n)
     amx_load_a(some), amx_load_b(some);
     amx_zero();
     for (int64_t i = 0; i < n; i++) amx_bf16();
-    amx_store(sum);
+    amx_store(sum, 128);
     amx_close();
     __asm__ volatile("" : : "r"(sum) : "memory");
     return 4.0 * 2 * 16 * 16 * 32 * (double)n;
