@@ -354,6 +354,15 @@ bool lb_write_file(const char *path, const void *p, size_t n, lb_err *err)
     return lb_out_commit(&o, err);
 }
 
+bool lb_file_copy(const char *from, const char *to, lb_err *err)
+{
+    lb_map m;
+    if (!lb_map_open(&m, from, err)) return false;
+    bool ok = lb_write_file(to, m.p, m.size, err);
+    lb_map_close(&m);
+    return ok;
+}
+
 /* ---- folders ---- */
 
 static bool folder_is_empty(const char *path)

@@ -52,6 +52,7 @@ bool lb_out_write(lb_out *o, const void *p, size_t n, lb_err *err);
 bool lb_out_commit(lb_out *o, lb_err *err);               /* fsync, rename, fsync folder; closes either way */
 void lb_out_abort(lb_out *o); /* removes the temporary file; safe on a zeroed or closed one */
 bool lb_write_file(const char *path, const void *p, size_t n, lb_err *err);
+bool lb_file_copy(const char *from, const char *to, lb_err *err);     /* a regular file, byte for byte; `to` as above */
 
 /* A folder being written: fill the folder lb_outdir.tmp, then commit renames it to `path`.
  * Fails if `path` exists and is not an empty folder. Abort removes everything written. */

@@ -29,13 +29,10 @@ static bool is_wanted(const char *name)
     return strncmp(name, "LICENSE", 7) == 0 || strncmp(name, "NOTICE", 6) == 0;
 }
 
-static bool copy_file(const char *from, const char *to, const char *name, lb_err *err)
+static bool copy_entry(const char *from, const char *to, const char *name, lb_err *err)
 {
-    lb_map m = {0};
     char *src = lb_path_join(from, name, err), *dst = lb_path_join(to, name, err);
-    bool ok = src && dst;
-    if (ok && !lb_is_folder(src)) ok = lb_map_open(&m, src, err) && lb_write_file(dst, m.p, m.size, err);
-    lb_map_close(&m);
+    bool ok = src && dst && (lb_is_folder(src) || lb_file_copy(src, dst, err));
     free(src);
     free(dst);
     return ok;
@@ -47,7 +44,7 @@ bool lb_folder_copy(const char *from, const char *to, lb_err *err)
     if (!d) return lb_fail_io(err, "cannot list %s", from);
     bool ok = true;
     for (struct dirent *e; ok && (errno = 0, e = readdir(d)) != NULL;)
-        if (is_wanted(e->d_name)) ok = copy_file(from, to, e->d_name, err);
+        if (is_wanted(e->d_name)) ok = copy_entry(from, to, e->d_name, err);
     if (ok && errno) ok = lb_fail_io(err, "cannot list %s", from);
     closedir(d);
     return ok;

@@ -20,7 +20,8 @@
  *
  * Paths are relative to the working directory. A run is compared, problem by problem, with its baseline: the run of the
  * same model and the same "eval" that leaves the model as it is, from its own group if there is one there, else from
- * any group; if there is none, the first run of its group and model. What two runs quantize or train alike is made once.
+ * any group; if there is none, the first run of its group and model. What two runs quantize or train alike is made once,
+ * and so is the start, and every stage up to where they differ, of trainings that begin alike.
  *
  * The output folder holds quantized and trained models (models/), the results database, table.txt, results.json, results.csv,
  * runs/ID/samples.jsonl (a line for each sample) and the effective recipe. Everything is written as it is finished;

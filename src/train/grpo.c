@@ -8,8 +8,8 @@
  * the tape is logged as "mismatch" (mean absolute difference per token). */
 #include "base/file.h"
 #include "base/mem.h"
+#include "train/prefix.h"
 #include "train/rollout.h"
-#include "train/stage.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,37 +59,15 @@ static void close_writing(lb_stage *s)
 
 /* ---- the reference of the KL term ---- */
 
-static bool copy_params(lb_stage *s, lb_student *to, const char *path, lb_err *err)
-{
-    size_t n;
-    const lb_student_param *p = lb_student_params(to, &n);
-    lb_ckpt_array *a = lb_alloc(n, sizeof *a, "the reference", err);
-    bool ok = a != NULL, write = to == s->x->student;
-    for (size_t i = 0; ok && i < n; i++) {
-        a[i].n = (size_t)p[i].p->n * (size_t)p[i].p->k;
-        snprintf(a[i].name, sizeof a[i].name, "%s", p[i].name);
-        ok = (a[i].v = lb_alloc(a[i].n, sizeof *a[i].v, "the reference", err)) != NULL;
-        if (ok && write) lb_exec_get(s->x->ex, a[i].v, p[i].p->v, a[i].n * sizeof(float));
-    }
-    json_t *none = json_object();
-    if (ok) ok = write ? lb_ckpt_save(path, a, n, none, err) : lb_ckpt_load(path, a, n, err);
-    for (size_t i = 0; a && i < n; i++) {
-        if (ok && !write) lb_exec_put(s->x->ex, p[i].p->v, a[i].v, a[i].n * sizeof(float));
-        free(a[i].v);
-    }
-    json_decref(none);
-    free(a);
-    return ok;
-}
-
 /* The model as the stage found it; kept in a file, because a resume finds another one. */
 static bool open_reference(lb_stage *s, writing *w, lb_err *err)
 {
     char name[80];
     snprintf(name, sizeof name, "reference-%s.safetensors", s->st->name);
     char *path = lb_path_join(s->x->dir, name, err);
-    bool ok = path && (lb_file_exists(path) || copy_params(s, s->x->student, path, err)) &&
-              (w->reference = lb_student_twin(s->x->student, err)) != NULL && copy_params(s, w->reference, path, err);
+    lb_exec *ex = s->x->ex;
+    bool ok = path && (lb_file_exists(path) || lb_params_save(s->x->student, ex, path, err)) &&
+              (w->reference = lb_student_twin(s->x->student, err)) != NULL && lb_params_load(w->reference, ex, path, err);
     free(path);
     return ok;
 }

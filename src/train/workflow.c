@@ -6,6 +6,7 @@
 #include "eval/compress.h"
 #include "eval/trace.h"
 #include "train/evaluate.h"
+#include "train/prefix.h"
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,6 +46,9 @@ static void remark(const workflow *w, const char *fmt, ...)
 
 static const char *data_dir(const workflow *w) { return w->o->data_dir ? w->o->data_dir : "data"; }
 
+/* The folder shared with runs that begin alike, after so many stages; NULL: none. */
+static const char *begun(const workflow *w, int n_stage) { return w->o->begun ? w->o->begun[n_stage] : NULL; }
+
 /* ---- the working folder ---- */
 
 static bool same_recipe(workflow *w, lb_err *err)
@@ -71,7 +75,9 @@ static bool open_folder(workflow *w, lb_err *err)
     if (lb_is_folder(out) || lb_file_exists(out)) return lb_fail(err, LB_EUSAGE, "the output %s exists", out);
     snprintf(w->partial, sizeof w->partial, "%.*s.partial", (int)n, out);
     snprintf(w->traces, sizeof w->traces, "%.1000s/traces.jsonl", w->partial);
-    snprintf(w->start, sizeof w->start, "%.1000s/start", w->partial);
+    if (begun(w, 0) && strlen(begun(w, 0)) >= PATH) return lb_fail(err, LB_EUSAGE, "the path of the start is too long");
+    if (begun(w, 0)) snprintf(w->start, sizeof w->start, "%.1099s", begun(w, 0));
+    else snprintf(w->start, sizeof w->start, "%.1000s/start", w->partial);
     snprintf(w->calib, sizeof w->calib, "%.1000s/calib.jsonl", w->partial);
     if (!lb_mkdirs(w->partial, err)) return false;
     w->lock_fd = open(w->partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -271,6 +277,19 @@ static bool plan_memory(workflow *w, lb_err *err)
                    have / 1e9);
 }
 
+/* A run without a checkpoint begins anew, and so does its log; or it takes up the longest beginning that another run has
+ * finished, of *n_stage stages. */
+static bool begin(workflow *w, int *n_stage, lb_err *err)
+{
+    int n = w->r->n_stage;
+    while (n > 0 && !(begun(w, n) && lb_is_folder(begun(w, n)))) n--;
+    *n_stage = n;
+    if (ftruncate(w->x.log_fd, 0) != 0) return lb_fail_io(err, "%s/train.jsonl", w->partial);
+    if (n == 0) return true;
+    remark(w, "the first %d stage%s: as a run that begins alike has trained them", n, n > 1 ? "s" : "");
+    return lb_prefix_take(&w->x, n, begun(w, n), err) || lb_wrap(err, "%s", begun(w, n));
+}
+
 static bool stages(workflow *w, lb_err *err)
 {
     const lb_train_recipe *r = w->r;
@@ -282,21 +301,20 @@ static bool stages(workflow *w, lb_err *err)
                         .seed = (uint64_t)r->seed,
                         .d_teacher = distils(r) ? teacher_width(w) : 0};
     int64_t steps = 0;
-    int at;
-    bool ok = (w->x.student = lb_student_open(&o, w->ex, err)) != NULL && lb_stage_resume(&w->x, &at, err), fine;
-    /* killed before its first checkpoint, a run begins anew, and so does its log */
-    if (ok && at < 0 && ftruncate(w->x.log_fd, 0) != 0) ok = lb_fail_io(err, "%s/train.jsonl", w->partial);
-    if (ok) w->x.curve = lb_curve_open(&w->x, w->db, at < 0, &fine, err), ok = fine;
+    int at, taken = 0;
+    bool ok = (w->x.student = lb_student_open(&o, w->ex, err)) != NULL && lb_stage_resume(&w->x, &at, err) &&
+              (at >= 0 || begin(w, &taken, err)), fine;
+    if (ok) w->x.curve = lb_curve_open(&w->x, w->db, at < 0 && taken == 0, &fine, err), ok = fine;
     for (int i = 0; i < r->n_stage; i++) steps += r->stages[i].steps;
     if (ok) lb_progress_start(&w->p, w->o->progress, "steps", steps);
     for (int i = 0; ok && i < r->n_stage; i++) {
-        if (i < at) { /* finished: only its quantizers, whose shapes the checkpoint has */
-            ok = lb_student_stage(w->x.student, &r->stages[i], err);
+        if (i < at || i < taken) { /* finished: only its quantizers, whose shapes the checkpoint has */
+            if (i < at) ok = lb_student_stage(w->x.student, &r->stages[i], err);
             lb_progress_reuse(&w->p, r->stages[i].steps);
             continue;
         }
         remark(w, "stage %s: %d steps", r->stages[i].name, r->stages[i].steps);
-        ok = lb_stage_run(&w->x, i, err);
+        ok = lb_stage_run(&w->x, i, err) && (!begun(w, i + 1) || lb_prefix_save(&w->x, begun(w, i + 1), err));
     }
     lb_progress_end(&w->p);
     lb_curve_close(w->x.curve);
@@ -306,16 +324,12 @@ static bool stages(workflow *w, lb_err *err)
 
 /* ---- the output ---- */
 
-static bool copy_file(const char *from_dir, const char *name, const char *to_dir, lb_err *err)
+static bool keep_file(const char *from_dir, const char *name, const char *to_dir, lb_err *err)
 {
     char from[PATH + 40], to[PATH + 40];
-    lb_map m;
     snprintf(from, sizeof from, "%s/%s", from_dir, name);
     snprintf(to, sizeof to, "%s/%s", to_dir, name);
-    if (!lb_map_open(&m, from, err)) return false;
-    bool ok = lb_write_file(to, m.p, m.size, err);
-    lb_map_close(&m);
-    return ok;
+    return lb_file_copy(from, to, err);
 }
 
 static bool export(workflow *w, char *dir, lb_err *err)
@@ -323,8 +337,8 @@ static bool export(workflow *w, char *dir, lb_err *err)
     snprintf(dir, PATH, "%.1000s/export", w->partial);
     remark(w, "export: packed, written, read back");
     return lb_student_export(w->x.student, dir, w->r->name, err) && lb_student_save_latent(w->x.student, dir, err) &&
-           copy_file(w->partial, "train.jsonl", dir, err) && copy_file(w->partial, "recipe.json", dir, err) &&
-           (!w->r->curve.tasks || copy_file(w->partial, "curve.jsonl", dir, err));
+           keep_file(w->partial, "train.jsonl", dir, err) && keep_file(w->partial, "recipe.json", dir, err) &&
+           (!w->r->curve.tasks || keep_file(w->partial, "curve.jsonl", dir, err));
 }
 
 /* ---- evaluation ---- */
@@ -376,7 +390,7 @@ static bool keep_db(workflow *w, const char *dir, lb_err *err)
     bool own = w->db && !w->o->db_path;
     lb_db_close(w->db);
     w->db = NULL;
-    return !own || copy_file(w->partial, "results.sqlite", dir, err);
+    return !own || keep_file(w->partial, "results.sqlite", dir, err);
 }
 
 void lb_train_report_free(lb_train_report *r)

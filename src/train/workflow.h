@@ -15,6 +15,10 @@ typedef struct lb_train_opt {        /* zero means default in every field */
     const char *data_dir;            /* benchmarks (default "data") */
     const char *db_path;             /* results database of evaluations (default: OUT/results.sqlite) */
     bool allow_weak_sandbox;
+    /* [n_stage+1], folders that runs which begin alike have in common: the start, and what is left after the first stage, two
+     * stages, … One that is there is begun with, the last of them; the others appear as the run gets there. NULL, all or any:
+     * nothing is shared. That it is the same beginning is the caller's promise: model, recipe up to there, texts */
+    const char *const *begun;
     const char *label;               /* in front of the progress line; NULL: nothing */
     lb_progress_mode progress;
     volatile sig_atomic_t *stop;
