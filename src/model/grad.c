@@ -317,6 +317,19 @@ void lb_param_free(lb_param *p, lb_exec *ex)
     *p = (lb_param){0};
 }
 
+bool lb_param_finite(const lb_param *p, bool gradient, const char *name, lb_exec *ex, lb_err *err)
+{
+    const float *x = gradient ? p->d : p->v;
+    size_t n = (size_t)p->n * (size_t)p->k, at = 0;
+    float *host = x ? lb_alloc(n, sizeof *host, "a look at numbers", err) : NULL;
+    if (!host) return !x;
+    lb_exec_get(ex, host, x, n * sizeof *host);
+    while (at < n && isfinite(host[at])) at++;
+    free(host);
+    return at == n || lb_fail(err, LB_ENUMERIC, "the %s of '%s' is not finite at [%zu,%zu]", gradient ? "gradient" : "weight",
+                              name, at / (size_t)p->k, at % (size_t)p->k);
+}
+
 /* A leaf's values are only read, const or not. */
 static float *readable(const float *v) { return (float *)(uintptr_t)v; }
 

@@ -43,6 +43,8 @@ typedef struct lb_param {
 } lb_param;
 bool lb_param_init(lb_param *p, lb_exec *ex, int n, int k, const char *what, lb_err *err);  /* zeros */
 void lb_param_free(lb_param *p, lb_exec *ex);    /* a zeroed one is fine */
+/* LB_ENUMERIC saying where its values, or its gradient, have the first number that is none; `name` is what it is called. */
+bool lb_param_finite(const lb_param *p, bool gradient, const char *name, lb_exec *ex, lb_err *err);
 
 /* max_bytes: most memory of a step, 0 for no limit. LB_EUNSUPPORTED on a device without backward operators. */
 lb_grad *lb_grad_open(lb_exec *ex, size_t max_bytes, lb_err *err);

@@ -132,16 +132,8 @@ static bool room(lb_model_grad *m, int n_tok, lb_err *err)
 /* Gradients of all tensors, or their weights. */
 static bool tensors_finite(lb_model_grad *m, bool weights, lb_err *err)
 {
-    for (size_t i = 0; i < m->n_tensor; i++) {
-        const lb_param *p = &m->params[i];
-        size_t n = (size_t)p->n * (size_t)p->k, at;
-        const float *x = weights ? p->v : p->d;
-        if (!x) continue;
-        if (!find_bad(m, x, n, &at, err)) return false;
-        if (at < n)
-            return lb_fail(err, LB_ENUMERIC, "the %s of '%s' is not finite at [%zu,%zu]", weights ? "weight" : "gradient",
-                           m->tensors[i].name, at / (size_t)p->k, at % (size_t)p->k);
-    }
+    for (size_t i = 0; i < m->n_tensor; i++)
+        if (!lb_param_finite(&m->params[i], !weights, m->tensors[i].name, m->ex, err)) return false;
     return true;
 }
 

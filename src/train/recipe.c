@@ -3,12 +3,13 @@
 #include "base/file.h"
 #include "base/buf.h"
 #include "eval/bench.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { WHERE = 700 };
+enum { WHERE = 700, MAX_KEYS = 64 };
 
 static const char *const kinds[] = {"sft", "kd", "opd", "grpo", NULL};
 static const char *const divergences[] = {"forward", "reverse", "js", "cakld", NULL};
@@ -42,7 +43,7 @@ bool lb_train_reads_traces(const lb_train_recipe *r)
 
 /* ---- one key ---- */
 
-typedef enum type { INT, REAL, BOOL, TEXT, NAME, FLAGS, SCHEME, OBJECT, SEEDS } type;
+typedef enum type { INT, REAL, BOOL, TEXT, NAME, FLAGS, SCHEME, OBJECT, SEEDS, APART } type; /* apart: read by others */
 typedef struct field {
     const char *key;
     type type;
@@ -108,7 +109,7 @@ static bool read_field(const json_t *o, const field *f, void *to, const char *wh
     const char *text = NULL;
     const json_t *v = json_object_get(o, f->key);
     int64_t i;
-    if (!v) return true;
+    if (!v || f->type == APART) return true;
     switch (f->type) {
     case INT:
         if (!lb_json_get_int(o, f->key, (int64_t)f->min, (int64_t)f->max, &i, where, err)) return false;
@@ -135,16 +136,15 @@ static bool read_field(const json_t *o, const field *f, void *to, const char *wh
 static bool read_object(const json_t *o, const field *fields, size_t n, unsigned kind, void *to, const char *where,
                         lb_err *err)
 {
-    const char *key;
-    json_t *v;
-    if (!json_is_object(o)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(o));
-    json_object_foreach ((json_t *)o, key, v) {
-        size_t i = 0;
-        while (i < n && strcmp(fields[i].key, key) != 0) i++;
-        if (i == n) return lb_fail(err, LB_EFORMAT, "%s: '%s' is not a key that recipes have here", where, key);
-        if (fields[i].kinds && !(fields[i].kinds & kind))
-            return lb_fail(err, LB_EFORMAT, "%s: '%s' means nothing in a stage of this kind", where, key);
-    }
+    const char *keys[MAX_KEYS + 1];
+    size_t k = 0;
+    assert(n <= MAX_KEYS);
+    for (size_t i = 0; i < n; i++)
+        if (!fields[i].kinds || fields[i].kinds & kind) keys[k++] = fields[i].key;
+        else if (json_object_get(o, fields[i].key))
+            return lb_fail(err, LB_EFORMAT, "%s: '%s' means nothing in a stage of this kind", where, fields[i].key);
+    keys[k] = NULL;
+    if (!lb_json_keys(o, keys, where, err)) return false;
     for (size_t i = 0; i < n; i++)
         if (!read_field(o, &fields[i], to, where, err)) return false;
     return true;
@@ -293,9 +293,11 @@ static const field top_fields[] = {
     R("scheme", SCHEME, scheme, 0, 0, NULL, 0),  R("seed", INT, seed, 0, 9e18, NULL, 0),
     R("compute", NAME, compute, 0, 0, computes, 0), R("teacher", TEXT, teacher, 0, 0, NULL, 0),
     R("keep_every", INT, keep_every, 1, 1e9, NULL, 0),
+    {.key = "traces", .type = APART}, {.key = "start", .type = APART}, {.key = "stages", .type = APART},
+    {.key = "eval", .type = APART},   {.key = "curve", .type = APART},
 };
 static const field start_fields[] = {
-    R("method", TEXT, method, 0, 0, NULL, 0),          R("calib", TEXT, calib, 0, 0, NULL, 0),
+    R("method", TEXT, method, 0, 0, NULL, 0),          {.key = "calib", .type = APART},
     R("nsamples", INT, calib_n, 1, 1 << 20, NULL, 0),  R("seqlen", INT, calib_len, 1, 1 << 24, NULL, 0),
     R("options", OBJECT, method_options, 0, 0, NULL, 0),
 };
@@ -314,17 +316,9 @@ static const field eval_fields[] = {                   /* the last one is of cur
     E("every", INT, every, 1, 1e9, NULL, 0),
 };
 
-/* The parts that are objects of their own are read apart, so the top level is copied without them. */
 static bool read_top(lb_train_recipe *r, const char *where, lb_err *err)
 {
-    json_t *top = json_copy(r->doc);
-    if (!top) return lb_fail_mem(err, 0, "the recipe");
-    static const char *const parts_of[] = {"traces", "start", "stages", "eval", "curve"};
-    for (size_t i = 0; i < N(parts_of); i++) json_object_del(top, parts_of[i]);
-    bool ok =
-        read_object(top, top_fields, N(top_fields), 0, r, where, err); /* a shallow copy: values are the document's */
-    json_decref(top);
-    if (!ok) return false;
+    if (!read_object(r->doc, top_fields, N(top_fields), 0, r, where, err)) return false;
     if (!r->name) return lb_fail(err, LB_EFORMAT, "%s: 'name' is missing", where);
     if (!lb_is_plain_name(r->name))
         return lb_fail(err, LB_EFORMAT, "%s: 'name' is '%.80s', which is no plain file name", where, r->name);
@@ -348,16 +342,12 @@ static bool read_traces(lb_train_traces *t, const json_t *o, const char *where, 
 /* "calib" is the name of a source, or an object like "traces": texts of its own. */
 static bool read_start(lb_train_recipe *r, const json_t *o, const char *where, lb_err *err)
 {
+    static const field source = {"calib", TEXT, offsetof(lb_train_recipe, calib), 0, 0, NULL, 0};
     char in[WHERE];
     const json_t *calib = json_object_get(o, "calib");
-    bool own = json_is_object(calib);
     if (!o) return true;
-    json_t *rest = json_copy((json_t *)o); /* a shallow copy: values are the document's */
-    if (!rest) return lb_fail_mem(err, 0, "the recipe");
-    if (own) json_object_del(rest, "calib");
-    bool ok = read_object(rest, start_fields, N(start_fields), 0, r, where, err);
-    json_decref(rest);
-    if (!ok || !own) return ok;
+    if (!read_object(o, start_fields, N(start_fields), 0, r, where, err)) return false;
+    if (!json_is_object(calib)) return read_field(o, &source, r, where, err);
     snprintf(in, sizeof in, "%.650s: calib", where);
     r->calib = "";
     if (!read_traces(&r->calib_traces, calib, in, err)) return false;
@@ -402,7 +392,6 @@ bool lb_train_recipe_parse(lb_train_recipe *r, const json_t *doc, const char *wh
                            .calib_n = 128,
                            .calib_len = 2048,
                            .keep_every = 100};
-    if (!json_is_object(doc)) return lb_fail(err, LB_EFORMAT, "%s is %s, wanted an object", where, lb_json_kind(doc));
     if (!read_top(r, where, err) || !read_parts(r, where, err)) return false;
     const json_t *list = json_object_get(doc, "stages"), *o;
     size_t i, n = json_array_size(list);

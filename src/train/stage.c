@@ -262,25 +262,16 @@ static void show(const lb_stage *s, const lb_step_log *l, double lr, double norm
 
 /* ---- steps ---- */
 
-/* After a number that is none: which parameter, or which gradient, is the first to have one. */
+/* After a number that is none: the first parameter that has one, or whose gradient has, unless the loss has named it. */
 static bool blame(const lb_stage *s, lb_err *err)
 {
     size_t n;
     const lb_student_param *p = lb_student_params(s->x->student, &n);
-    for (size_t i = 0; i < n; i++) {
-        size_t count = (size_t)p[i].p->n * (size_t)p[i].p->k;
-        float *v = lb_alloc(count, sizeof *v, "a parameter", NULL);
-        for (int g = 0; v && g < 2; g++) {
-            lb_exec_get(s->x->ex, v, g ? p[i].p->d : p[i].p->v, count * sizeof *v);
-            for (size_t j = 0; j < count; j++)
-                if (!isfinite(v[j])) {
-                    free(v);
-                    return lb_wrap(err, "%s, step %d: %s of '%s' is not finite; the last checkpoint is kept",
-                                   s->st->name, s->step + 1, g ? "the gradient" : "the value", p[i].name);
-                }
-        }
-        free(v);
-    }
+    lb_err where = {0};
+    bool fine = true;
+    for (int gradient = 0; fine && gradient < 2; gradient++)
+        for (size_t i = 0; fine && i < n; i++) fine = lb_param_finite(p[i].p, gradient, p[i].name, s->x->ex, &where);
+    if (!fine && err && !strstr(err->msg, where.msg)) lb_wrap(err, "%s", where.msg);
     return lb_wrap(err, "%s, step %d; the last checkpoint is kept", s->st->name, s->step + 1);
 }
 
