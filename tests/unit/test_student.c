@@ -64,14 +64,9 @@ static void shake(fixture *f, lb_student *s)
     }
 }
 
-static void weights_are_the_same_numbers(fixture *f, const char *scheme, lb_scales scales)
+static void export_is_the_tape(fixture *f, lb_student *s, const lb_train_stage *st)
 {
     lb_err err = {0};
-    lb_train_stage st = stage_of(scheme, scales);
-    lb_student *s = lb_student_open(&(lb_student_opt){.model_dir = ABACUS_DIR, .train = st.train}, f->ex, &err);
-    assert_ok(s != NULL, err);
-    assert_ok(lb_student_stage(s, &st, &err), err);
-    shake(f, s);
     assert_ok(lb_student_export(s, f->dir, "test", &err), err);
     lb_store *store = lb_store_open(f->dir, &err);
     assert_ok(store != NULL, err);
@@ -81,7 +76,7 @@ static void weights_are_the_same_numbers(fixture *f, const char *scheme, lb_scal
     for (int layer = 0; layer < 6; layer += 5)
         for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
             lb_param *p = lb_model_grad_linear(lb_student_model(s), layer, -1, (lb_block_linear)i);
-            const lb_ct_scheme ct = lb_plan_ct(&st.scheme, p->k);
+            const lb_ct_scheme ct = lb_plan_ct(&st->scheme, p->k);
             size_t n = (size_t)p->n * (size_t)p->k;
             float *w = malloc(n * sizeof *w);
             char name[96];
@@ -95,11 +90,29 @@ static void weights_are_the_same_numbers(fixture *f, const char *scheme, lb_scal
                     size_t at = (size_t)r * (size_t)q.k + (size_t)k, g = (size_t)(r * groups + k / q.group);
                     different += lb_int_value(q.scales[g], q.codes[at], q.zeros[g], q.half) != w[at];
                 }
-            if (different) fail_msg("%s %d %s: %d of %zu weights differ", scheme, (int)scales, name, different, n);
+            if (different) fail_msg("%d bits, %d, %s: %d of %zu weights differ", st->scheme.w_bits, (int)st->scales, name, different, n);
             lb_qmat_free(&q);
             free(w);
         }
     lb_store_close(store);
+}
+
+static lb_student *open_student(fixture *f, unsigned train)
+{
+    lb_err err = {0};
+    lb_student *s = lb_student_open(&(lb_student_opt){.model_dir = ABACUS_DIR, .train = train}, f->ex, &err);
+    assert_ok(s != NULL, err);
+    return s;
+}
+
+static void weights_are_the_same_numbers(fixture *f, const char *scheme, lb_scales scales)
+{
+    lb_err err = {0};
+    lb_train_stage st = stage_of(scheme, scales);
+    lb_student *s = open_student(f, st.train);
+    assert_ok(lb_student_stage(s, &st, &err), err);
+    shake(f, s);
+    export_is_the_tape(f, s, &st);
     lb_student_close(s);
 }
 
@@ -111,6 +124,38 @@ static void packed_weights_are_those_of_the_tape(void **state)
         for (int scales = LB_SCALES_MINMAX; scales <= LB_SCALES_LEARNED; scales++)
             if (i < 3 || scales == LB_SCALES_MINMAX || scales == LB_SCALES_LEARNED)
                 weights_are_the_same_numbers(f, schemes[i], (lb_scales)scales);
+}
+
+/* Progressive widths: a stage goes on from the weights that the one before it left, and its grids begin with their range. */
+static void widths_follow_one_another(void **state)
+{
+    fixture *f = *state;
+    static const char *const schemes[] = {"w8g-1", "w4g128", "w3g64s", "w2g128"};
+    enum { N = 256 * 256 };
+    float *w = malloc(N * sizeof *w), *after = malloc(N * sizeof *w), *rounded[2] = {malloc(N * sizeof *w), malloc(N * sizeof *w)};
+    for (int scales = LB_SCALES_MINMAX; scales <= LB_SCALES_LEARNED; scales++) {
+        lb_err err = {0};
+        lb_student *s = open_student(f, LB_TRAIN_LINEARS | LB_TRAIN_SCALES);
+        lb_param *p = lb_model_grad_linear(lb_student_model(s), 2, -1, LB_BLOCK_Q);
+        assert_int_equal(p->n * p->k, N);
+        for (int i = 0; i < 4; i++) {
+            lb_train_stage st = stage_of(schemes[i], (lb_scales)scales), range = stage_of(schemes[i], LB_SCALES_MINMAX);
+            lb_exec_get(f->ex, w, p->v, N * sizeof *w);
+            for (int turn = 0; turn < 2; turn++)
+                assert_ok(lb_student_stage(s, turn ? &st : &range, &err) &&
+                              lb_student_rounded(s, 2, -1, LB_BLOCK_Q, rounded[turn], &err), err);
+            lb_exec_get(f->ex, after, p->v, N * sizeof *after);
+            assert_memory_equal(w, after, N * sizeof *w);
+            if (scales != LB_SCALES_CLIP) assert_memory_equal(rounded[0], rounded[1], N * sizeof *w);
+            shake(f, s);
+            if (i % 2) export_is_the_tape(f, s, &st);
+        }
+        lb_student_close(s);
+    }
+    free(w);
+    free(after);
+    free(rounded[0]);
+    free(rounded[1]);
 }
 
 /* Logits of the exported model on its own kernels against the tape's. */
@@ -196,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_weights_are_those_of_the_tape),
+        cmocka_unit_test(widths_follow_one_another),
         cmocka_unit_test(packed_models_compute_what_training_saw),
         cmocka_unit_test(what_has_no_gradient_is_refused),
     };
