@@ -81,6 +81,25 @@ else
 fi
 cmp -s "$dir/a/model.safetensors" "$dir/c/model.safetensors" || { echo "FAIL: other bytes after SIGTERM"; bad=1; }
 
+# from nothing: no weight is the model's, and it learns
+printf '{"prompt":"<|im_start|>user\\nCompute $2+3$.<|im_end|>\\n<|im_start|>assistant\\n","text":"<think>\\n2+3 = 5\\n</think>\\n\\n5","finish":"stop"}\n' >"$dir/five.jsonl"
+cat >"$dir/new.json" <<J
+{"name": "new", "scheme": "w16", "traces": {"file": "$dir/five.jsonl"}, "start": {"method": "scratch"},
+ "stages": [{"kind": "sft", "steps": 6, "warmup": 1, "tokens": 64, "seq_tokens": 64, "lr": 2e-3, "train": ["linears", "norms", "embed"]}]}
+J
+"$LOWBIT" train -q -t 1 -m $M --recipe "$dir/new.json" -o "$dir/new" >/dev/null && "$LOWBIT" verify "$dir/new" | grep -q ' 16.000 bits' ||
+    { echo "FAIL: a model from scratch"; bad=1; }
+python3 -c 'if True:
+    import json, sys
+    loss = [json.loads(l)["loss"] for l in open(sys.argv[1] + "/train.jsonl")]
+    assert 7 < loss[0] < 9 and loss[-1] < 0.7 * loss[0], loss
+    def tensors(d):
+        b = open(d + "/model.safetensors", "rb").read()
+        n = int.from_bytes(b[:8], "little")
+        return {k: b[8 + n:][v["data_offsets"][0]:v["data_offsets"][1]] for k, v in json.loads(b[8:8 + n]).items() if k != "__metadata__"}
+    a, b = tensors(sys.argv[2]), tensors(sys.argv[1])
+    assert a.keys() == b.keys() and not [k for k in a if a[k] == b[k]]' "$dir/new" $M || { echo "FAIL: what it learned"; bad=1; }
+
 # bad input
 bad_recipe() { # PATTERN STATUS JSON
     echo "$3" >"$dir/bad.json"
