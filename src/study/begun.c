@@ -150,8 +150,15 @@ void lb_study_begun_sweep(lb_study_work *w)
 {
     char dir[LB_STUDY_PATH];
     snprintf(dir, sizeof dir, "%.700s/stages", w->o->out_dir);
-    DIR *d = w->begun ? opendir(dir) : NULL;
-    if (!d) return;
+    DIR *d = opendir(dir);
+    lb_err *outer = w->err;
+    w->err = NULL; /* what is not swept now is swept next time */
+    bool named = d && name_runs(w);
+    w->err = outer;
+    if (!named) {
+        if (d) closedir(d);
+        return;
+    }
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         char path[LB_STUDY_PATH + 260];
         if (e->d_name[0] == '.' || is_needed(w, e->d_name, NULL)) continue;

@@ -184,6 +184,7 @@ bool lb_study_run_all(lb_study *s, const lb_study_opt *o, lb_exec *ex, lb_err *e
     lb_progress_start(&w.p, o->progress, "samples", per_run * s->n_run);
     for (int i = 0; ok && i < s->n_run; i++) ok = do_run(&w, &s->runs[i]);
     lb_progress_end(&w.p);
+    if (ok) lb_study_begun_sweep(&w);
     lb_study_begun_free(&w);
     lb_db_close(w.db);
     free(db_path);

@@ -72,8 +72,10 @@ done
 for i in main-w2g128-gptq-kd main-w2g128-gptq-kd-grpo again-w2g128-gptq-kd-grpo main-from-a-file; do
     cmp "$dir/a/runs/$i/samples.jsonl" "$dir/b/runs/$i/samples.jsonl" || bad=1
 done
+mkdir -p "$dir/b/stages/w2g128-gptq-0123456789abcdef" # killed before it was removed
 touch "$dir/mark"
 study "$dir/b" >/dev/null 2>&1
+[ ! -e "$dir/b/stages" ] || { echo "FAIL: what nobody needs is kept"; bad=1; }
 [ -z "$(find "$dir/b/models" "$dir/b/traces" -newer "$dir/mark")" ] || { echo "FAIL: made again: $(find "$dir/b/models" -newer "$dir/mark")"; bad=1; }
 
 expect 0 'report.html: [0-9]+ plots' "$LOWBIT" report "$dir/a"
