@@ -34,8 +34,9 @@ typedef struct facts {
     double kv_bytes, kv_bytes_bf16;  /* of a position */
 } facts;
 
-/* The name of a module's format in its file, and the bits that it takes there, scales and zero points counted. */
-static bool format_of(const facts *f, const char *module, char *out, double *bits, lb_err *err)
+/* The name of the format in its file of a module with rows of k columns, and the bits that it takes there, scales and zero
+ * points counted. */
+static bool format_of(const facts *f, const char *module, int k, char *out, double *bits, lb_err *err)
 {
     static const char *const parts[] = {"", "_packed", "_scale", "_zero_point", "_global_scale", "_shape"};
     const lb_ct_scheme *s = NULL;
@@ -53,7 +54,7 @@ static bool format_of(const facts *f, const char *module, char *out, double *bit
                                               : s->format == LB_CT_NVFP4 ? LB_W_NVFP4
                                                                          : LB_W_INT,
                                     .w_bits = s->bits, .a_bits = 16, .kv_bits = 16,
-                                    .group = s->group ? s->group : -1, .sym = s->symmetric,
+                                    .group = s->group && s->group < k ? s->group : -1, .sym = s->symmetric,
                                     .half = s->format == LB_CT_HALF}, out);
     return true;
 }
@@ -64,7 +65,7 @@ static bool add_linear(void *arg, const char *name, int layer, int n, int k, lb_
     char format[LB_SCHEME_TEXT];
     int i = 0;
     (void)layer;
-    if (!format_of(f, name, format, &f->file_bits, err)) return false;
+    if (!format_of(f, name, k, format, &f->file_bits, err)) return false;
     f->weights += (double)n * (double)k;
     while (i < f->n_format && strcmp(f->formats[i].name, format) != 0) i++;
     if (i == MAX_FORMATS) return true;
@@ -103,7 +104,7 @@ static bool gather(facts *f, const lb_model *m, lb_err *err)
         return false;
     snprintf(f->head, sizeof f->head, "%s", m->lm_head.w.num->name);
     if (m->lm_head.w.num->grouped &&
-        !format_of(f, m->cfg.arch->names->lm_head, f->head, &ignored, err))
+        !format_of(f, m->cfg.arch->names->lm_head, m->cfg.d_model, f->head, &ignored, err))
         return false;
     f->online = lb_online_json(&m->online);
     lb_kv_spec_text(&kv, f->kv);

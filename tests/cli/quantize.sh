@@ -2,7 +2,7 @@
 # quantize – every width, group and symmetry is written, read back, and answers; a complete folder; sizes as computed.
 . tests/cli/lib
 P='Compute $12 \cdot 34$.'
-for s in w8g128 w8g-1s w4g32 w4g128s w3g64 w3g128 w2g128 w2g32; do
+for s in w8g128 w8g-1s w4g32 w4g128s w3g64 w3g128 w2g128 w2g32 w2g128h; do
     "$LOWBIT" quantize -q -m $M --scheme $s -o "$dir/$s" >"$dir/log" 2>&1 || { echo "FAIL: $s"; cat "$dir/log"; bad=1; continue; }
     grep -q 'read back and equal' "$dir/log" || bad=1
     for f in config.json generation_config.json tokenizer.json tokenizer_config.json model.safetensors; do
@@ -24,6 +24,11 @@ done
 grep -q 'layers.0.mlp.down_proj .* w16$' "$dir/plan" && grep -q 'layers.1.mlp.down_proj .* w8g128$' "$dir/plan" && grep -q 'lm_head .* w8g128$' "$dir/plan" || { cat "$dir/plan"; bad=1; }
 "$LOWBIT" quantize -q -m $M --scheme w4 --tensor 'layers\.0\.=w16' --tensor 'down_proj=w8g128' --tensor 'lm_head=w8g128' -o "$dir/mix" >/dev/null || bad=1
 expect 0 'linear layers: bf16 in 7, w4g128 in 30, w8g128 in 5; lm_head: w8g128' "$LOWBIT" inspect "$dir/mix"
+# the balanced grid: one scale a row, made, read back, run
+expect 0 '42 layers by rtn w2g-1h' "$LOWBIT" quantize -m $M --scheme w2g-1h -o "$dir/half" -q
+expect 0 'linear layers: w2g-1h in 42' "$LOWBIT" inspect "$dir/half"
+expect 0 'verified' "$LOWBIT" verify "$dir/half"
+expect 2 'weights of 2 bits, not 3' "$LOWBIT" quantize -m $M --scheme w3g128h -o "$dir/none" -q
 # inspect tells what runs beside the weights, and counts bits as quantize does
 "$LOWBIT" quantize -q -m $M --scheme w4a4 --method quarot --kv kv4-quarot -o "$dir/rot" --json >"$dir/made" || bad=1
 expect 0 'activations: int, 4 bits, clip 0.9; transforms: o kron, down hadamard; KV cache: kv4-quarot, 864 bytes per token' "$LOWBIT" inspect "$dir/rot"

@@ -103,6 +103,7 @@ static void every_objective_learns(void **state)
         KD(",\"steps\":6,\"top_k\":20,\"divergence\":\"cakld\""),
         KD(",\"steps\":6,\"scales\":\"clip\",\"train\":[\"linears\",\"scales\"]"),
         KD(",\"steps\":6,\"scales\":\"learned\",\"train\":[\"scales\"],\"lr_scales\":3e-3"),
+        KD(",\"steps\":6,\"scales\":\"stretched\",\"train\":[\"linears\",\"scales\"]"),
     };
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
         rig r;
