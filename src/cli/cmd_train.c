@@ -1,8 +1,11 @@
 /* cli/cmd_train.c – `lowbit train`: trains back what the bits cost. */
 #include "cli/cmd.h"
+#include "base/file.h"
+#include "study/report.h"
 #include "train/workflow.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const names[LB_TRAIN_EVALS] = {"model", "start", "trained"};
 
@@ -32,7 +35,7 @@ static json_t *to_json(const char *out, const lb_train_report *r)
 
 static void print(const char *out, const lb_train_report *r)
 {
-    printf("%s: packed, written and read back\n", out);
+    printf("%s: packed, written and read back; %s/report.html\n", out, out);
     if (!r->evaluated) return;
     printf("%-8s %9s %7s %9s %7s %9s %8s\n", "", "average", "±", "drop", "±", "truncated", "tokens");
     for (int i = 0; i < LB_TRAIN_EVALS; i++) {
@@ -51,6 +54,20 @@ static void print(const char *out, const lb_train_report *r)
         }
         printf(" %8.1f%% %8.1f\n", 100 * truncated, tokens);
     }
+}
+
+/* evaluation.json and report.html in the output. */
+static bool write_report(const char *out, const lb_train_report *r, lb_err *err)
+{
+    json_t *j = r->evaluated ? to_json(out, r) : NULL;
+    char *path = lb_path_join(out, "evaluation.json", err), *text = j ? json_dumps(j, JSON_INDENT(1)) : NULL;
+    bool ok = path && (!r->evaluated || text || lb_fail_mem(err, 0, "the evaluation")) &&
+              (!text || lb_write_file(path, text, strlen(text), err)) &&
+              lb_report_write(out, &(lb_report_opt){0}, NULL, err);
+    json_decref(j);
+    free(text);
+    free(path);
+    return ok;
 }
 
 static bool run(int argc, char **argv, int *status, lb_err *err)
@@ -87,7 +104,7 @@ static bool run(int argc, char **argv, int *status, lb_err *err)
     if (!c.quiet) o.remark = say;
     bool ok = r && rep ? lb_train_recipe_load(r, recipe, err) : lb_fail_mem(err, sizeof *rep, "the recipe");
     ok = ok && lb_cmd_progress(&c, &o.progress, err) && (ex = lb_cmd_exec(&c, err)) != NULL &&
-         lb_train_run(r, &o, ex, rep, err);
+         lb_train_run(r, &o, ex, rep, err) && write_report(o.out_dir, rep, err);
     if (ok && c.json) ok = lb_cmd_print_json(to_json(o.out_dir, rep), err);
     else if (ok) print(o.out_dir, rep);
     if (rep) lb_train_report_free(rep);

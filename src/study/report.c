@@ -331,6 +331,10 @@ static void training_page(page *p)
     lb_tick_text(tokens, 1, LB_UNIT_NONE, text);
     lb_page_fact(p->p.b, "tokens trained on", text);
     lb_buf_str(p->p.b, "</ul>\n");
+    if (t->eval_doc) {
+        lb_page_heading(&p->p, "evaluation", "Evaluation", "Per cent of samples solved ± one standard error, clustered by problem.");
+        lb_report_trained_table(t->eval_doc, p->p.b);
+    }
     if (t->n_step) training_section(p);
     lb_page_end(&p->p, "");
 }

@@ -40,6 +40,9 @@
  *     train.jsonl     how the model was trained: what lowbit train logs, a line for each step (docs/training.md), with its
  *                     recipe.json beside it for the table of stages
  *
+ *     evaluation.json what lowbit train says of the model, the start and the result: "model", "start" and "trained", each
+ *                     as lb_eval_json has it, with "against" (lb_eval_drop_json) but for the model
+ *
  * A folder with train.jsonl and without results.json is one training, finished or not: a page with this alone. */
 #ifndef LB_STUDY_REPORT_H
 #define LB_STUDY_REPORT_H

@@ -46,6 +46,7 @@ typedef struct lb_rep_train {
     const char *task[LB_REP_TASKS];  /* of the curve */
     int n_task;
     json_t *curve_doc;               /* owned: its lines */
+    json_t *eval_doc;                /* owned: evaluation.json, or NULL */
 } lb_rep_train;
 
 /* A run; accuracies and drops are fractions, NaN where not known. Text is borrowed from the JSON documents. */

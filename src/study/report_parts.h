@@ -17,6 +17,8 @@ void lb_report_layer_table(const lb_rep *r, lb_buf *b);
 void lb_report_health_table(const lb_rep *r, lb_buf *b);
 /* The stages of all runs that were trained. */
 void lb_report_train_table(const lb_rep *r, lb_buf *b);
+/* The evaluations of a training alone: its model, its start, and what came of it. */
+void lb_report_trained_table(const json_t *doc, lb_buf *b);
 void lb_report_failed(const lb_rep *r, lb_buf *b);
 /* What the numbers say, in sentences. */
 void lb_report_findings(const lb_rep *r, lb_buf *b);

@@ -13,6 +13,8 @@ const json_t *lb_rep_list(const json_t *o, const char *key, const char *where, l
 
 /* train.jsonl in `dir` and the recipe beside it; r->train stays NULL where there is none. */
 bool lb_rep_read_train(lb_rep_run *r, const char *dir, lb_err *err);
+/* The evaluation of a training (study/report.h): what the report reads of it is of the right kind. */
+bool lb_report_trained_check(const json_t *doc, const char *where, lb_err *err);
 /* Samples and extras of a run that is done; o is its object in results.json. */
 bool lb_rep_read_extras(const lb_rep *rep, const json_t *o, lb_rep_run *r, lb_err *err);
 #endif

@@ -111,7 +111,11 @@ bool lb_rep_read_train(lb_rep_run *r, const char *dir, lb_err *err)
     snprintf(path, sizeof path, "%.1600s/train.jsonl", dir);
     if (!read_lines(r->train, path, read_step, err)) return false;
     snprintf(path, sizeof path, "%.1600s/curve.jsonl", dir);
-    return !lb_file_exists(path) || read_lines(r->train, path, read_point, err);
+    if (lb_file_exists(path) && !read_lines(r->train, path, read_point, err)) return false;
+    snprintf(path, sizeof path, "%.1600s/evaluation.json", dir);
+    if (!lb_file_exists(path)) return true;
+    r->train->eval_doc = lb_json_load(path, err);
+    return r->train->eval_doc && lb_report_trained_check(r->train->eval_doc, path, err);
 }
 
 void lb_rep_train_free(lb_rep_train *t)
@@ -121,5 +125,6 @@ void lb_rep_train_free(lb_rep_train *t)
     free(t->step);
     free(t->point);
     json_decref(t->curve_doc);
+    json_decref(t->eval_doc);
     free(t);
 }

@@ -21,7 +21,7 @@ train "$dir/a" >"$dir/out.txt" || { echo "FAIL: the run"; exit 1; }
 grep -q 'packed, written and read back' "$dir/out.txt" || { echo "FAIL: it does not say what it did"; bad=1; }
 "$LOWBIT" verify "$dir/a" >/dev/null || { echo "FAIL: verify"; bad=1; }
 [ -e "$dir/a.partial" ] && { echo "FAIL: left its working folder"; bad=1; }
-for f in recipe.json train.jsonl latent.safetensors model.safetensors; do [ -s "$dir/a/$f" ] || { echo "FAIL: no $f"; bad=1; }; done
+for f in recipe.json train.jsonl latent.safetensors model.safetensors report.html; do [ -s "$dir/a/$f" ] || { echo "FAIL: no $f"; bad=1; }; done
 [ "$(wc -l <"$dir/a/train.jsonl")" -eq 7 ] || { echo "FAIL: train.jsonl has $(wc -l <"$dir/a/train.jsonl") lines, wanted 7"; bad=1; }
 grep -q '"stage":"1-kd","step":5,.*"kl":.*"tokens_per_s"' "$dir/a/train.jsonl" || { echo "FAIL: a line of kd"; bad=1; }
 grep -q '"stage":"2-grpo","step":2,.*"reward":.*"length":.*"truncated":' "$dir/a/train.jsonl" || { echo "FAIL: a line of grpo"; bad=1; }

@@ -625,6 +625,21 @@ static void training_has_its_curves(void **state)
     for (size_t i = 0; i < sizeof says / sizeof *says; i++)
         if (!strstr(text, says[i])) fail_msg("the page does not say '%s'", says[i]);
     assert_null(strstr(text, "loss, 2-grpo")); /* says little */
+    assert_null(strstr(text, "id=\"evaluation\""));
+    free(text);
+    write_in("tr", "evaluation.json",
+             "{\"model\": {\"results\": {\"chain\": {\"accuracy\": 0.9, \"accuracy_stderr\": 0.02}}, \"average\": 0.9, "
+             "\"average_stderr\": 0.02}, \"trained\": {\"results\": {\"chain\": {\"accuracy\": 0.875, "
+             "\"accuracy_stderr\": null}}, \"average\": 0.875, \"average_stderr\": 0.03, \"against\": {\"mean\": {\"drop\": "
+             "0.025, \"drop_stderr\": 0.011}, \"class\": \"fair\"}}}");
+    text = page_of("tr", &n);
+    static const char *const row = "<th scope=\"row\">trained</th>";
+    const char *at = strstr(text, row);
+    assert_non_null(at);
+    assert_non_null(strstr(at, "87.5 <span class=\"pm\">± ?"));
+    assert_non_null(strstr(at, "2.5 <span class=\"pm\">± 1.1"));
+    assert_non_null(strstr(at, "fair"));
+    assert_null(strstr(text, "the start</th>"));
     assert_null(strstr(text, "Points lost"));
     assert_null(strstr(text, "nan"));
     free(text);
@@ -767,6 +782,20 @@ static void what_is_wrong_is_named(void **state)
         write_in("bad/runs/a", "curve.jsonl", curve[i][0]);
         assert_false(lb_report_html(path, &page, NULL, &why));
         if (!strstr(why.msg, curve[i][1])) fail_msg("'%s', wanted '%s'", why.msg, curve[i][1]);
+        lb_buf_free(&page);
+    }
+    char file[200];
+    snprintf(file, sizeof file, "%s/runs/a/curve.jsonl", path);
+    unlink(file);
+    static const char *const evals[][2] = {{"{\"model\": 1}", "evaluation.json: 'model' is an integer"},
+                                           {"{\"start\": {\"average\": \"x\"}}", "start: 'average' is a string"},
+                                           {"{\"trained\": {\"results\": {\"chain\": 1}}}", "trained: 'chain' is no object"}};
+    for (size_t i = 0; i < sizeof evals / sizeof *evals; i++) {
+        lb_buf page = {0};
+        lb_err why = {0};
+        write_in("bad/runs/a", "evaluation.json", evals[i][0]);
+        assert_false(lb_report_html(path, &page, NULL, &why));
+        if (!strstr(why.msg, evals[i][1])) fail_msg("'%s', wanted '%s'", why.msg, evals[i][1]);
         lb_buf_free(&page);
     }
     lb_err e = {0};
