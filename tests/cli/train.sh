@@ -121,5 +121,12 @@ bad_recipe 'is no token' 3 '{"name":"x","scheme":"w2g128","start":{"method":"non
 rm -rf "$dir"/x*
 bad_recipe "gate is 90%" 6 '{"name":"x","scheme":"w2g128","start":{"method":"none"},"stages":[{"kind":"grpo","steps":1,"n_prompt":2,"group":2,"prompts":"'"$dir"'/problems.jsonl","gate":0.9,"gate_samples":6,"max_new":64,"seq_tokens":512}]}'
 rm -rf "$dir"/x*
+rm -rf "$dir"/x*
+bad_recipe 'has a vocabulary of [0-9]+, the model one of' 2 '{"name":"x","scheme":"w2g128","start":{"method":"none"},"teacher":"tests/golden/data/models/qwen3","traces":{"file":"'"$dir"'/five.jsonl"},'"$K}"
+rm -rf "$dir"/x*
+# a rate that blows up: the last good checkpoint stays, and the place is named
+bad_recipe "step [0-9]+; the last checkpoint is kept: .*(layer [0-9]|'model\\.).* is not finite" 1 '{"name":"x","scheme":"w2g128","keep_every":5,"start":{"method":"none"},"traces":{"file":"'"$dir"'/five.jsonl"},"stages":[{"kind":"sft","steps":80,"schedule":"constant","warmup":0,"lr":10,"weight_decay":1,"tokens":64,"seq_tokens":64}]}'
+[ -s "$dir/x.partial/checkpoint.safetensors" ] || { echo "FAIL: the last checkpoint is gone after a NaN"; bad=1; }
+rm -rf "$dir"/x*
 bad_recipe "trains nothing" 2 '{"name":"x","scheme":"w2g128","start":{"method":"none"},"traces":{"file":"'"$dir"'/a/../ok.jsonl"},"stages":[{"kind":"sft","train":["scales"],"steps":1,"tokens":256,"seq_tokens":256}]}'
 finish
