@@ -15,8 +15,9 @@
 
 enum { AMX_BYTES = 1024 };       /* of a full tile */
 
-/* All eight tiles full; before a thread's first tile instruction, with amx_close after its last. */
-static inline void amx_open(void)
+/* Tiles of so many lines in the two of A, and in what they sum up to; 1…16. Before a thread's first tile instruction, with
+ * amx_close after its last. */
+static inline void amx_open_as(int lines0, int lines1)
 {
     struct {
         uint8_t palette, start_row, zero[14];
@@ -25,8 +26,11 @@ static inline void amx_open(void)
     } c = {.palette = 1};
     _Static_assert(sizeof c == 64, "the layout of LDTILECFG");
     for (int i = 0; i < 8; i++) c.row_bytes[i] = 64, c.rows[i] = 16;
+    c.rows[4] = c.rows[0] = c.rows[1] = (uint8_t)lines0;
+    c.rows[5] = c.rows[2] = c.rows[3] = (uint8_t)lines1;
     _tile_loadconfig(&c);
 }
+static inline void amx_open(void) { amx_open_as(16, 16); }
 static inline void amx_close(void) { _tile_release(); }
 
 static inline __attribute__((always_inline)) void amx_zero(void)
@@ -45,6 +49,15 @@ static inline __attribute__((always_inline)) void amx_load_b(const void *p)
 static inline __attribute__((always_inline)) void amx_bf16(void)
 {
     _tile_dpbf16ps(0, 4, 6), _tile_dpbf16ps(1, 4, 7), _tile_dpbf16ps(2, 5, 6), _tile_dpbf16ps(3, 5, 7);
+}
+/* Signed bytes of A, signed or unsigned ones of B. */
+static inline __attribute__((always_inline)) void amx_int8(void)
+{
+    _tile_dpbssd(0, 4, 6), _tile_dpbssd(1, 4, 7), _tile_dpbssd(2, 5, 6), _tile_dpbssd(3, 5, 7);
+}
+static inline __attribute__((always_inline)) void amx_int8_uint8(void)
+{
+    _tile_dpbsud(0, 4, 6), _tile_dpbsud(1, 4, 7), _tile_dpbsud(2, 5, 6), _tile_dpbsud(3, 5, 7);
 }
 /* The four sums as 32 rows of 32 numbers of 32 bits, a row every `stride` bytes. */
 static inline __attribute__((always_inline)) void amx_store(void *c, size_t stride)

@@ -5,13 +5,6 @@
 #define OFFSET 0
 enum { PLANES = 2 };
 
-static int32_t sum_word(const int16_t *q, int n)
-{
-    int lo = 0, hi = 0;
-    for (int i = 0; i < n; i++) lo += (int8_t)(q[i] & 255), hi += (q[i] + 128) >> 8;
-    return (int32_t)((uint32_t)(-lo & 0xffff) | (uint32_t)(-2 * hi) << 16);
-}
-
 static void words(const int16_t *q, int n, int32_t *out)
 {
     uint8_t *hi = (uint8_t *)out, *lo = hi + n;

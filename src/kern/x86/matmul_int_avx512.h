@@ -62,6 +62,27 @@ INLINE vi vi_zeros(const uint8_t *p)
     return _mm512_or_si512(z, _mm512_slli_epi32(z, 23));
 }
 INLINE vi vi_sub(vi s, vi zeros, vi sum) { return _mm512_dpwssd_epi32(s, zeros, sum); }
+/* Such a word of Σq of n values; |hi| ≤ 32639 at 128 of 16 bits. */
+static inline int32_t sum_word(const int16_t *q, int n)
+{
+    int sum = 0;
+    for (int i = 0; i < n; i++) sum += q[i];
+    return (int32_t)((uint32_t)(-(sum & 127) & 0xffff) | (uint32_t)-(sum >> 7) << 16);
+}
+
+/* offset · Σ(code − zero) over n columns in the same way: halves lo and hi of the sum C = lo + 128·hi, and a word of
+ * −offset and −128·offset. |C| ≤ 255·1024. */
+INLINE vi vi_ones(void) { return _mm512_set1_epi8(1); }
+INLINE vi vi_row_sum(vi codes, vi zeros, int n)
+{
+    vi zero = _mm512_and_si512(zeros, _mm512_set1_epi32(255));
+    vi c = _mm512_sub_epi32(codes, _mm512_mullo_epi32(zero, _mm512_set1_epi32(n)));
+    return _mm512_or_si512(_mm512_and_si512(c, _mm512_set1_epi32(127)), _mm512_slli_epi32(_mm512_srai_epi32(c, 7), 16));
+}
+INLINE int32_t offset_word(int offset)
+{
+    return (int32_t)((uint32_t)(-offset & 0xffff) | (uint32_t)(-128 * offset) << 16);
+}
 
 INLINE vi from_bytes(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 INLINE vf vf_e8m0(const uint8_t *p) /* 2⁻¹²⁷ is below the normal range; 255 is NaN */

@@ -19,19 +19,27 @@ size_t lb_matmul_bf16_scratch(const void *args);
 void lb_matmul_bf16_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_bf16(const void *args, int row0, int row1, lb_exec *ex);
 
-/* int2, int3, int4, int8. Both levels give the same bits. */
+/* int2, int3, int4, int8. All levels give the same bits. */
 size_t lb_matmul_int_avx2_scratch(const void *args);
 void lb_matmul_int_avx2_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_int_avx2(const void *args, int row0, int row1, lb_exec *ex);
 size_t lb_matmul_int_avx512_scratch(const void *args);
 void lb_matmul_int_avx512_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_int_avx512(const void *args, int row0, int row1, lb_exec *ex);
+bool lb_matmul_int_amx_fits(const void *args);       /* groups of 64 columns or more */
+size_t lb_matmul_int_amx_scratch(const void *args);
+void lb_matmul_int_amx_prep(const void *args, int unit0, int unit1, lb_exec *ex);
+void lb_matmul_int_amx(const void *args, int row0, int row1, lb_exec *ex);
 
-/* The same weights with activations of kind LB_ACT_INT. Both levels give the same bits. */
+/* The same weights with activations of kind LB_ACT_INT. All levels give the same bits. */
 size_t lb_matmul_act_avx2_scratch(const void *args);
 void lb_matmul_act_avx2_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_act_avx2(const void *args, int row0, int row1, lb_exec *ex);
 size_t lb_matmul_act_avx512_scratch(const void *args);
 void lb_matmul_act_avx512_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_act_avx512(const void *args, int row0, int row1, lb_exec *ex);
+bool lb_matmul_act_amx_fits(const void *args);       /* groups of 64 columns or more */
+size_t lb_matmul_act_amx_scratch(const void *args);
+void lb_matmul_act_amx_prep(const void *args, int unit0, int unit1, lb_exec *ex);
+void lb_matmul_act_amx(const void *args, int row0, int row1, lb_exec *ex);
 #endif
