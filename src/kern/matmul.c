@@ -73,6 +73,8 @@ const lb_impl lb_matmul_impls[] = { /* slowest first */
             lb_matmul_act_avx512_prep})
     LB_X86({"avx512bf16", LB_AVX512_BF16, lb_matmul_bf16_fits, lb_matmul_bf16, lb_matmul_bf16_scratch,
             lb_matmul_bf16_prep})
+    LB_X86({"amx", LB_AMX, lb_matmul_bf16_amx_fits, lb_matmul_bf16_amx, lb_matmul_bf16_amx_scratch,
+            lb_matmul_bf16_amx_prep})
     LB_X86({"amx", LB_AMX, lb_matmul_int_amx_fits, lb_matmul_int_amx, lb_matmul_int_amx_scratch, lb_matmul_int_amx_prep})
     LB_X86({"amx", LB_AMX, lb_matmul_act_amx_fits, lb_matmul_act_amx, lb_matmul_act_amx_scratch, lb_matmul_act_amx_prep})
     LB_GPU({"cuda", LB_CUDA, lb_matmul_cuda_fits, lb_matmul_cuda, NULL, NULL})

@@ -2,10 +2,11 @@
  *
  * Weights stay packed. Activations are rounded first if `act` says so (kern/actquant.h): y = Σ x̂ ŵ + b, where x̂ are
  * the very numbers of lb_act_fake_quant; integer rows multiply codes with codes and never make either operand whole.
- * Without `act` they stay f32, or 16 bits at the least inside a kernel (bf16 dots for bf16 weights; for integer weights
- * 16-bit integers with one scale per token and group, which is finer than bf16): that is what A16 means. Unit: one
- * output feature (row of W). For each (token, row) the order of additions is fixed by the row's kernel, K and the group
- * size alone, so one token alone and the same token among 512 give the same bits. */
+ * Without `act` they stay f32, or 16 bits at the least inside a kernel (for bf16 weights bf16 dots, or on AMX tiles the
+ * sum of two bf16 numbers, 17 bits; for integer weights 16-bit integers with one scale per token and group, which is finer
+ * than bf16): that is what A16 means. Unit: one output feature (row of W). For each (token, row) the order of additions is
+ * fixed by the row's kernel, K and the group size alone, so one token alone and the same token among 512 give the same
+ * bits. */
 #ifndef LB_KERN_MATMUL_H
 #define LB_KERN_MATMUL_H
 #include "kern/actquant.h"

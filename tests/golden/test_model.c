@@ -157,9 +157,9 @@ static error compare_logits(const fixture *f, const float *all)
 }
 
 /* ---- the tests ---- */
-static const char *const LEVELS[] = {"ref", "avx2", "avx512", "avx512bf16"};
-static const unsigned LEVEL_NEEDS[] = {0, LB_AVX2, LB_AVX512, LB_AVX512_BF16};
-enum { N_LEVEL = 4, REF = 0 };
+static const char *const LEVELS[] = {"ref", "avx2", "avx512", "amx", "avx512bf16"};
+static const unsigned LEVEL_NEEDS[] = {0, LB_AVX2, LB_AVX512, LB_AMX, LB_AVX512_BF16};
+enum { N_LEVEL = 5, REF = 0 };
 
 static bool has_level(int l) { return (lb_cpu_probe() & LEVEL_NEEDS[l]) == LEVEL_NEEDS[l]; }
 
@@ -202,8 +202,8 @@ static void check_models(const char *const *names, const char *kv, const double 
 static void test_logits_f32(void **state)
 {
     (void)state;
-    static const double limit[N_LEVEL] = {1e-4, 1e-4, 1e-4, 2e-2}, limit_worst[N_LEVEL] = {1e-4, 1e-4, 1e-4, 5e-2};
-    static const double packed[N_LEVEL] = {1e-4, 5e-4, 5e-4, 2e-2}, packed_worst[N_LEVEL] = {1e-4, 1e-3, 1e-3, 5e-2};
+    static const double limit[N_LEVEL] = {1e-4, 1e-4, 1e-4, 1e-4, 2e-2}, limit_worst[N_LEVEL] = {1e-4, 1e-4, 1e-4, 1e-4, 5e-2};
+    static const double packed[N_LEVEL] = {1e-4, 5e-4, 5e-4, 5e-4, 2e-2}, packed_worst[N_LEVEL] = {1e-4, 1e-3, 1e-3, 1e-3, 5e-2};
     check_models(FLOATS, "f32", limit, limit_worst);
     check_models(PACKED, "f32", packed, packed_worst);
 }
@@ -213,7 +213,7 @@ static void test_logits_f32(void **state)
 static void test_logits_bf16(void **state)
 {
     (void)state;
-    static const double limit[N_LEVEL] = {1e-2, 1e-2, 1e-2, 2e-2}, limit_worst[N_LEVEL] = {3e-2, 3e-2, 3e-2, 6e-2};
+    static const double limit[N_LEVEL] = {1e-2, 1e-2, 1e-2, 1e-2, 2e-2}, limit_worst[N_LEVEL] = {3e-2, 3e-2, 3e-2, 3e-2, 6e-2};
     check_models(FLOATS, "bf16", limit, limit_worst);
     check_models(PACKED, "bf16", limit, limit_worst);
 }

@@ -131,7 +131,8 @@ static float *run(lb_exec *ex, const lb_impl *impl, const weights *w, lb_act_qua
 }
 
 /* The bound on |y − exact|. Float rows: sums in blocks of 256 products, so (256 + K/256 + 2)·2⁻²⁴ of Σ|x·w| at the very
- * worst; a quarter of that is already far above what random errors reach. bf16 dots round x to 8 bits: 2⁻⁹ of Σ|x·w|.
+ * worst; a quarter of that is already far above what random errors reach. bf16 dots round x to 8 bits: 2⁻⁹ of Σ|x·w|; with
+ * tiles x is the sum of two bf16 numbers, off by 2⁻¹⁷.
  * Integer rows: x becomes 16-bit integers of at most 32639 per block of ≤ 128 columns (blocks never straddle groups),
  * so x is off by half a step, blockmax/65278, times |w|; sums inside a block are exact, and every block adds four
  * roundings. With quantized activations rows and reference multiply the same x̂, so only the roundings are left: one
@@ -141,20 +142,19 @@ static double bound(const weights *w, const lb_impl *impl, lb_act_quant act, con
     const float *v = w->value + (size_t)row * (size_t)w->m.k;
     double sum = 0, steps = 0;
     int k = w->m.k, group = w->m.num->grouped ? w->m.group : k, n_block = 0;
+    double x_eps = strcmp(impl->name, "avx512bf16") == 0 ? 0x1p-8 : strcmp(impl->name, "amx") == 0 ? 0x1p-17 : 0;
     if (act.kind) {
         float *fake = must(malloc((size_t)k * sizeof *fake));
         lb_act_fake_quant(&act, x, k, fake);
         for (int i = 0; i < k; i++) sum += fabs((double)fake[i] * (double)v[i]);
         free(fake);
         int act_block = lb_act_block(act.kind) ? lb_act_block(act.kind) : 1024;
-        if (!w->m.num->grouped) return (256 + k / 256.0 + 2) / 4 * 0x1p-24 * sum;
+        if (!w->m.num->grouped) return ((256 + k / 256.0 + 2) / 4 * 0x1p-24 + x_eps) * sum;
         return (lb_n_group(k, group) + k / act_block + 6) * 0x1p-24 * sum;
     }
     for (int i = 0; i < k; i++) sum += fabs((double)x[i] * (double)v[i]);
     if (!w->m.num->grouped) {
-        double eps = (256 + k / 256.0 + 2) / 4 * 0x1p-24;
-        if (strcmp(impl->name, "avx512bf16") == 0) eps += 0x1p-8;
-        return eps * sum;
+        return ((256 + k / 256.0 + 2) / 4 * 0x1p-24 + x_eps) * sum;
     }
     for (int g = 0; g < k; g += group)
         for (int b = g; b < g + group && b < k; b += 128) {
@@ -266,6 +266,20 @@ static void rows_agree_with_ref(void **state)
 {
     (void)state;
     agree((lb_act_quant){0}, 100);
+}
+
+/* Past the panels of rows, the blocks of columns and the chunks of tokens that a thread keeps at a time. */
+static void rows_agree_on_large_calls(void **state)
+{
+    (void)state;
+    lb_exec *ex1 = open_exec(1), *ex2 = open_exec(2);
+    const lb_num *bf16 = lb_num_of_dtype(LB_BF16), *int4 = lb_num_of_bits(4), *int8 = lb_num_of_bits(8);
+    lb_act_quant a16 = {0}, a8 = {.kind = LB_ACT_INT, .bits = 8};
+    check(ex1, ex2, bf16, 289, 1029, 300, 0, LB_F32, a16);
+    check(ex1, ex2, bf16, 300, 96, 65, 0, LB_F32, a16);
+    check(ex1, ex2, int4, 49, 672, 545, 128, LB_BF16, a16);
+    check(ex1, ex2, int8, 49, 1184, 545, 1184, LB_BF16, a8);
+    lb_exec_close(ex1), lb_exec_close(ex2);
 }
 
 static void rows_agree_with_quantized_activations(void **state)
@@ -420,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_agree_with_ref),
+        cmocka_unit_test(rows_agree_on_large_calls),
         cmocka_unit_test(rows_agree_with_quantized_activations),
         cmocka_unit_test(extremes_of_quantized_activations),
         cmocka_unit_test(bad_activations_stay_visible),

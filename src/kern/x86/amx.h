@@ -15,9 +15,9 @@
 
 enum { AMX_BYTES = 1024 };       /* of a full tile */
 
-/* Tiles of so many lines in the two of A, and in what they sum up to; 1…16. Before a thread's first tile instruction, with
- * amx_close after its last. */
-static inline void amx_open_as(int lines0, int lines1)
+/* The lines of the two tiles of A and the 32-bit columns of the two of B, and so of the four sums; 1…16. Before a thread's
+ * first tile instruction, with amx_close after its last. */
+static inline void amx_open_as(int lines0, int lines1, int columns0, int columns1)
 {
     struct {
         uint8_t palette, start_row, zero[14];
@@ -25,12 +25,13 @@ static inline void amx_open_as(int lines0, int lines1)
         uint8_t rows[16];
     } c = {.palette = 1};
     _Static_assert(sizeof c == 64, "the layout of LDTILECFG");
-    for (int i = 0; i < 8; i++) c.row_bytes[i] = 64, c.rows[i] = 16;
-    c.rows[4] = c.rows[0] = c.rows[1] = (uint8_t)lines0;
-    c.rows[5] = c.rows[2] = c.rows[3] = (uint8_t)lines1;
+    for (int i = 0; i < 8; i++) {
+        c.rows[i] = (uint8_t)(i > 5 ? 16 : i == 5 || i == 2 || i == 3 ? lines1 : lines0);
+        c.row_bytes[i] = (uint16_t)(i == 4 || i == 5 ? 64 : 4 * (i & 1 ? columns1 : columns0));
+    }
     _tile_loadconfig(&c);
 }
-static inline void amx_open(void) { amx_open_as(16, 16); }
+static inline void amx_open(void) { amx_open_as(16, 16, 16, 16); }
 static inline void amx_close(void) { _tile_release(); }
 
 static inline __attribute__((always_inline)) void amx_zero(void)

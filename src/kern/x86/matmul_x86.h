@@ -1,6 +1,7 @@
 /* kern/x86/matmul_x86.h – the x86 rows of the matmul table (kern/matmul.c).
  *
- * Float weights: matmul_float.inc says what is computed, in which order. Integer weights: matmul_int.inc. */
+ * Float weights: matmul_float.inc and matmul_bf16_amx.c say what is computed, in which order. Integer weights:
+ * matmul_int.inc, and matmul_int_tiles.inc for the same numbers on AMX tiles. */
 #ifndef LB_KERN_X86_MATMUL_X86_H
 #define LB_KERN_X86_MATMUL_X86_H
 #include "kern/matmul.h"
@@ -18,6 +19,12 @@ bool lb_matmul_bf16_fits(const void *args);
 size_t lb_matmul_bf16_scratch(const void *args);
 void lb_matmul_bf16_prep(const void *args, int unit0, int unit1, lb_exec *ex);
 void lb_matmul_bf16(const void *args, int row0, int row1, lb_exec *ex);
+
+/* bf16, activations as sums of two bf16 numbers. */
+bool lb_matmul_bf16_amx_fits(const void *args);
+size_t lb_matmul_bf16_amx_scratch(const void *args);
+void lb_matmul_bf16_amx_prep(const void *args, int unit0, int unit1, lb_exec *ex);
+void lb_matmul_bf16_amx(const void *args, int row0, int row1, lb_exec *ex);
 
 /* int2, int3, int4, int8. All levels give the same bits. */
 size_t lb_matmul_int_avx2_scratch(const void *args);
