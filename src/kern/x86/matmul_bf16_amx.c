@@ -117,6 +117,7 @@ static tokens tokens_at(const lb_matmul *a, int tok, int step, const char *from)
 /* Adds `steps` of them to the tiles of C; n_a and n_b say how many tiles there are. */
 INLINE void products(side a, tokens b, int steps, int how, int n_a, int n_b)
 {
+    amx_fence(a.p);
     for (int s = 0; s < steps; s++, a.p += a.step) {
         _tile_loadd(4, a.p, a.line);
         if (n_a == 2) _tile_loadd(5, a.p + a.second, a.line);
