@@ -22,8 +22,8 @@ enum {
     BLOCK_ONE = 1024, BLOCK_MORE = 512,          /* columns of a block of k, for one part and for more */
     PANEL = LB_GEMM_COLS * BLOCK_MORE * 3,       /* numbers of the largest panel */
 };
-_Static_assert(LB_GEMM_ROWS == SLAB && LB_GEMM_COLS % SLAB == 0, "units are whole slabs");
-_Static_assert(LB_GEMM_COLS * BLOCK_ONE <= PANEL, "a panel of one part fits as well");
+_Static_assert((int)LB_GEMM_ROWS == (int)SLAB && (int)LB_GEMM_COLS % SLAB == 0, "units are whole slabs");
+_Static_assert((int)LB_GEMM_COLS * (int)BLOCK_ONE <= (int)PANEL, "a panel of one part fits as well");
 
 ALWAYS int min_int(int a, int b) { return a < b ? a : b; }
 ALWAYS int slabs(int n) { return (n + SLAB - 1) / SLAB; }
