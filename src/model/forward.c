@@ -101,25 +101,37 @@ static bool check_ops(const lb_forward *f, lb_err *err)
     return true;
 }
 
+static bool check_layer(const lb_forward *f, int layer, size_t *scratch, lb_err *err)
+{
+    const lb_model *m = f->m;
+    const lb_layer *l = &m->layers[layer];
+    const lb_linear *all[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down, &l->router};
+    int t = f->max_tok;
+    for (size_t j = 0; j < sizeof all / sizeof *all; j++)
+        if (all[j]->w.num && !lb_linear_check(all[j], "a linear layer", t, m->ex, scratch, err))
+            return lb_wrap(err, "layer %d", layer);
+    for (int e = 0; l->experts && e < m->cfg.n_expert; e++) {
+        const lb_expert *x = &l->experts[e];
+        if (!lb_linear_check(&x->gate, "gate_proj", t, m->ex, scratch, err) ||
+            !lb_linear_check(&x->up, "up_proj", t, m->ex, scratch, err) ||
+            !lb_linear_check(&x->down, "down_proj", t, m->ex, scratch, err))
+            return lb_wrap(err, "layer %d, expert %d", layer, e);
+    }
+    return true;
+}
+
+bool lb_forward_replaced(lb_forward *f, int layer, lb_err *err)
+{
+    size_t scratch = 0;
+    return check_layer(f, layer, &scratch, err) && lb_exec_reserve(f->m->ex, scratch, err);
+}
+
 static bool check_linears(lb_forward *f, lb_err *err)
 {
     lb_model *m = f->m;
     size_t scratch = 0;
-    int t = f->max_tok;
-    for (int i = 0; i < m->cfg.n_layer; i++) {
-        lb_layer *l = &m->layers[i];
-        const lb_linear *all[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down, &l->router};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++)
-            if (all[j]->w.num && !lb_linear_check(all[j], "a linear layer", t, m->ex, &scratch, err))
-                return lb_wrap(err, "layer %d", i);
-        for (int e = 0; l->experts && e < m->cfg.n_expert; e++) {
-            const lb_expert *x = &l->experts[e];
-            if (!lb_linear_check(&x->gate, "gate_proj", t, m->ex, &scratch, err) ||
-                !lb_linear_check(&x->up, "up_proj", t, m->ex, &scratch, err) ||
-                !lb_linear_check(&x->down, "down_proj", t, m->ex, &scratch, err))
-                return lb_wrap(err, "layer %d, expert %d", i, e);
-        }
-    }
+    for (int i = 0; i < m->cfg.n_layer; i++)
+        if (!check_layer(f, i, &scratch, err)) return false;
     return lb_linear_check(&m->lm_head, "lm_head", f->max_out, m->ex, &scratch, err) &&
            lb_exec_reserve(m->ex, scratch, err);
 }

@@ -44,6 +44,8 @@ float *lb_forward_rows(lb_forward *f, lb_rows which, int *width);
 /* Begins a batch: x = embedding of its ids. Its parts may then run on x, or on what the caller puts there instead. */
 void lb_forward_start(lb_forward *f, lb_kv *kv, const lb_batch *b);
 void lb_forward_part(lb_forward *f, int layer, lb_part part);
+/* After the weights of a layer were replaced by others of another format: looks for their kernels, reserves scratch. */
+bool lb_forward_replaced(lb_forward *f, int layer, lb_err *err);
 /* Final norm and head of n of x's rows (host [n]): logits as lb_forward_run gives them. */
 bool lb_forward_head(lb_forward *f, const int *rows, int n, const float **logits, lb_err *err);
 

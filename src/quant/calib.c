@@ -116,7 +116,7 @@ bool lb_calib_run(lb_calib *c, int layer, lb_part first, lb_part last, float *x,
 {
     bool moves_x = first <= LB_PART_O && last >= LB_PART_O;
     moves_x = (moves_x || last == LB_PART_DOWN) && !c->dry;
-    bool ok = true;
+    bool ok = lb_forward_replaced(c->fw, layer, err); /* a method puts what it has made in the model's place */
     for (int s = 0; ok && s < c->n_seq; s += c->per_pass) {
         int n = start(c, s), width;
         size_t row0 = (size_t)s * (size_t)c->n_tok;

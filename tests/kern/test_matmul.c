@@ -131,12 +131,12 @@ static float *run(lb_exec *ex, const lb_impl *impl, const weights *w, lb_act_qua
 }
 
 /* The bound on |y − exact|. Float rows: sums in blocks of 256 products, so (256 + K/256 + 2)·2⁻²⁴ of Σ|x·w| at the very
- * worst; a quarter of that is already far above what random errors reach. bf16 dots round x to 8 bits: 2⁻⁹ of Σ|x·w|; with
- * tiles x is the sum of two bf16 numbers, off by 2⁻¹⁷.
- * Integer rows: x becomes 16-bit integers of at most 32639 per block of ≤ 128 columns (blocks never straddle groups),
- * so x is off by half a step, blockmax/65278, times |w|; sums inside a block are exact, and every block adds four
- * roundings. With quantized activations rows and reference multiply the same x̂, so only the roundings are left: one
- * code that differs would show as a step of 1/255 or 1/15 of the range. */
+ * worst; a quarter of that is already far above what random errors reach. bf16 dots round x to 8 bits: 2⁻⁹ of Σ|x·w|;
+ * with tiles x is the sum of two bf16 numbers, off by 2⁻¹⁷. Integer rows: x becomes 16-bit integers of at most 32639
+ * per block of ≤ 128 columns (blocks never straddle groups), so x is off by half a step, blockmax/65278, times |w|;
+ * sums inside a block are exact, and every block adds four roundings. With quantized activations rows and reference
+ * multiply the same x̂, so only the roundings are left: one code that differs would show as a step of 1/255 or 1/15 of
+ * the range. */
 static double bound(const weights *w, const lb_impl *impl, lb_act_quant act, const float *x, int row)
 {
     const float *v = w->value + (size_t)row * (size_t)w->m.k;
@@ -430,6 +430,37 @@ static void tiny_activations_are_finite(void **state)
     for (int i = 0; i < N_ACT; i++) check_tiny(acts[i]);
 }
 
+/* Scratch is reserved for the largest call there will be: a smaller one wants no more. The row is the same for all. */
+static void smaller_calls_want_no_more_scratch(void **state)
+{
+    (void)state;
+    lb_err err = {0};
+    lb_exec *ex = lb_exec_open(&(lb_exec_opt){.n_thread = 1}, &err);
+    assert_ok(ex != NULL, err);
+    static const lb_act_quant both[] = {{.kind = LB_ACT_NONE}, {.kind = LB_ACT_INT, .bits = 8}};
+    for (int f = 0; lb_nums[f]; f++)
+        for (int i = 0; i < 6; i++) {
+            int n = i & 1 ? 96 : 1024, k = i < 2 ? 128 : i < 4 ? 768 : 4096;
+            lb_mat m = {.num = lb_nums[f], .n = n, .k = k, .tensor_scale = 1, .scale_type = LB_F16};
+            m.group = lb_nums[f]->block ? lb_nums[f]->block : lb_nums[f]->grouped ? 128 : 0;
+            for (size_t c = 0; c < sizeof both / sizeof *both; c++) {
+                lb_matmul a = {.w = m, .n_tok = 1, .ldy = n, .act = both[c]};
+                const lb_impl *impl = lb_op_pick(&lb_op_matmul, ex, &a);
+                size_t most = 0;
+                for (int t = 1; impl && impl->scratch && t <= 700; t++) {
+                    a.n_tok = t;
+                    assert_ptr_equal(lb_op_pick(&lb_op_matmul, ex, &a), impl);
+                    size_t bytes = impl->scratch(&a);
+                    if (bytes < most)
+                        fail_msg("%s %s [%d,%d]: %zu bytes for %d tokens, %zu for fewer", impl->name, m.num->name, n, k,
+                                 bytes, t, most);
+                    most = bytes;
+                }
+            }
+        }
+    lb_exec_close(ex);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +470,7 @@ int main(void)
         cmocka_unit_test(extremes_of_quantized_activations),
         cmocka_unit_test(bad_activations_stay_visible),
         cmocka_unit_test(tiny_activations_are_finite),
+        cmocka_unit_test(smaller_calls_want_no_more_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

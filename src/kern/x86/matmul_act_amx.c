@@ -8,7 +8,7 @@
 bool lb_matmul_act_amx_fits(const void *args) { return tiles_fit(args); }
 size_t lb_matmul_act_amx_scratch(const void *args)
 {
-    return few(args) ? lb_matmul_act_avx512_scratch(args) : scratch_bytes(args);
+    return scratch_bytes(args, lb_matmul_act_avx512_scratch);
 }
 void lb_matmul_act_amx_prep(const void *args, int unit0, int unit1, lb_exec *ex)
 {
