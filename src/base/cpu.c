@@ -71,11 +71,9 @@ bool lb_cpu_mask(const char *isa, unsigned *mask, lb_err *err)
 
 const char *lb_cpu_level_name(unsigned mask)
 {
-    return mask & LB_AMX           ? "amx"
-           : mask & LB_AVX512_BF16 ? "avx512bf16"
-           : mask & LB_AVX512      ? "avx512"
-           : mask & LB_AVX2        ? "avx2"
-                                   : "ref";
+    size_t i = sizeof levels / sizeof *levels - 1;
+    while ((levels[i].mask & mask) != levels[i].mask) i--; /* ref needs nothing */
+    return levels[i].name;
 }
 
 int lb_cpu_count(void)

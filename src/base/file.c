@@ -268,14 +268,20 @@ bool lb_out_open(lb_out *o, const char *path, lb_err *err)
     return false;
 }
 
+bool lb_fd_write(int fd, const void *p, size_t n)
+{
+    for (const char *at = p; n;) {
+        ssize_t done = write(fd, at, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return false;
+        at += done, n -= (size_t)done;
+    }
+    return true;
+}
+
 static bool out_flush(lb_out *o, const char *p, size_t n)
 {
-    while (n && !o->failed_errno) {
-        ssize_t done = write(o->fd, p, n);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) o->failed_errno = errno;
-        else p += done, n -= (size_t)done;
-    }
+    if (!o->failed_errno && !lb_fd_write(o->fd, p, n)) o->failed_errno = errno;
     return !o->failed_errno;
 }
 

@@ -51,6 +51,8 @@ bool lb_out_open(lb_out *o, const char *path, lb_err *err);           /* checks,
 bool lb_out_write(lb_out *o, const void *p, size_t n, lb_err *err);
 bool lb_out_commit(lb_out *o, lb_err *err);               /* fsync, rename, fsync folder; closes either way */
 void lb_out_abort(lb_out *o); /* removes the temporary file; safe on a zeroed or closed one */
+/* All of p [n] to fd, in as many calls as that takes; false with errno. */
+bool lb_fd_write(int fd, const void *p, size_t n);
 bool lb_write_file(const char *path, const void *p, size_t n, lb_err *err);
 bool lb_file_copy(const char *from, const char *to, lb_err *err);     /* a regular file, byte for byte; `to` as above */
 

@@ -87,6 +87,12 @@ static bool select_row(void *arg, json_t *row, const char *at, lb_err *err)
     return true;
 }
 
+size_t lb_jsonl_whole(const void *text, size_t n)
+{
+    while (n > 0 && ((const char *)text)[n - 1] != '\n') n--;
+    return n;
+}
+
 bool lb_jsonl_select(const char *from, const json_t *where, int limit, const char *to, lb_err *err)
 {
     lb_map m;

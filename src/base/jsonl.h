@@ -21,6 +21,9 @@ bool lb_jsonl_each(const char *text, size_t n, const char *name, int limit, lb_j
 typedef bool (*lb_line_fn)(void *arg, const char *line, size_t n, size_t line_no, lb_err *err);
 bool lb_jsonl_lines(const char *text, size_t n, lb_line_fn fn, void *arg, lb_err *err);
 
+/* How much of text [n] is whole lines: the last one of a file that is being written, or of a killed writer, may be torn. */
+size_t lb_jsonl_whole(const void *text, size_t n);
+
 /* Copies the rows of file `from` in which every key of `where` has its value to file `to`: the first `limit` (0: all) of
  * them. LB_EFORMAT if there is none. */
 bool lb_jsonl_select(const char *from, const json_t *where, int limit, const char *to, lb_err *err);

@@ -404,11 +404,11 @@ static bool train_steps(opts *o, lb_exec *ex, train_step *t, const char *dir, co
         printf("train %d tokens, %s: %.3f s a step (best %.3f, n %d; AdamW %.3f of it), %.1f tok/s, %.1f GFLOP/s = "
                "%.0f %% of the %s peak %.1f beside it (best step %.0f %%); %.2f GB planned, tape %.2f planned and %.2f "
                "held; %s, %s\n",
-               t->docs.n_tok, lb_compute_name(t->compute), s, best, n, s - lb_median(way, (size_t)n), t->docs.n_tok / s,
+               t->docs.n_tok, lb_compute_names[t->compute], s, best, n, s - lb_median(way, (size_t)n), t->docs.n_tok / s,
                gf, 100 * gf / peak, tiles.median > 0 ? "bf16" : "f32", peak, 100 * flops / best / 1e9 / peak,
                (double)plan->total / 1e9, (double)plan->tape / 1e9, (double)held.tape / 1e9, dir, lb_exec_name(ex));
     row(o, json_pack("{s:s, s:s, s:s, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:f}", "what", "train", "model",
-                     dir, "compute", lb_compute_name(t->compute), "n_tok", t->docs.n_tok, "keep", o->keep, "t_s", s,
+                     dir, "compute", lb_compute_names[t->compute], "n_tok", t->docs.n_tok, "keep", o->keep, "t_s", s,
                      "t_s_best", best, "t_s_adamw", s - lb_median(way, (size_t)n), "tok_s", t->docs.n_tok / s,
                      "gflop_s", gf, "peak_gflop_s", peak, "peak_of", tiles.median > 0 ? "bf16" : "f32", "bytes_planned",
                      (double)plan->total, "tape_held", (double)held.tape));
@@ -433,7 +433,8 @@ static bool bench_train(opts *o, lb_exec *ex, lb_err *err)
     lb_model_plan plan;
     lb_model_grad_opt opt = {.train = LB_TRAIN_ALL, .keep = o->keep};
     train_step t = {0};
-    if (o->compute && !lb_compute_parse(o->compute, &t.compute))
+    while (o->compute && lb_compute_names[t.compute] && strcmp(o->compute, lb_compute_names[t.compute]) != 0) t.compute++;
+    if (!lb_compute_names[t.compute])
         return lb_fail(err, LB_EUSAGE, "--compute %s is unknown; there are f32, bf16x2 and bf16", o->compute);
     opt.compute = t.compute;
     int n = (int)o->tokens, n_doc = (n + DOC - 1) / DOC;

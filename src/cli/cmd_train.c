@@ -5,7 +5,6 @@
 #include "train/workflow.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char *const names[LB_TRAIN_EVALS] = {"model", "start", "trained"};
 
@@ -60,12 +59,10 @@ static void print(const char *out, const lb_train_report *r)
 static bool write_report(const char *out, const lb_train_report *r, lb_err *err)
 {
     json_t *j = r->evaluated ? to_json(out, r) : NULL;
-    char *path = lb_path_join(out, "evaluation.json", err), *text = j ? json_dumps(j, JSON_INDENT(1)) : NULL;
-    bool ok = path && (!r->evaluated || text || lb_fail_mem(err, 0, "the evaluation")) &&
-              (!text || lb_write_file(path, text, strlen(text), err)) &&
+    char *path = lb_path_join(out, "evaluation.json", err);
+    bool ok = path && (!r->evaluated || lb_json_save(path, j, err)) &&
               lb_report_write(out, &(lb_report_opt){0}, NULL, err);
     json_decref(j);
-    free(text);
     free(path);
     return ok;
 }

@@ -196,13 +196,7 @@ static json_t *line_of(const run *x, const sample *s, const lb_buf *text)
 
 static bool append(run *x, sample *s, const char *line, size_t n)
 {
-    for (size_t at = 0; at < n;) {
-        ssize_t done = write(x->fd, line + at, n - at);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return lb_fail_io(x->err, "cannot write %s", x->path);
-        at += (size_t)done;
-    }
-    if (fdatasync(x->fd) != 0) return lb_fail_io(x->err, "cannot write %s", x->path);
+    if (!lb_fd_write(x->fd, line, n) || fdatasync(x->fd) != 0) return lb_fail_io(x->err, "cannot write %s", x->path);
     s->at = x->end, s->size = n;
     x->end += n;
     return true;

@@ -1,18 +1,8 @@
 /* kern/gemm.c – the definition of the product of f32 matrices, and its table. */
 #include "kern/gemm.h"
 #include "kern/x86/gemm_x86.h"
-#include <string.h>
 
-static const char *const computes[] = {"f32", "bf16x2", "bf16"};
-
-const char *lb_compute_name(lb_compute c) { return computes[c]; }
-
-bool lb_compute_parse(const char *name, lb_compute *out)
-{
-    for (int i = 0; i <= LB_COMPUTE_BF16; i++)
-        if (strcmp(name, computes[i]) == 0) return *out = (lb_compute)i, true;
-    return false;
-}
+const char *const lb_compute_names[] = {"f32", "bf16x2", "bf16", NULL};
 
 static int blocks(int n, int size) { return (n + size - 1) / size; }
 
@@ -25,6 +15,17 @@ lb_gemm_block lb_gemm_block_of(const lb_gemm *g, int unit)
         .n_row = g->m - row < LB_GEMM_ROWS ? g->m - row : LB_GEMM_ROWS,
         .n_col = g->n - col < LB_GEMM_COLS ? g->n - col : LB_GEMM_COLS,
     };
+}
+
+lb_gemm_block lb_gemm_strip(const lb_gemm *g, int *unit, int unit1)
+{
+    lb_gemm_block at = lb_gemm_block_of(g, (*unit)++);
+    for (; *unit < unit1; ++*unit) {
+        lb_gemm_block next = lb_gemm_block_of(g, *unit);
+        if (next.row == 0) break;
+        at.n_row += next.n_row;
+    }
+    return at;
 }
 
 /* One element of op(A)·op(B) of matrix `batch`. */

@@ -17,8 +17,7 @@ typedef enum lb_compute {
     LB_COMPUTE_BF16X2,       /* keep 16 bits: relative error of an operand ≤ 2⁻¹⁶ */
     LB_COMPUTE_BF16,         /* round to bf16: ≤ 2⁻⁸ */
 } lb_compute;
-const char *lb_compute_name(lb_compute c);       /* "f32", "bf16x2", "bf16" */
-bool lb_compute_parse(const char *name, lb_compute *out);
+extern const char *const lb_compute_names[];     /* "f32", "bf16x2", "bf16", NULL */
 
 typedef struct lb_gemm {
     float *c;                /* [m,n] */
@@ -47,4 +46,7 @@ typedef struct lb_gemm_block {
     int batch, row, n_row, col, n_col;
 } lb_gemm_block;
 lb_gemm_block lb_gemm_block_of(const lb_gemm *g, int unit);
+/* The block of *unit with the rows of the units behind it, before unit1, that have the same columns; *unit moves past
+ * them. */
+lb_gemm_block lb_gemm_strip(const lb_gemm *g, int *unit, int unit1);
 #endif

@@ -317,15 +317,22 @@ void lb_param_free(lb_param *p, lb_exec *ex)
     *p = (lb_param){0};
 }
 
+bool lb_find_not_finite(lb_exec *ex, const float *x, size_t n, size_t *at, lb_err *err)
+{
+    float *host = lb_alloc(n, sizeof *host, "a look at numbers", err);
+    if (!host) return false;
+    lb_exec_get(ex, host, x, n * sizeof *host);
+    for (*at = 0; *at < n && isfinite(host[*at]);) ++*at;
+    free(host);
+    return true;
+}
+
 bool lb_param_finite(const lb_param *p, bool gradient, const char *name, lb_exec *ex, lb_err *err)
 {
     const float *x = gradient ? p->d : p->v;
     size_t n = (size_t)p->n * (size_t)p->k, at = 0;
-    float *host = x ? lb_alloc(n, sizeof *host, "a look at numbers", err) : NULL;
-    if (!host) return !x;
-    lb_exec_get(ex, host, x, n * sizeof *host);
-    while (at < n && isfinite(host[at])) at++;
-    free(host);
+    if (!x) return true;
+    if (!lb_find_not_finite(ex, x, n, &at, err)) return false;
     return at == n || lb_fail(err, LB_ENUMERIC, "the %s of '%s' is not finite at [%zu,%zu]", gradient ? "gradient" : "weight",
                               name, at / (size_t)p->k, at % (size_t)p->k);
 }

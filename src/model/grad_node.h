@@ -45,6 +45,8 @@ void lb_node_copy(lb_grad *g, float *y, const float *x, size_t n);
 /* Picks the operator's row, reserves its scratch and runs it; on a dry tape it only notes the scratch. Operators that
  * touch numbers in another way do nothing on a dry tape (lb_grad_is_dry). */
 void lb_node_run(lb_grad *g, const lb_op *op, const void *args);
+/* Where device memory x [n] has its first number that is not finite; n if there is none. False: no memory to look with. */
+bool lb_find_not_finite(lb_exec *ex, const float *x, size_t n, size_t *at, lb_err *err);
 /* A product of a linear layer: as the tape is told to compute. */
 void lb_node_linear(lb_grad *g, lb_gemm a);
 static inline size_t lb_node_count(const lb_var *v) { return (size_t)v->n * (size_t)v->k; }

@@ -74,17 +74,6 @@ lb_var *lb_model_grad_hidden(lb_model_grad *m, const lb_docs *docs, lb_err *err)
     return lb_grad_ok(m->g, err) ? x : NULL;
 }
 
-/* The first number of x [n] that is not finite; n if there is none. */
-static bool find_bad(lb_model_grad *m, const float *x, size_t n, size_t *at, lb_err *err)
-{
-    float *host = lb_alloc(n, sizeof *host, "a look at numbers", err);
-    if (!host) return false;
-    lb_exec_get(m->ex, host, x, n * sizeof *host);
-    for (*at = 0; *at < n && isfinite(host[*at]);) ++*at;
-    free(host);
-    return true;
-}
-
 /* Embedding, blocks and norm, one after another, each from `out` to `out`; look: stops at the first that is not
  * finite. */
 static bool infer(lb_model_grad *m, const lb_docs *docs, float *out, bool look, lb_err *err)
@@ -100,7 +89,7 @@ static bool infer(lb_model_grad *m, const lb_docs *docs, float *out, bool look, 
                                     : final_norm(m, x);
         if (!lb_grad_ok(m->g, err)) return false;
         lb_node_copy(m->g, out, x->v, count);
-        if (look && !find_bad(m, out, count, &at, err)) return false;
+        if (look && !lb_find_not_finite(m->ex, out, count, &at, err)) return false;
         if (look && at < count)
             return i < 0 || i == m->cfg->n_layer
                        ? lb_fail(err, LB_ENUMERIC, "the %s of token %zu is not finite", i < 0 ? "embedding" : "final norm",

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "study/recipe.h"
-#include "train/recipe.h"
+#include "train/workflow.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,22 +135,11 @@ static bool check_start(const lb_train_recipe *t, const lb_compress_spec *q, con
 {
     lb_compress_spec *x = lb_alloc(1, sizeof *x, "the start", err);
     lb_compress *c = x ? lb_alloc(1, sizeof *c, "the start", err) : NULL;
-    char text[32][160], where[LB_RECIPE_WHERE];
-    const char *key;
-    json_t *v;
+    char text[LB_TRAIN_OPTIONS][LB_TRAIN_OPTION], where[LB_RECIPE_WHERE];
     bool ok = c != NULL;
     snprintf(where, sizeof where, "%.600s: start", in);
     if (ok) *x = (lb_compress_spec){.method = t->method, .scheme = q->scheme, .save_latent = true};
-    json_object_foreach ((json_t *)t->method_options, key, v) {
-        if (!ok) break;
-        ok = (json_is_string(v) && x->n_opt < 32) ||
-             lb_fail(err, LB_EFORMAT, "%s: options: '%s' wants a text, such as \"0.01\"", where, key);
-        if (!ok) break;
-        snprintf(text[x->n_opt], sizeof text[0], "%.60s=%.90s", key, json_string_value(v));
-        x->opt[x->n_opt] = text[x->n_opt];
-        x->n_opt++;
-    }
-    ok = ok && (lb_compress_parse(c, x, err) || lb_wrap(err, "%s", where));
+    ok = ok && lb_train_start_options(t, x, text, where, err) && (lb_compress_parse(c, x, err) || lb_wrap(err, "%s", where));
     if (c) lb_compress_free(c);
     free(c);
     free(x);

@@ -254,12 +254,11 @@ static void say_parts(unsigned train, lb_scales scales, lb_buf *b)
     static const struct { unsigned bit; const char *name;
     } part[] = {{LB_TRAIN_LINEARS, "linears"}, {LB_TRAIN_BIASES, "biases"}, {LB_TRAIN_NORMS, "norms"}, {LB_TRAIN_ROUTERS, "routers"},
                 {LB_TRAIN_EMBED, "embed"},     {LB_TRAIN_HEAD, "head"},     {LB_TRAIN_TRANSFORMS, "transforms"}};
-    static const char *const how[] = {"ranges of the weights", "learned clips", "the start’s scales", "learned scales",
-                                      "learned scales of the stretched grid"};
+    static const char *const how[] = {"ranges of the weights", "learned clips", "the start’s scales", "learned scales"};
     const char *sep = "";
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
         if (train & part[i].bit) lb_buf_fmt(b, "%s%s", sep, part[i].name), sep = ", ";
-    bool learns = scales == LB_SCALES_CLIP || scales == LB_SCALES_LEARNED || scales == LB_SCALES_STRETCHED;
+    bool learns = scales == LB_SCALES_CLIP || scales == LB_SCALES_LEARNED;
     lb_buf_fmt(b, "%s%s%s", sep, how[scales], learns && !(train & LB_TRAIN_SCALES) ? ", fixed" : "");
 }
 

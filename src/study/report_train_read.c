@@ -93,9 +93,7 @@ static bool read_lines(lb_rep_train *t, const char *path, lb_jsonl_fn line, lb_e
     lb_map m = {0};
     reading r = {.t = t};
     if (!lb_map_open(&m, path, err)) return false;
-    size_t n = m.size;
-    while (n > 0 && m.p[n - 1] != '\n') n--;
-    bool ok = lb_jsonl_each((const char *)m.p, n, path, 0, line, &r, NULL, err);
+    bool ok = lb_jsonl_each((const char *)m.p, lb_jsonl_whole(m.p, m.size), path, 0, line, &r, NULL, err);
     lb_map_close(&m);
     return ok;
 }

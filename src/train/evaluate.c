@@ -70,8 +70,7 @@ static bool read_lines(lb_curve *c, bool fresh, lb_err *err)
     if ((c->fd = open(c->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0) return lb_fail_io(err, "%s", c->path);
     if (fresh) return ftruncate(c->fd, 0) == 0 || lb_fail_io(err, "%s", c->path);
     if (!lb_map_open(&m, c->path, err)) return false;
-    size_t n = m.size;
-    while (n > 0 && m.p[n - 1] != '\n') n--;
+    size_t n = lb_jsonl_whole(m.p, m.size);
     bool ok = (n == m.size || ftruncate(c->fd, (off_t)n) == 0 || lb_fail_io(err, "%s", c->path)) &&
               lb_jsonl_each((const char *)m.p, n, c->path, 0, read_line, c, NULL, err);
     lb_map_close(&m);
@@ -113,7 +112,7 @@ static bool write_line(lb_curve *c, int stage, int step, const lb_eval_result *r
     if (!text) return lb_fail_mem(err, 0, "a line of the curve");
     size_t n = strlen(text);
     text[n] = '\n'; /* the NUL's place */
-    bool ok = (write(c->fd, text, n + 1) == (ssize_t)(n + 1) && fsync(c->fd) == 0) || lb_fail_io(err, "%s", c->path);
+    bool ok = (lb_fd_write(c->fd, text, n + 1) && fsync(c->fd) == 0) || lb_fail_io(err, "%s", c->path);
     free(text);
     return ok && add_done(c, stage, step, err);
 }

@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PATH = 1200 };
 
@@ -69,13 +68,7 @@ static bool append(int fd, const char *path, lb_err *err)
 {
     lb_map m;
     if (!lb_map_open(&m, path, err)) return false;
-    size_t at = 0;
-    while (at < m.size) {
-        ssize_t n = write(fd, m.p + at, m.size - at);
-        if (n < 0) break;
-        at += (size_t)n;
-    }
-    bool ok = at == m.size || lb_fail_io(err, "train.jsonl");
+    bool ok = lb_fd_write(fd, m.p, m.size) || lb_fail_io(err, "train.jsonl");
     lb_map_close(&m);
     return ok;
 }

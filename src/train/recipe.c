@@ -14,7 +14,6 @@ enum { WHERE = 700, MAX_KEYS = 64 };
 static const char *const kinds[] = {"sft", "kd", "opd", "grpo", NULL};
 static const char *const divergences[] = {"forward", "reverse", "js", "cakld", NULL};
 static const char *const scales[] = {"minmax", "clip", "static", "learned", "stretched", NULL};
-static const char *const computes[] = {"f32", "bf16x2", "bf16", NULL};
 static const char *const schedules[] = {"cosine", "linear", "wsd", "constant", NULL};
 static const char *const parts[] = {"linears", "biases", "norms",      "routers", "embed",
                                     "head",    "scales", "transforms", NULL};
@@ -204,11 +203,9 @@ static const field stage_fields[] = {
 
 /* Latent weights of a method with grids of its own round to its codes on those grids only: min-max of what GPTQ left would
  * be another model, ten times as far from the teacher. */
-static lb_scales default_scales(const char *method)
+static lb_scales default_scales(const lb_train_recipe *r)
 {
-    bool ranges = strcmp(method, "none") == 0 || strcmp(method, "rtn") == 0 || strcmp(method, "scratch") == 0 ||
-                  strstr(method, "bitdistiller");
-    return ranges ? LB_SCALES_MINMAX : LB_SCALES_STATIC;
+    return lb_train_quantizes_first(r) && !strstr(r->method, "bitdistiller") ? LB_SCALES_STATIC : LB_SCALES_MINMAX;
 }
 
 /* Reasoning-QAT, appendix A.1 and A.3; what it does not state is the field's convention (clip 0.2 and 0.28: DAPO). */
@@ -216,7 +213,7 @@ static lb_train_stage stage_default(const lb_train_recipe *r, lb_stage_kind kind
 {
     lb_train_stage s = {.kind = kind,
                         .scheme = r->scheme,
-                        .scales = default_scales(r->method),
+                        .scales = default_scales(r),
                         .train = LB_TRAIN_LINEARS | LB_TRAIN_SCALES,
                         .steps = 6000,
                         .warmup = 180,
@@ -291,7 +288,7 @@ static bool read_stage(lb_train_recipe *r, const json_t *o, int i, const char *i
 static const field top_fields[] = {
     R("name", TEXT, name, 0, 0, NULL, 0),        R("about", TEXT, about, 0, 0, NULL, 0),
     R("scheme", SCHEME, scheme, 0, 0, NULL, 0),  R("seed", INT, seed, 0, 9e18, NULL, 0),
-    R("compute", NAME, compute, 0, 0, computes, 0), R("teacher", TEXT, teacher, 0, 0, NULL, 0),
+    R("compute", NAME, compute, 0, 0, lb_compute_names, 0), R("teacher", TEXT, teacher, 0, 0, NULL, 0),
     R("keep_every", INT, keep_every, 1, 1e9, NULL, 0),
     {.key = "traces", .type = APART}, {.key = "start", .type = APART}, {.key = "stages", .type = APART},
     {.key = "eval", .type = APART},   {.key = "curve", .type = APART},

@@ -242,9 +242,9 @@ static bool write_log(const lb_stage *s, const lb_step_log *l, double lr, double
     if (!text) return lb_fail_mem(err, 0, "a line of the log");
     size_t n = strlen(text);
     text[n] = '\n'; /* the NUL's place */
-    ssize_t done = write(s->x->log_fd, text, n + 1);
+    bool ok = lb_fd_write(s->x->log_fd, text, n + 1);
     free(text);
-    return done == (ssize_t)(n + 1) || lb_fail_io(err, "%s/train.jsonl", s->x->dir);
+    return ok || lb_fail_io(err, "%s/train.jsonl", s->x->dir);
 }
 
 static void show(const lb_stage *s, const lb_step_log *l, double lr, double norm)

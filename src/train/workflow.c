@@ -140,15 +140,16 @@ static bool traces(workflow *w, lb_err *err)
 
 /* ---- the start ---- */
 
-static bool spec_options(const json_t *o, lb_compress_spec *s, char text[][160], lb_err *err)
+bool lb_train_start_options(const lb_train_recipe *r, lb_compress_spec *s, char room[][LB_TRAIN_OPTION], const char *where,
+                            lb_err *err)
 {
     const char *key;
     json_t *v;
-    json_object_foreach ((json_t *)o, key, v) {
-        if (!json_is_string(v) || s->n_opt == 32)
-            return lb_fail(err, LB_EFORMAT, "start: options: '%s' wants a text, such as \"0.01\"", key);
-        snprintf(text[s->n_opt], 160, "%.60s=%.90s", key, json_string_value(v));
-        s->opt[s->n_opt] = text[s->n_opt];
+    json_object_foreach ((json_t *)r->method_options, key, v) {
+        if (!json_is_string(v) || s->n_opt == LB_TRAIN_OPTIONS)
+            return lb_fail(err, LB_EFORMAT, "%s: options: '%s' wants a text, such as \"0.01\"", where, key);
+        snprintf(room[s->n_opt], LB_TRAIN_OPTION, "%.60s=%.90s", key, json_string_value(v));
+        s->opt[s->n_opt] = room[s->n_opt];
         s->n_opt++;
     }
     return true;
@@ -160,8 +161,7 @@ static bool start(workflow *w, lb_err *err)
     const lb_train_recipe *r = w->r;
     w->has_start = lb_train_quantizes_first(r);
     if (!w->has_start || lb_is_folder(w->start)) return true;
-    static char options[32][160];
-    char scheme[LB_SCHEME_TEXT];
+    char options[LB_TRAIN_OPTIONS][LB_TRAIN_OPTION], scheme[LB_SCHEME_TEXT];
     lb_scheme_text(&r->scheme, scheme);
     lb_compress_spec *s = lb_alloc(1, sizeof *s, "the start", err);
     lb_compress *q = s ? lb_alloc(1, sizeof *q, "the start", err) : NULL;
@@ -179,7 +179,7 @@ static bool start(workflow *w, lb_err *err)
     lb_quantize_report rep;
     int n = 0;
     remark(w, "start: %s %s", r->method, scheme);
-    bool ok = spec_options(r->method_options, s, options, err) && lb_compress_parse(q, s, err) &&
+    bool ok = lb_train_start_options(r, s, options, "start", err) && lb_compress_parse(q, s, err) &&
               lb_compress_count(q, w->o->model_dir, &n, err);
     if (ok) {
         lb_progress_start(&w->p, w->o->progress, "layers", n);

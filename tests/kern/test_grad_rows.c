@@ -140,7 +140,7 @@ static void bits_of_operands(void **state)
             for (int i = 0; i < M * K; i++) {
                 float got = t & 2 ? c[i % K * M + i / K] : c[i], off = fabsf(got - a[i]) / fabsf(a[i]);
                 if (!(off <= (t < 4 ? 0 : t < 8 ? 0x1p-16f : 0x1p-8f)))
-                    fail_msg("%s, %s: %.9g came out as %.9g", impl->name, lb_compute_name(g.compute), (double)a[i],
+                    fail_msg("%s, %s: %.9g came out as %.9g", impl->name, lb_compute_names[g.compute], (double)a[i],
                              (double)got);
             }
             static const float odd[] = {NAN, INFINITY, -INFINITY};

@@ -1,13 +1,11 @@
-/* test_latent.c – what training starts from: whatever the method, the latent weights of a start round to its codes on its
- * grids, in the files and on the tape, to the bit. */
-#include "test.h"
+/* test_latent.c – what training starts from: whatever the method, the latent weights of a start round to its codes on
+ * its grids, in the files and on the tape, to the bit. */
+#include "student_rig.h"
 #include "base/file.h"
 #include "base/rng.h"
 #include "eval/compress.h"
 #include "quant/grid.h"
-#include "store/ct.h"
 #include "store/store.h"
-#include "train/student.h"
 #include <unistd.h>
 
 #define MODELS "tests/golden/data/models/"
@@ -37,8 +35,10 @@ static int teardown(void **state)
 static void make_start(const char *model, const char *method, const char *scheme)
 {
     /* Short ways: what is tested holds for every number of steps. */
-    const struct { const char *method, *option; } quick[] = {
-        {"autoround", strcmp(model, ABACUS_DIR) ? "iters=20" : "iters=3"}, {"flatquant", "epochs=2"}, {"efficientqat", "lr=1e-3"}};
+    const struct { const char *method, *option;
+    } quick[] = {{"autoround", strcmp(model, ABACUS_DIR) ? "iters=20" : "iters=3"},
+                 {"flatquant", "epochs=2"},
+                 {"efficientqat", "lr=1e-3"}};
     lb_compress_spec s = {.method = method, .scheme = scheme, .save_latent = true};
     lb_compress c;
     lb_config cfg;
@@ -106,35 +106,13 @@ static counts codes_are_those_of_latent_weights(const char *what, const lb_schem
 /* A student that opens the start has, before its first step, the weights that the start has. */
 static void training_begins_where_the_start_ended(const char *what, const char *model, const lb_scheme *scheme)
 {
-    static const char *const modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                          "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                          "mlp.down_proj"};
     lb_err e = {0};
     lb_train_stage st = {.kind = LB_STAGE_KD, .name = "test", .scheme = *scheme, .scales = LB_SCALES_STATIC,
                          .train = LB_TRAIN_LINEARS, .lr = 1e-3};
-    const lb_ct_scheme ct = packing(scheme);
     lb_student *s = lb_student_open(&(lb_student_opt){.model_dir = model, .start_dir = dir, .train = st.train}, ex, &e);
     lb_store *packed = s ? lb_store_open(dir, &e) : NULL;
     if (!packed || !lb_student_stage(s, &st, &e)) fail_msg("%s: %s", what, e.msg);
-    for (int layer = 0; layer < 2; layer++)
-        for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
-            lb_param *p = lb_model_grad_linear(lb_student_model(s), layer, -1, (lb_block_linear)i);
-            size_t n = (size_t)p->n * (size_t)p->k, different = 0;
-            float *w = malloc(n * sizeof *w);
-            char name[96];
-            lb_qmat q;
-            snprintf(name, sizeof name, "model.layers.%d.%s", layer, modules[i]);
-            assert_ok(lb_student_rounded(s, layer, -1, (lb_block_linear)i, w, &e), e);
-            assert_ok(lb_ct_unpack(packed, name, &ct, p->n, p->k, &q, &e), e);
-            int groups = lb_n_group(q.k, q.group);
-            for (size_t at = 0; at < n; at++) {
-                size_t g = at / (size_t)q.k * (size_t)groups + at % (size_t)q.k / (size_t)q.group;
-                different += q.scales[g] * ((float)q.codes[at] - (float)q.zeros[g]) != w[at];
-            }
-            if (different) fail_msg("%s: %s: %zu of %zu weights differ", what, name, different, n);
-            lb_qmat_free(&q);
-            free(w);
-        }
+    for (int layer = 0; layer < 2; layer++) assert_layer_is_packed(s, packed, scheme, layer, what);
     lb_store_close(packed);
     lb_student_close(s);
 }

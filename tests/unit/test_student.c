@@ -1,13 +1,10 @@
 /* test_student.c – what training sees is what the packed model computes. */
-#include "test.h"
+#include "student_rig.h"
 #include "base/file.h"
 #include "base/median.h"
 #include "base/mem.h"
 #include "eval/target.h"
 #include "infer/engine.h"
-#include "quant/plan.h"
-#include "store/ct.h"
-#include "train/student.h"
 #include <unistd.h>
 
 typedef struct fixture {
@@ -70,30 +67,9 @@ static void export_is_the_tape(fixture *f, lb_student *s, const lb_train_stage *
     assert_ok(lb_student_export(s, f->dir, "test", &err), err);
     lb_store *store = lb_store_open(f->dir, &err);
     assert_ok(store != NULL, err);
-    static const char *const modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                          "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                          "mlp.down_proj"};
-    for (int layer = 0; layer < 6; layer += 5)
-        for (int i = 0; i < LB_BLOCK_LINEARS; i++) {
-            lb_param *p = lb_model_grad_linear(lb_student_model(s), layer, -1, (lb_block_linear)i);
-            const lb_ct_scheme ct = lb_plan_ct(&st->scheme, p->k);
-            size_t n = (size_t)p->n * (size_t)p->k;
-            float *w = malloc(n * sizeof *w);
-            char name[96];
-            lb_qmat q;
-            snprintf(name, sizeof name, "model.layers.%d.%s", layer, modules[i]);
-            assert_ok(lb_student_rounded(s, layer, -1, (lb_block_linear)i, w, &err), err);
-            assert_ok(lb_ct_unpack(store, name, &ct, p->n, p->k, &q, &err), err);
-            int groups = lb_n_group(q.k, q.group), different = 0;
-            for (int r = 0; r < q.n; r++)
-                for (int k = 0; k < q.k; k++) {
-                    size_t at = (size_t)r * (size_t)q.k + (size_t)k, g = (size_t)(r * groups + k / q.group);
-                    different += lb_int_value(q.scales[g], q.codes[at], q.zeros[g], q.half) != w[at];
-                }
-            if (different) fail_msg("%d bits, %d, %s: %d of %zu weights differ", st->scheme.w_bits, (int)st->scales, name, different, n);
-            lb_qmat_free(&q);
-            free(w);
-        }
+    char what[64];
+    snprintf(what, sizeof what, "%d bits, %d", st->scheme.w_bits, (int)st->scales);
+    for (int layer = 0; layer < 6; layer += 5) assert_layer_is_packed(s, store, &st->scheme, layer, what);
     lb_store_close(store);
 }
 

@@ -192,8 +192,8 @@ static void put(const place *p, const float *sum)
         }
 }
 
-/* Rows [at->row, at->row+n_row) of at's columns. */
-static void gemm_rows(const lb_gemm *g, const lb_gemm_block *at, int n_row, int parts, const uint16_t *a,
+/* A strip of C. */
+static void gemm_rows(const lb_gemm *g, const lb_gemm_block *at, int parts, const uint16_t *a,
                       uint16_t *panel)
 {
     _Alignas(64) float sum[SLAB * SLAB];
@@ -206,13 +206,13 @@ static void gemm_rows(const lb_gemm *g, const lb_gemm_block *at, int n_row, int 
             pack(g->b + (g->tb ? col * ldb + row : row * ldb + col), ldb, min_int(SLAB, at->n_col - j), k, g->tb, g->tb,
                  parts, panel + (size_t)(j / SLAB) * (size_t)steps * slab);
         }
-        for (int i = 0; i < n_row; i += SLAB) {
+        for (int i = 0; i < at->n_row; i += SLAB) {
             size_t row = (size_t)(at->row + i) / SLAB;
             const uint16_t *from = a + (row * (size_t)slabs(g->k) + (size_t)(k0 / SLAB)) * slab;
             for (int j = 0; j < at->n_col; j += SLAB) {
                 const uint16_t *b = panel + (size_t)(j / SLAB) * (size_t)steps * slab;
                 place p = {.c = g->c + (size_t)(at->row + i) * ldc + at->col + j, .ldc = ldc,
-                           .n_row = min_int(SLAB, n_row - i), .n_col = min_int(SLAB, at->n_col - j),
+                           .n_row = min_int(SLAB, at->n_row - i), .n_col = min_int(SLAB, at->n_col - j),
                            .add = g->add || k0 > 0, .bias = g->bias && k0 + k == g->k ? g->bias + at->col + j : NULL};
                 bool straight = p.n_row == SLAB && p.n_col == SLAB && !p.add && !p.bias;
                 float *c = straight ? p.c : sum;
@@ -233,14 +233,8 @@ void lb_gemm_amx(const void *args, int unit0, int unit1, lb_exec *ex)
     const lb_gemm *g = args;
     amx_open();
     for (int u = unit0; u < unit1;) {
-        lb_gemm_block at = lb_gemm_block_of(g, u++);
-        int n_row = at.n_row;
-        for (; u < unit1; u++) { /* the rows below of the same columns */
-            lb_gemm_block next = lb_gemm_block_of(g, u);
-            if (next.row == 0) break;
-            n_row += next.n_row;
-        }
-        gemm_rows(g, &at, n_row, parts_of(g), lb_exec_scratch(ex), panel);
+        lb_gemm_block at = lb_gemm_strip(g, &u, unit1);
+        gemm_rows(g, &at, parts_of(g), lb_exec_scratch(ex), panel);
     }
     amx_close();
 }
